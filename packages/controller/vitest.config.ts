@@ -1,0 +1,3 @@
+import { kedgeProject } from "../../vitest.shared.ts";
+
+export default kedgeProject("controller");

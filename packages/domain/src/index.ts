@@ -1,0 +1,14 @@
+export { errorMessage, isKedgeError, KedgeError, type KedgeErrorOptions } from "./error.ts";
+export { ERROR_REASONS, ErrorCode, type ErrorCodeName, type ErrorReason } from "./error-reasons.ts";
+export { assertName, editDistance, isName, MAX_NAME_LENGTH, type NameKind, nearNames } from "./names.ts";
+export { type Amounts, addAmounts, capacityAmounts, requestAmounts, subtractAmounts } from "./resources.ts";
+export {
+  isJobEnded,
+  isRolloutEnded,
+  isRunEnded,
+  isTaskEnded,
+  isTransition,
+  JOB_TRANSITIONS,
+  TASK_TRANSITIONS,
+} from "./state-tables.ts";
+export { isUlid, ulid } from "./ulid.ts";

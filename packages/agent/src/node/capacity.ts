@@ -1,0 +1,57 @@
+import { statfs } from "node:fs/promises";
+import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
+import { create } from "@bufbuild/protobuf";
+import { type Capacity, CapacitySchema, type GpuDevice } from "@kedge/proto";
+import { findGpus } from "./gpu.ts";
+
+const MIB = 1024 * 1024;
+
+/** Amounts to report instead of the measured ones; for nodes that lend only a part of themselves, and for demos. */
+export interface CapacityOverride {
+  readonly cpuMilli?: number;
+  readonly memoryMib?: number;
+  readonly diskMib?: number;
+  readonly gpus?: readonly GpuDevice[];
+  /** Custom resources by name, in whole units. */
+  readonly custom?: Readonly<Record<string, number>>;
+}
+
+/**
+ * What this machine has in total. Called once per start: devices do not come and go under a running agent.
+ *
+ * @param dataDir folder whose file system counts as the node's disk.
+ */
+export async function measureCapacity(dataDir: string, override: CapacityOverride = {}): Promise<Capacity> {
+  const [memoryMib, diskMib, gpus] = await Promise.all([
+    override.memoryMib ?? usableMemoryMib(),
+    override.diskMib ?? diskTotalMib(dataDir),
+    override.gpus ?? findGpus(),
+  ]);
+  return create(CapacitySchema, {
+    cpuMilli: override.cpuMilli ?? availableParallelism() * 1000,
+    memoryMib,
+    diskMib,
+    gpus: [...gpus],
+    custom: { ...override.custom },
+  });
+}
+
+/** Load and free memory right now, for people; both calls cost microseconds. */
+export function measureLoad(): { loadAverage: number; freeMemoryMib: number } {
+  return { loadAverage: loadavg()[0] ?? 0, freeMemoryMib: Math.floor(freemem() / MIB) };
+}
+
+/** The machine's memory, or the control group's limit when the agent itself runs in a smaller container. */
+async function usableMemoryMib(): Promise<number> {
+  // Loaded on demand: used once, and the agent's memory at rest counts.
+  const { default: si } = await import("systeminformation");
+  const { total } = await si.mem();
+  const machine = total > 0 ? total : totalmem();
+  const limit = process.constrainedMemory();
+  return Math.floor((limit > 0 && limit < machine ? limit : machine) / MIB);
+}
+
+async function diskTotalMib(dataDir: string): Promise<number> {
+  const stats = await statfs(dataDir);
+  return Math.min(Math.floor((stats.blocks * stats.bsize) / MIB), 0xffff_ffff);
+}

@@ -1,0 +1,31 @@
+/** What one revision answered since the gateway was started in this process. */
+export interface RevisionStats {
+  readonly revision: number;
+  /** Share it is meant to get now, basis points. */
+  readonly basisPoints: number;
+  /** Answered requests and those that got no answer; requests that the client gave up are not in it. */
+  readonly requests: number;
+  readonly errors: number;
+}
+
+/** Totals of one deployment. */
+export interface DeploymentStats {
+  readonly deployment: string;
+  readonly revisions: readonly RevisionStats[];
+  /** Requests that the client gave up. */
+  readonly aborted: number;
+  /** Requests answered 503 as no replica was ready. */
+  readonly unserved: number;
+  /** Requests that were sent again to another replica as the first could not be connected. */
+  readonly redispatched: number;
+}
+
+/** Totals of the gateway, for metrics. */
+export interface GatewayStats {
+  readonly deployments: readonly DeploymentStats[];
+  /** Log lines that could not be read or belong to no known split. */
+  readonly unattributed: number;
+  /** How often HAProxy was started, and reloaded to make room, by this process. */
+  readonly starts: number;
+  readonly reloads: number;
+}

@@ -1,0 +1,5 @@
+export { effectiveSplit } from "./effective-split.ts";
+export { Gateway } from "./gateway.ts";
+export type { GatewayCapacity, GatewayEndpoint, GatewayOptions, GatewayService } from "./gateway-options.ts";
+export type { DeploymentStats, GatewayStats, RevisionStats } from "./gateway-stats.ts";
+export { LATENCY_BOUNDS_MS } from "./latency-bounds.ts";

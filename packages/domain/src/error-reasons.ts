@@ -66,6 +66,7 @@ export const ERROR_REASONS = {
   NO_PREVIOUS_REVISION: entry("FAILED_PRECONDITION", "There is no earlier revision to return to."),
   NODE_BUSY: entry("FAILED_PRECONDITION", "The node still runs tasks or replicas."),
   UNSUPPORTED_PLATFORM: entry("FAILED_PRECONDITION", "A program this needs is missing and cannot be installed here."),
+  UNSUPPORTED: entry("UNIMPLEMENTED", "The server does not know this method; it is older than the caller."),
   CONFLICT: entry("ABORTED", "Somebody else changed the object at the same time; read it again and retry.", true),
   NOT_LEADER: entry("UNAVAILABLE", "This controller does not hold the lease.", true),
   BUS_UNAVAILABLE: entry("UNAVAILABLE", "NATS does not answer; Kedge keeps trying.", true),

@@ -1,13 +1,84 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { ChannelCredentials, Client, Metadata } from "@grpc/grpc-js";
+import { KedgeError } from "@kedge/domain";
+import { systemClock } from "@kedge/kernel";
+import { splitAddress } from "./address.ts";
+import { type CallTarget, clientMethods } from "./client-calls.ts";
 import type { RpcClientOptions } from "./client-options.ts";
 import type { RpcClient, RpcMethods } from "./service-types.ts";
+
+const MAX_POOL = 16;
 
 /** Connections to one server, shared by the clients of several services. */
 export interface RpcConnection {
   client<S extends DescService>(service: S): RpcMethods<S>;
-  /** May be called twice. */
+  /** Cancels calls in progress. May be called twice. */
   close(): void;
 }
 
-export declare function connectRpc(options: RpcClientOptions): RpcConnection;
-export declare function createRpcClient<S extends DescService>(desc: S, options: RpcClientOptions): RpcClient<S>;
+/**
+ * Makes connections, opened by the first call and again whenever they break.
+ *
+ * @throws KedgeError INVALID_OPTION for a bad address or pool size.
+ */
+export function connectRpc(options: RpcClientOptions): RpcConnection {
+  const pool = options.pool ?? 1;
+  if (!Number.isInteger(pool) || pool < 1 || pool > MAX_POOL) {
+    throw new KedgeError("INVALID_OPTION", `pool: expected 1 to ${MAX_POOL}, got ${pool}`, { field: "pool" });
+  }
+  const clients = Array.from({ length: pool }, () => openClient(options));
+  const target = callTarget(options, clients);
+  return {
+    client: (service) => clientMethods(service, target),
+    close: () => {
+      for (const client of clients) client.close();
+    },
+  };
+}
+
+/** A client of one service with connections of its own. Use `connectRpc` to share them between services. */
+export function createRpcClient<S extends DescService>(desc: S, options: RpcClientOptions): RpcClient<S> {
+  const connection = connectRpc(options);
+  return Object.assign(connection.client(desc), { close: () => connection.close() });
+}
+
+function openClient(options: RpcClientOptions): Client {
+  splitAddress(options.address);
+  const maxMessageBytes = options.maxMessageBytes ?? 4 * 1024 * 1024;
+  const ca = options.caPem === undefined ? null : Buffer.from(options.caPem);
+  return new Client(options.address, ChannelCredentials.createSsl(ca), {
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+    "grpc.keepalive_time_ms": 20_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 5_000,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.use_local_subchannel_pool": 1,
+    ...(options.serverName === undefined ? {} : expectName(options.serverName)),
+  });
+}
+
+function expectName(serverName: string) {
+  return { "grpc.ssl_target_name_override": serverName, "grpc.default_authority": serverName };
+}
+
+function callTarget(options: RpcClientOptions, clients: readonly Client[]): CallTarget {
+  const metadata = new Metadata();
+  if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
+  const clock = options.clock ?? systemClock;
+  let turn = 0;
+  return {
+    address: options.address,
+    clock,
+    metadata,
+    defaultDeadlineMs: options.defaultDeadlineMs ?? 30_000,
+    waitForReadyMs: options.waitForReadyMs ?? 0,
+    pick: () => {
+      turn = (turn + 1) % clients.length;
+      const client = clients[turn];
+      if (client === undefined) throw new KedgeError("INTERNAL", "the connection pool is empty");
+      return client;
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type ArmCounts, ArmCountsSchema, type Rollout, RolloutState, type Verdict, VerdictKind } from "@kedge/proto";
+import type { ArmTotals, RolloutObservation } from "./observation.ts";
+import { currentStep } from "./steps.ts";
+
+/** Takes counts, verdict and judge state of an observation into a rollout, in place. Stale ones leave no trace. */
+export function absorb(draft: Rollout, observation: RolloutObservation, now: number): void {
+  absorbTotals(draft, observation, now);
+  const verdict = observation.verdict;
+  if (verdict !== undefined && !draft.unjudged && isNewer(verdict, draft.verdict)) draft.verdict = verdict;
+}
+
+function absorbTotals(draft: Rollout, observation: RolloutObservation, now: number): void {
+  const { totals, judgeState } = observation;
+  if (totals === undefined || isStale(totals.canary, draft.totalCanary)) return;
+  if (isStale(totals.baseline, draft.totalBaseline)) return;
+  const requests = totals.canary.requests - (draft.totalCanary?.requests ?? 0n);
+  const errors = totals.canary.errors - (draft.totalCanary?.errors ?? 0n);
+  if (requests > 0n && isShortOfRequests(draft)) draft.progressAt = timestampFromMs(now);
+  draft.stepCanary = create(ArmCountsSchema, {
+    requests: (draft.stepCanary?.requests ?? 0n) + requests,
+    errors: (draft.stepCanary?.errors ?? 0n) + errors,
+  });
+  draft.totalCanary = create(ArmCountsSchema, totals.canary);
+  draft.totalBaseline = create(ArmCountsSchema, totals.baseline);
+  if (judgeState !== undefined) draft.judgeState = judgeState;
+}
+
+/** Traffic is progress only where requests are what a step waits for; else a stuck rollout with traffic would never end. */
+function isShortOfRequests(draft: Rollout): boolean {
+  if (draft.state !== RolloutState.PROGRESSING || draft.stepStartedAt === undefined) return false;
+  return (draft.stepCanary?.requests ?? 0n) < BigInt(currentStep(draft).minRequests);
+}
+
+function isStale(seen: ArmTotals, known: ArmCounts | undefined): boolean {
+  return seen.requests < (known?.requests ?? 0n) || seen.errors < (known?.errors ?? 0n);
+}
+
+/** A rollback verdict is never replaced. */
+function isNewer(verdict: Verdict, known: Verdict | undefined): boolean {
+  if (known === undefined) return true;
+  if (known.kind === VerdictKind.ROLLBACK) return false;
+  if (verdict.kind === VerdictKind.ROLLBACK) return true;
+  return verdict.at === undefined || known.at === undefined || timestampMs(verdict.at) >= timestampMs(known.at);
+}

@@ -1,0 +1,27 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Rollout, RolloutState } from "@kedge/proto";
+import { currentStep } from "./steps.ts";
+
+/** How long the old replicas are kept once all traffic is off them, so that requests under way can end. */
+const RETIRE_DELAY_MS = 10_000;
+const DEFAULT_DEADLINE_SECONDS = 600;
+
+/** When the current step's hold ends, milliseconds since 1970; undefined while the step has not begun. */
+export function holdEndsAt(rollout: Rollout): number | undefined {
+  if (rollout.state !== RolloutState.PROGRESSING || rollout.stepStartedAt === undefined) return undefined;
+  return timestampMs(rollout.stepStartedAt) + currentStep(rollout).holdSeconds * 1000;
+}
+
+/** When the old replicas may go; undefined while traffic is not known to be off them. */
+export function retireAt(rollout: Rollout): number | undefined {
+  if (rollout.state !== RolloutState.PROMOTING || rollout.stepStartedAt === undefined) return undefined;
+  return timestampMs(rollout.stepStartedAt) + (rollout.fromRevision === 0 ? 0 : RETIRE_DELAY_MS);
+}
+
+/** When a rollout without progress is given up. The time a step is held on purpose does not count. */
+export function deadlineAt(rollout: Rollout): number {
+  const since = rollout.progressAt ?? rollout.startedAt;
+  const sinceMs = since === undefined ? 0 : timestampMs(since);
+  const deadlineMs = (rollout.progressDeadlineSeconds || DEFAULT_DEADLINE_SECONDS) * 1000;
+  return Math.max(sinceMs, holdEndsAt(rollout) ?? 0) + deadlineMs;
+}

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import type { DescService } from "@bufbuild/protobuf";
 import { ChannelCredentials, Client, Metadata } from "@grpc/grpc-js";
 import { KedgeError } from "@kedge/domain";
@@ -43,10 +45,10 @@ export function createRpcClient<S extends DescService>(desc: S, options: RpcClie
 }
 
 function openClient(options: RpcClientOptions): Client {
-  splitAddress(options.address);
+  const { host } = splitAddress(options.address);
   const maxMessageBytes = options.maxMessageBytes ?? 4 * 1024 * 1024;
   const ca = options.caPem === undefined ? null : Buffer.from(options.caPem);
-  return new Client(options.address, ChannelCredentials.createSsl(ca), {
+  return new Client(options.address, serverIdentity(ca, options.serverName ?? host), {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     "grpc.keepalive_time_ms": 20_000,
@@ -55,12 +57,21 @@ function openClient(options: RpcClientOptions): Client {
     "grpc.max_reconnect_backoff_ms": 5_000,
     "grpc.service_config_disable_resolution": 1,
     "grpc.use_local_subchannel_pool": 1,
-    ...(options.serverName === undefined ? {} : expectName(options.serverName)),
+    "grpc.ssl_target_name_override": sniName(options.serverName ?? host),
+    ...(options.serverName === undefined ? {} : { "grpc.default_authority": options.serverName }),
   });
 }
 
-function expectName(serverName: string) {
-  return { "grpc.ssl_target_name_override": serverName, "grpc.default_authority": serverName };
+/** Credentials that demand a certificate for `name`, which may be an IP address. */
+function serverIdentity(ca: Buffer | null, name: string): ChannelCredentials {
+  return ChannelCredentials.createSsl(ca, null, null, {
+    checkServerIdentity: (_sni, certificate) => checkServerIdentity(name, certificate),
+  });
+}
+
+/** TLS has no way to ask for an IP address (RFC 6066, section 3); the server is asked for no name it could know. */
+function sniName(name: string): string {
+  return isIP(name) === 0 ? name : "address.invalid";
 }
 
 function callTarget(options: RpcClientOptions, clients: readonly Client[]): CallTarget {

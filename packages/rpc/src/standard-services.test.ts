@@ -55,7 +55,7 @@ function reflect(version: string, request: number[]): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
     const same = (bytes: Buffer): Buffer => bytes;
-    const call = raw.makeBidiStreamRequest(path, same, same, Buffer.alloc(0));
+    const call = raw.makeBidiStreamRequest(path, same, same);
     call.on("error", reject);
     call.once("data", (reply: Buffer) => {
       resolve(reply);

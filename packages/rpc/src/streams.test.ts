@@ -98,7 +98,10 @@ test("a source that blocks in next() is closed when the client goes", async () =
   let returned = false;
   const never = {
     next: () => new Promise<never>(() => {}),
-    return: async () => ((returned = true), { done: true as const, value: undefined }),
+    return: async () => {
+      returned = true;
+      return { done: true as const, value: undefined };
+    },
   };
   const { client } = await serveEvents(() => ({ [Symbol.asyncIterator]: () => never }));
   const controller = new AbortController();
@@ -200,15 +203,22 @@ test("a slow handler holds the client back", async () => {
 });
 
 test("the source's own error is the caller's, and the handler sees the stream end", async () => {
+  let received = 0;
   let seen: unknown;
   const { client } = await serveModels(async (requests) => {
-    await countBytes(requests).catch((error: unknown) => {
+    try {
+      for await (const _ of requests) received++;
+    } catch (error) {
       seen = error;
-    });
+    }
     return {};
   });
   async function* broken() {
     yield* upload(2, 10);
+    await eventually(
+      () => received,
+      (count) => count === 3,
+    );
     throw new Error("disk on fire");
   }
   await expect(client.pushModel(broken())).rejects.toThrow("disk on fire");

@@ -89,8 +89,10 @@ describe("authentication", () => {
   test("a server name is checked when one is expected", async () => {
     const harness = await serveTokens({ whoAmI });
     expect(await tokens(harness, { serverName: "controller.test" }).whoAmI({})).toMatchObject({ name: "tester" });
-    const wrong = tokens(harness, { serverName: "elsewhere.test" });
-    await expect(wrong.whoAmI({})).rejects.toMatchObject({ reason: "CONTROLLER_UNAVAILABLE" });
+    for (const serverName of ["elsewhere.test", "127.0.0.9"]) {
+      const wrong = tokens(harness, { serverName });
+      await expect(wrong.whoAmI({})).rejects.toMatchObject({ reason: "CONTROLLER_UNAVAILABLE" });
+    }
   });
 });
 

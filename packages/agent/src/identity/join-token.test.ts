@@ -12,7 +12,14 @@ describe("parseJoinToken", () => {
   });
 
   it("refuses everything else without repeating it", () => {
-    const wrong = ["", "kedge-join.", "kedge-join.e30", encode(null), encode({ id: 1 }), encode({ id: "a", secret: "" })];
+    const wrong = [
+      "",
+      "kedge-join.",
+      "kedge-join.e30",
+      encode(null),
+      encode({ id: 1 }),
+      encode({ id: "a", secret: "" }),
+    ];
     for (const token of wrong) {
       expect(() => parseJoinToken(token)).toThrow("this is not a join token");
     }

@@ -51,7 +51,8 @@ describe("checkout", () => {
 
   it("refuses options and remote helpers", async () => {
     const ran = join(root, "ran");
-    for (const ref of ["--upload-pack=touch ran", "-x", "", "a\nb"]) await expect(fetch(ref)).rejects.toThrow("not a ref");
+    for (const ref of ["--upload-pack=touch ran", "-x", "", "a\nb"])
+      await expect(fetch(ref)).rejects.toThrow("not a ref");
     for (const from of [`ext::sh -c touch% ${ran}`, `--upload-pack=touch ${ran}`]) {
       await expect(fetch("main", from)).rejects.toThrow("not a repository");
     }

@@ -71,7 +71,9 @@ async function fetchTarget(options: Checkout): Promise<string> {
 }
 
 async function resolveFetched(options: Checkout): Promise<string> {
-  const names = COMMIT.test(options.ref) ? [options.ref] : [`refs/remotes/origin/${options.ref}`, `refs/tags/${options.ref}`];
+  const names = COMMIT.test(options.ref)
+    ? [options.ref]
+    : [`refs/remotes/origin/${options.ref}`, `refs/tags/${options.ref}`];
   for (const name of names) {
     const found = await git(options, ["rev-parse", "--verify", "--quiet", `${name}^{commit}`]).catch(() => undefined);
     if (found !== undefined) return found.trim();
@@ -122,7 +124,10 @@ function gitEnvironment(): NodeJS.ProcessEnv {
 
 function gitFailure(error: Error, stderr: string, signal: AbortSignal): Error {
   if (signal.aborted) return signal.reason instanceof Error ? signal.reason : error;
-  const line = stderr.trim().split("\n").findLast((each) => each.startsWith("fatal:") || each.startsWith("error:"));
+  const line = stderr
+    .trim()
+    .split("\n")
+    .findLast((each) => each.startsWith("fatal:") || each.startsWith("error:"));
   return new StepFailure("INFRASTRUCTURE", `git: ${line ?? error.message}`, { cause: error });
 }
 

@@ -4,12 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parseMetrics, parseOutputs, readMetricsFile, readOutputsFile } from "./step-files.ts";
 import { StepFailure } from "./step-failure.ts";
+import { parseMetrics, parseOutputs, readMetricsFile, readOutputsFile } from "./step-files.ts";
 
 describe("parseMetrics", () => {
   it("reads a flat object of numbers", () => {
-    expect(parseMetrics('{"accuracy": 0.93, "loss/val": 1e-3}', "m.json")).toEqual({ accuracy: 0.93, "loss/val": 1e-3 });
+    expect(parseMetrics('{"accuracy": 0.93, "loss/val": 1e-3}', "m.json")).toEqual({
+      accuracy: 0.93,
+      "loss/val": 1e-3,
+    });
   });
 
   it.each([

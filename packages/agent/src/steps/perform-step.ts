@@ -1,0 +1,44 @@
+import { buildStep } from "./build-step.ts";
+import { checkoutStep } from "./checkout-step.ts";
+import { modelStep } from "./model-step.ts";
+import { runStep } from "./run-step.ts";
+import type { StepContext, StepResult } from "./step-context.ts";
+import { StepFailure } from "./step-failure.ts";
+import { readMetricsFile, readOutputsFile } from "./step-files.ts";
+
+/** What a step that succeeded adds to its job. */
+export interface PerformedStep {
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/**
+ * Carries out one step and reads the files it reports with.
+ *
+ * @throws StepFailure, or what the context's signal aborted with.
+ */
+export async function performStep(context: StepContext): Promise<PerformedStep> {
+  const { step, workspace } = context;
+  const { outputs } = await act(context);
+  const metrics = step.metricsFile === "" ? {} : await readMetricsFile(workspace, step.metricsFile);
+  const written = step.outputsFile === "" ? {} : await readOutputsFile(workspace, step.outputsFile);
+  return { outputs: { ...outputs, ...written }, metrics };
+}
+
+function act(context: StepContext): Promise<StepResult> {
+  const { action } = context.step;
+  switch (action.case) {
+    case "run":
+      return runStep(context, action.value);
+    case "checkout":
+      return checkoutStep(context, action.value);
+    case "build":
+      return buildStep(context, action.value);
+    case "model":
+      return modelStep(context, action.value);
+    case undefined:
+      throw new StepFailure("INVALID", "the step has no action this agent knows");
+    default:
+      return action satisfies never;
+  }
+}

@@ -1,0 +1,116 @@
+import { LogStream, type RunStep } from "@kedge/proto";
+import type { Exit, LogOffset, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import { type StepContext, type StepResult, stepEnvironment } from "./step-context.ts";
+import { StepFailure } from "./step-failure.ts";
+
+const GRACE_MS = 10_000;
+
+/** Name of the workload of a task's step; the same for ever, so that starting it again adopts it. */
+export function workloadId(taskId: string, index: number): string {
+  return `${taskId}.${index}`;
+}
+
+/** Name of the network that a task's containers share. */
+export function taskNetwork(taskId: string): string {
+  return `kedge-${taskId}`;
+}
+
+/**
+ * Runs a script or command to its end. When the agent was interrupted and comes back, the running or ended workload
+ * is adopted and its output goes on where it was left.
+ *
+ * @throws StepFailure EXIT_CODE, OUT_OF_MEMORY, INVALID, or the reason of the context's signal.
+ */
+export async function runStep(context: StepContext, action: RunStep): Promise<StepResult> {
+  const image = action.image || context.offer.job?.image || "";
+  const { runtime, spec } = await specify(context, action, image);
+  context.signal.throwIfAborted();
+  await startWorkload(runtime, spec, context);
+  const exit = await follow(runtime, spec.id, context);
+  await runtime.remove(spec.id);
+  assertSuccess(exit);
+  return { outputs: {} };
+}
+
+async function specify(
+  context: StepContext,
+  action: RunStep,
+  image: string,
+): Promise<{ runtime: Runtime; spec: WorkloadSpec }> {
+  const { ref, index, workspace, runtimes } = context;
+  const command = action.script === "" ? action.command : ["sh", "-eu", "-c", action.script];
+  if (command.length === 0) throw new StepFailure("INVALID", "the step has neither script nor command");
+  const labels = { "kedge.node": ref.nodeId, "kedge.task": ref.taskId, "kedge.step": String(index) };
+  const common = { id: workloadId(ref.taskId, index), labels, command, workspace };
+  if (image === "") {
+    if (runtimes.process === undefined) throw new StepFailure("INFRASTRUCTURE", "this node runs no plain processes");
+    return { runtime: runtimes.process, spec: { ...common, env: stepEnvironment(context, workspace) } };
+  }
+  if (runtimes.docker === undefined || runtimes.networks === undefined) {
+    throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
+  }
+  const network = taskNetwork(ref.taskId);
+  await runtimes.networks.ensure(network, { "kedge.node": ref.nodeId, "kedge.task": ref.taskId });
+  const env = stepEnvironment(context, "/workspace");
+  return { runtime: runtimes.docker, spec: { ...common, image, network, env, limits: limitsOf(context) } };
+}
+
+function limitsOf(context: StepContext): WorkloadLimits {
+  const resources = context.offer.job?.resources;
+  return {
+    ...(resources !== undefined && resources.cpuMilli > 0 ? { cpuMilli: resources.cpuMilli } : {}),
+    ...(resources !== undefined && resources.memoryMib > 0 ? { memoryMib: resources.memoryMib } : {}),
+  };
+}
+
+async function startWorkload(runtime: Runtime, spec: WorkloadSpec, context: StepContext): Promise<void> {
+  const gpus = context.offer.job?.resources?.gpu?.count ?? 0;
+  const gpu = gpus > 0 && spec.image !== undefined ? { gpu: { count: gpus } } : {};
+  const workload = await runtime.start({ ...spec, ...gpu });
+  context.logger.debug({ workload: workload.id, pid: workload.pid }, "step started");
+}
+
+async function follow(runtime: Runtime, id: string, context: StepContext): Promise<Exit> {
+  const { signal, detached } = context;
+  const copied = copyLog(runtime, id, context, detached);
+  copied.catch(() => {}); // Awaited below, but only after the workload's end.
+  try {
+    const exit = await runtime.wait(id, AbortSignal.any([signal, detached]));
+    await copied;
+    return exit;
+  } catch (error) {
+    if (detached.aborted) {
+      await copied.catch(() => {}); // The next agent reads on from the journal.
+      throw error;
+    }
+    if (!signal.aborted) throw error;
+    await runtime.stop(id, signal.reason instanceof StepFailure ? GRACE_MS : 0);
+    await copied;
+    await runtime.remove(id);
+    throw signal.reason;
+  }
+}
+
+async function copyLog(runtime: Runtime, id: string, context: StepContext, signal: AbortSignal): Promise<void> {
+  const { log, logPosition, step } = context;
+  const fromOffset = logPosition.workload === id ? parseCursor(logPosition.cursor) : undefined;
+  const options = fromOffset === undefined ? { signal } : { signal, fromOffset };
+  for await (const { stream, data, offset } of runtime.logs(id, options)) {
+    const cursor = `${offset.stdout}:${offset.stderr}`;
+    const kind = stream === "stdout" ? LogStream.STDOUT : LogStream.STDERR;
+    await log.write({ step: step.name, stream: kind, data, workload: id, cursor });
+  }
+}
+
+function parseCursor(cursor: string): LogOffset | undefined {
+  const match = /^(\d+):(\d+)$/.exec(cursor);
+  return match === null ? undefined : { stdout: Number(match[1]), stderr: Number(match[2]) };
+}
+
+function assertSuccess(exit: Exit): void {
+  const { exitCode } = exit;
+  if (exit.outOfMemory) throw new StepFailure("OUT_OF_MEMORY", "used more memory than its limit", { exitCode });
+  if (exitCode === 0) return;
+  const suffix = exit.signal === undefined ? "" : ` (${exit.signal})`;
+  throw new StepFailure("EXIT_CODE", `exited with code ${exitCode}${suffix}`, { exitCode });
+}

@@ -1,0 +1,68 @@
+import type { Clock, Logger } from "@kedge/kernel";
+import type { Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
+import type { ImageStore, Networks, Runtime } from "@kedge/runtime";
+import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
+
+/** Where steps can run on this node. */
+export interface StepRuntimes {
+  readonly process: Runtime | undefined;
+  readonly docker: Runtime | undefined;
+  readonly images: ImageStore | undefined;
+  readonly networks: Networks | undefined;
+}
+
+/** Everything a step's action needs to know. */
+export interface StepContext {
+  readonly ref: TaskRefFull;
+  readonly offer: TaskOffer;
+  readonly step: Step;
+  /** Position in the job, from 0. */
+  readonly index: number;
+  readonly workspace: string;
+  readonly runtimes: StepRuntimes;
+  readonly log: LogPublisher;
+  /** Where the log of an interrupted step goes on. */
+  readonly logPosition: LogPosition;
+  /** Metrics of the steps before this one. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** CA of the controller. */
+  readonly caPem: string;
+  /** Ends the step; its reason is the StepFailure to end with. */
+  readonly signal: AbortSignal;
+  /** Leaves the step: the agent goes away and a later one will adopt what runs. */
+  readonly detached: AbortSignal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What a step that succeeded adds to the job. */
+export interface StepResult {
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+/** Environment of every step, with the job's and the step's own on top. */
+export function stepEnvironment(context: StepContext, workspace: string): Record<string, string> {
+  const { ref, offer, step } = context;
+  return {
+    CI: "true",
+    ...offer.env,
+    ...offer.job?.env,
+    ...step.env,
+    KEDGE_RUN_ID: ref.runId,
+    KEDGE_JOB: ref.job,
+    KEDGE_NODE: ref.nodeId,
+    KEDGE_ATTEMPT: String(ref.fence),
+    KEDGE_WORKSPACE: workspace,
+  };
+}
+
+/** Where a model that this task pushes comes from. */
+export function lineageOf(context: StepContext): Pick<Lineage, "runId" | "job" | "repository" | "commit"> {
+  const { ref, offer } = context;
+  return {
+    runId: ref.runId,
+    job: ref.job,
+    repository: offer.source?.repository ?? "",
+    commit: offer.source?.commit ?? "",
+  };
+}

@@ -1,0 +1,68 @@
+import { rm } from "node:fs/promises";
+import { isKedgeError } from "@kedge/domain";
+import type { Logger } from "@kedge/kernel";
+import type { Runtime } from "@kedge/runtime";
+import { taskNetwork } from "../steps/run-step.ts";
+import type { StepRuntimes } from "../steps/step-context.ts";
+import type { TaskRecord } from "./task-record.ts";
+import { removeWorkspace } from "./workspace.ts";
+
+/** What is left of a task that has ended. */
+export interface TaskRemains {
+  readonly record: TaskRecord;
+  readonly runtimes: StepRuntimes;
+  /** Leave the workspace on the disk. */
+  readonly keepWorkspaces: boolean;
+  readonly logger: Logger;
+}
+
+/** Ends and removes all that a task left: workloads, network, workspace, record. Safe to repeat. */
+export async function cleanUpTask(remains: TaskRemains): Promise<void> {
+  const { record, runtimes, keepWorkspaces, logger } = remains;
+  const { taskId } = record.ref;
+  for (const runtime of [runtimes.process, runtimes.docker]) {
+    if (runtime !== undefined) await removeWorkloads(runtime, { "kedge.task": taskId });
+  }
+  if (usesContainers(record)) {
+    await runtimes.networks?.remove(taskNetwork(taskId)).catch((error: unknown) => {
+      logger.warn({ err: error, taskId }, "network not removed");
+    });
+  }
+  if (keepWorkspaces) return rm(`${record.directory}/state.json`, { force: true });
+  if (!(await removeWorkspace(record.workspace))) await emptyAsRoot(remains);
+  await rm(record.directory, { recursive: true, force: true });
+}
+
+/** Removes every workload that carries these labels. */
+export async function removeWorkloads(runtime: Runtime, labels: Readonly<Record<string, string>>): Promise<void> {
+  try {
+    const found = await runtime.list(labels);
+    await Promise.all(found.map((workload) => runtime.remove(workload.id)));
+  } catch (error) {
+    // Without an engine there is nothing of it to remove; start-up looks for orphans again.
+    if (!isKedgeError(error, "DOCKER_UNAVAILABLE")) throw error;
+  }
+}
+
+function usesContainers(record: TaskRecord): boolean {
+  const { job } = record.offer;
+  if (job?.work.case !== "steps") return false;
+  return job.work.value.steps.some(({ action }) => action.case === "run" && (action.value.image || job.image) !== "");
+}
+
+/** Files that a container made as root are beyond an agent that is not; the same image can remove them. */
+async function emptyAsRoot({ record, runtimes, logger }: TaskRemains): Promise<void> {
+  const { job } = record.offer;
+  const steps = job?.work.case === "steps" ? job.work.value.steps : [];
+  const images = steps.map(({ action }) => (action.case === "run" ? action.value.image || job?.image : undefined));
+  const image = images.find((each) => each !== undefined && each !== "");
+  if (image === undefined || runtimes.docker === undefined) return;
+  const id = `${record.ref.taskId}.clean`;
+  const command = ["sh", "-c", "rm -rf /workspace/* /workspace/.[!.]*"];
+  const labels = { "kedge.node": record.ref.nodeId, "kedge.task": record.ref.taskId };
+  const spec = { id, labels, command, image, env: {}, workspace: record.workspace, user: "0", network: "none" };
+  await runtimes.docker.start(spec);
+  const exit = await runtimes.docker.wait(id, AbortSignal.timeout(60_000));
+  if (exit.exitCode !== 0) logger.warn({ taskId: record.ref.taskId, exitCode: exit.exitCode }, "workspace not emptied");
+  await runtimes.docker.remove(id);
+}

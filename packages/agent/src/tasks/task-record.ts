@@ -1,0 +1,107 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type TaskFinished, TaskFinishedSchema, type TaskOffer, TaskOfferSchema, type TaskRefFull } from "@kedge/proto";
+import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
+
+/** How far a task got, as far as the disk knows. */
+export interface TaskProgress {
+  /** `claiming`: the claim may or may not be stored; `running`; `finished`: only the report is missing. */
+  phase: "claiming" | "running" | "finished";
+  /** Index of the first step that is not known to have ended. */
+  step: number;
+  /** Wall times, milliseconds since 1970; time-outs are counted from them. */
+  startedAtMs: number;
+  stepStartedAtMs: number;
+  outputs: Record<string, string>;
+  metrics: Record<string, number>;
+  finished?: TaskFinished;
+}
+
+interface StoredProgress extends Omit<TaskProgress, "finished"> {
+  offer: string;
+  finished?: string;
+}
+
+const SAFE_ID = /^[a-z0-9][a-z0-9-]{0,150}$/;
+
+/** Tells whether a task id can stand in a path and in a workload's name. */
+export function isTaskId(id: string): boolean {
+  return SAFE_ID.test(id);
+}
+
+/** What the agent must remember of one task to go on with it after a crash: a folder with the offer and the progress. */
+export class TaskRecord {
+  readonly directory: string;
+  readonly offer: TaskOffer;
+  readonly ref: TaskRefFull;
+  readonly progress: TaskProgress;
+
+  private constructor(directory: string, offer: TaskOffer, ref: TaskRefFull, progress: TaskProgress) {
+    this.directory = directory;
+    this.offer = offer;
+    this.ref = ref;
+    this.progress = progress;
+  }
+
+  /** The record of a task that is about to be claimed; nothing is written yet. */
+  static make(tasksDir: string, offer: TaskOffer, ref: TaskRefFull, nowMs: number): TaskRecord {
+    const progress: TaskProgress = {
+      phase: "claiming",
+      step: 0,
+      startedAtMs: nowMs,
+      stepStartedAtMs: nowMs,
+      outputs: {},
+      metrics: {},
+    };
+    return new TaskRecord(join(tasksDir, ref.taskId), offer, ref, progress);
+  }
+
+  /** All records in a folder. Folders that hold none, because writing one was cut short, are removed. */
+  static async loadAll(tasksDir: string): Promise<TaskRecord[]> {
+    const names = await readdir(tasksDir).catch(() => []); // No folder: no tasks.
+    const records = await Promise.all(names.map((name) => loadOrRemove(join(tasksDir, name), TaskRecord.#load)));
+    return records.filter((record) => record !== undefined);
+  }
+
+  static async #load(directory: string): Promise<TaskRecord | undefined> {
+    const bytes = await readFileIfPresent(join(directory, "state.json"));
+    if (bytes === undefined) return undefined;
+    // Written by this program, into a folder that only it may write.
+    const { offer: offerText, finished, ...rest }: StoredProgress = JSON.parse(bytes.toString("utf8"));
+    const offer = fromBinary(TaskOfferSchema, Buffer.from(offerText, "base64"));
+    if (offer.ref === undefined || !isTaskId(offer.ref.taskId)) return undefined;
+    const ended =
+      finished === undefined ? {} : { finished: fromBinary(TaskFinishedSchema, Buffer.from(finished, "base64")) };
+    return new TaskRecord(directory, offer, offer.ref, { ...rest, ...ended });
+  }
+
+  get workspace(): string {
+    return join(this.directory, "workspace");
+  }
+
+  get logJournal(): string {
+    return join(this.directory, "log");
+  }
+
+  async save(): Promise<void> {
+    const { finished, ...rest } = this.progress;
+    const stored: StoredProgress = {
+      ...rest,
+      offer: Buffer.from(toBinary(TaskOfferSchema, this.offer)).toString("base64"),
+      ...(finished === undefined
+        ? {}
+        : { finished: Buffer.from(toBinary(TaskFinishedSchema, finished)).toString("base64") }),
+    };
+    await writeFileAtomic(join(this.directory, "state.json"), JSON.stringify(stored));
+  }
+}
+
+async function loadOrRemove<T>(
+  directory: string,
+  load: (directory: string) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const record = await load(directory).catch(() => undefined); // Unreadable is as good as not there.
+  if (record === undefined) await rm(directory, { recursive: true, force: true });
+  return record;
+}

@@ -1,5 +1,12 @@
+export { connectDocker, type DockerClient, type EngineInfo, probeDocker } from "./docker/connect.ts";
+export { createImageStore, type ImageStoreOptions } from "./docker/docker-images.ts";
+export { createNetworks } from "./docker/docker-networks.ts";
+export type { DockerRuntimeOptions } from "./docker/docker-options.ts";
+export { createDockerRuntime } from "./docker/docker-runtime.ts";
+export { buildHostBaseImage, type HostBaseImageOptions } from "./host-base-image.ts";
 export type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "./image-store.ts";
 export type { Networks } from "./networks.ts";
+export { createProcessRuntime, type ProcessRuntimeOptions } from "./process/process-runtime.ts";
 export type {
   Exit,
   GpuRequest,

@@ -1,0 +1,31 @@
+import type { Networks } from "../networks.ts";
+import type { DockerClient } from "./connect.ts";
+import { callDocker } from "./docker-error.ts";
+
+/** The networks of one Docker Engine. */
+export function createNetworks(docker: DockerClient): Networks {
+  const find = async (name: string) => {
+    const found = await callDocker("networks are listed", () =>
+      docker.listNetworks({ filters: JSON.stringify({ name: [name] }) }),
+    );
+    // The filter matches parts of names too.
+    return found?.filter((network) => network.Name === name) ?? [];
+  };
+  return {
+    ensure: async (name, labels) => {
+      if ((await find(name)).length > 0) return;
+      const create = () => docker.createNetwork({ Name: name, Labels: { ...labels }, CheckDuplicate: true });
+      await callDocker(`network ${name} is made`, create, [409]);
+    },
+    list: async (labels) => {
+      const label = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+      const list = () => docker.listNetworks({ filters: JSON.stringify({ label }) });
+      return (await callDocker("networks are listed", list))?.map((network) => network.Name) ?? [];
+    },
+    remove: async (name) => {
+      for (const { Id } of await find(name)) {
+        await callDocker(`network ${name} is removed`, () => docker.getNetwork(Id).remove(), [404]);
+      }
+    },
+  };
+}

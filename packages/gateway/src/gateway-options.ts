@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { KedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { Route, Window } from "@kedge/proto";
@@ -52,12 +53,6 @@ export interface ResolvedGatewayOptions extends Required<GatewayOptions> {}
 
 const LONGEST_DIR = 80;
 const UNSAFE_PATH = /[^\w./@+-]/;
-const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$/;
-
-/** Tells whether a string can stand as an IP address in HAProxy's configuration and commands. */
-export function isAddress(host: string): boolean {
-  return host.length <= 45 && ADDRESS.test(host);
-}
 
 /**
  * Fills in defaults.
@@ -69,7 +64,7 @@ export function resolveGatewayOptions(options: GatewayOptions): ResolvedGatewayO
   if (dir.length > LONGEST_DIR || UNSAFE_PATH.test(dir)) {
     throw invalid("dir", `at most ${LONGEST_DIR} characters out of letters, digits and ./@+-_`, dir);
   }
-  if (!isAddress(listen.host)) throw invalid("listen.host", "an IP address", listen.host);
+  if (isIP(listen.host) === 0 || listen.host.includes("%")) throw invalid("listen.host", "an IP address", listen.host);
   const resolved: ResolvedGatewayOptions = {
     haproxyPath: "/usr/sbin/haproxy",
     maxConnections: 4096,

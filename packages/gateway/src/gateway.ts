@@ -1,44 +1,264 @@
+import { chmodSync, mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { create } from "@bufbuild/protobuf";
+import { errorMessage, KedgeError } from "@kedge/domain";
 import type { Component } from "@kedge/kernel";
-import type { AppliedRoute } from "@kedge/proto";
+import { type AppliedRoute, AppliedRouteSchema } from "@kedge/proto";
 import {
   type GatewayOptions,
   type GatewayService,
   type ResolvedGatewayOptions,
   resolveGatewayOptions,
 } from "./gateway-options.ts";
+import { emptyPlan, type GatewayPlan, grownPlan, type IsBusy, planServices } from "./gateway-plan.ts";
+import { checkedServices } from "./gateway-service.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
+import { type GatewayPaths, gatewayPaths, layoutDigest, renderConfig, renderRoutes } from "./haproxy-config.ts";
+import { HaproxyProcess } from "./haproxy-process.ts";
+import { LogListener } from "./log-listener.ts";
+import { type ActualState, planCommands, slotName } from "./plan-commands.ts";
+import { RequestLedger } from "./request-ledger.ts";
+import { RuntimeSocket } from "./runtime-socket.ts";
+import { loadState, replaceFile, saveState } from "./state-file.ts";
 
-/** The HAProxy of a serving node. */
+const WATCH_MS = 200;
+const LONGEST_BACKOFF_MS = 5_000;
+
+/**
+ * The HAProxy of a serving node: splits traffic between the ready replicas of each deployment, and tells what it saw in
+ * windows. HAProxy runs on its own; it serves on when this process dies, and is taken over by the next.
+ */
 export class Gateway implements Component {
   readonly name = "gateway";
   readonly #options: ResolvedGatewayOptions;
+  readonly #paths: GatewayPaths;
+  readonly #socket: RuntimeSocket;
+  readonly #haproxy: HaproxyProcess;
+  readonly #ledger: RequestLedger;
+  readonly #listener: LogListener;
+  readonly #stopped = new AbortController();
+  #watching: Promise<void> = Promise.resolve();
+  #queue: Promise<void> = Promise.resolve();
+  #plan: GatewayPlan;
+  #actual: ActualState | undefined;
+  #port = 0;
+  #starts = 0;
+  #reloads = 0;
 
+  /** @throws KedgeError INVALID_OPTION */
   constructor(options: GatewayOptions) {
     this.#options = resolveGatewayOptions(options);
+    const { logger, clock, haproxyPath, dir } = this.#options;
+    this.#paths = gatewayPaths(dir);
+    this.#socket = new RuntimeSocket(this.#paths.adminSocket);
+    this.#haproxy = new HaproxyProcess({ haproxyPath, paths: this.#paths, socket: this.#socket, clock, logger });
+    this.#ledger = new RequestLedger(this.#options);
+    this.#listener = new LogListener({
+      path: this.#paths.logSocket,
+      clock,
+      logger,
+      onLine: (line) => this.#ledger.record(line),
+    });
+    this.#plan = emptyPlan(this.#options.capacity);
   }
 
   /** host:port where users connect; known after start. */
   get address(): string {
-    return `${this.#options.listen.host}:${this.#options.listen.port}`;
+    const { host } = this.#options.listen;
+    return `${host.includes(":") ? `[${host}]` : host}:${this.#port}`;
   }
 
-  async start(_signal: AbortSignal): Promise<void> {}
+  /**
+   * Takes over a HAProxy that a process before this one left, serving what it serves, or starts one. Once.
+   *
+   * @throws KedgeError GATEWAY_UNAVAILABLE when HAProxy does not start.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    mkdirSync(this.#options.dir, { recursive: true, mode: 0o700 });
+    chmodSync(this.#options.dir, 0o700);
+    const state = loadState(this.#paths.state, this.#options.logger);
+    if (state) this.#plan = grownPlan(state.plan, this.#options.capacity);
+    this.#port = this.#options.listen.port || state?.port || (await freePort(this.#options.listen.host));
+    this.#ledger.remember(state?.splits ?? []);
+    this.#ledger.use(this.#plan);
+    await this.#listener.start();
+    signal.throwIfAborted();
+    const digest = await this.#haproxy.adopt();
+    if (digest !== layoutDigest(this.#options, this.#port, this.#plan)) await this.#launch();
+    await this.#converge();
+    this.#watching = this.#watch();
+  }
 
-  /** Ends HAProxy gracefully, or leaves it serving for the next process to adopt. */
-  async stop(_options: { readonly keepServing?: boolean } = {}): Promise<void> {}
+  /**
+   * Stops. HAProxy is ended within five seconds, or left serving when `keepServing`, for the next process to take over.
+   * May be called twice.
+   */
+  async stop(options: { readonly keepServing?: boolean } = {}): Promise<void> {
+    this.#stopped.abort();
+    await this.#watching;
+    await this.#queue;
+    if (!options.keepServing) await this.#haproxy.stop();
+    await this.#listener.stop();
+    this.#ledger.stop();
+  }
 
-  /** Makes HAProxy match. */
-  async apply(_services: readonly GatewayService[]): Promise<void> {}
+  /**
+   * Makes HAProxy serve exactly these deployments; resolves when it does. No request is lost by it. Calls run one after
+   * another; applying the same again does nothing.
+   *
+   * @throws KedgeError INVALID_FIELD for a service that cannot be served; GATEWAY_UNAVAILABLE when HAProxy is gone: it
+   * is brought back with these services nonetheless.
+   */
+  apply(services: readonly GatewayService[]): Promise<void> {
+    const checked = checkedServices(services);
+    return this.#serialised(() => this.#apply(checked));
+  }
 
+  /** The routes in force, with the shares that readiness leaves them. */
   appliedRoutes(): AppliedRoute[] {
-    return [];
+    return this.#plan.backends.flatMap(({ split }) =>
+      split === undefined
+        ? []
+        : create(AppliedRouteSchema, {
+            deployment: split.deployment,
+            generation: BigInt(split.generation),
+            basisPoints: Object.fromEntries(split.shares.map((share) => [share.revision, share.basisPoints])),
+          }),
+    );
   }
 
-  async inFlight(_replicaId: string): Promise<number> {
-    return 0;
+  /**
+   * Requests that a replica is working on. Right after a reload it is at least 1 until the HAProxy before it is done.
+   *
+   * @throws KedgeError GATEWAY_UNAVAILABLE
+   */
+  async inFlight(replicaId: string): Promise<number> {
+    const sessions = await this.#socket.sessions();
+    let requests = this.#haproxy.isLeaving ? 1 : 0;
+    for (const [index, backend] of this.#plan.backends.entries()) {
+      for (const [slot, server] of backend.servers.entries()) {
+        if (server?.replicaId === replicaId) requests += sessions.get(slotName(index, slot)) ?? 0;
+      }
+    }
+    return requests;
   }
 
+  /** Totals since the start of this process. */
   stats(): GatewayStats {
-    return { deployments: [], unattributed: 0, starts: 0, reloads: 0 };
+    return {
+      deployments: this.#ledger.stats(),
+      unattributed: this.#ledger.unattributed,
+      starts: this.#starts,
+      reloads: this.#reloads,
+    };
   }
+
+  async #apply(services: readonly GatewayService[]): Promise<void> {
+    const { plan, hasGrown } = await this.#nextPlan(services);
+    this.#plan = plan;
+    this.#ledger.remember(plan.backends.flatMap(({ split }) => split ?? []));
+    this.#save();
+    this.#ledger.use(plan);
+    if (!this.#haproxy.isAlive || hasGrown) await this.#launch();
+    await this.#converge();
+  }
+
+  async #nextPlan(services: readonly GatewayService[]): Promise<{ plan: GatewayPlan; hasGrown: boolean }> {
+    // Slots that may be busy are looked at only when there is no other.
+    const first = planServices(this.#plan, services, () => true);
+    if (first.kind === "planned") return { plan: first.plan, hasGrown: false };
+    const isBusy = await this.#busySlots();
+    const second = planServices(this.#plan, services, isBusy);
+    if (second.kind === "planned") return { plan: second.plan, hasGrown: false };
+    return { plan: grownUntilFits(this.#plan, services, isBusy), hasGrown: true };
+  }
+
+  async #busySlots(): Promise<IsBusy> {
+    if (!this.#haproxy.isAlive) return () => false;
+    const sessions = await this.#socket.sessions();
+    return (backend, slot) => (sessions.get(slotName(backend, slot)) ?? 0) > 0;
+  }
+
+  /** Starts HAProxy with the plan in its configuration, taking over from a running one. */
+  async #launch(): Promise<void> {
+    const isReload = this.#haproxy.isAlive;
+    this.#actual = undefined;
+    this.#save();
+    replaceFile(this.#paths.config, renderConfig(this.#options, this.#port, this.#plan));
+    replaceFile(this.#paths.routes, renderRoutes(this.#plan));
+    await this.#haproxy.launch();
+    if (isReload) this.#reloads++;
+    else this.#starts++;
+  }
+
+  /** Sends what differs as one batch, then reads back what HAProxy made of it. */
+  async #converge(): Promise<void> {
+    const mapFile = this.#paths.routes;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      this.#actual ??= await this.#socket.read(mapFile);
+      const commands = planCommands(this.#actual, this.#plan, mapFile);
+      if (commands.length === 0) return;
+      this.#actual = undefined;
+      await this.#socket.run(commands);
+    }
+    this.#actual = await this.#socket.read(mapFile);
+    const left = planCommands(this.#actual, this.#plan, mapFile);
+    if (left.length === 0) return;
+    throw new KedgeError("GATEWAY_UNAVAILABLE", "HAProxy did not take over the routes", { hint: left[0] ?? "" });
+  }
+
+  #save(): void {
+    saveState(this.#paths.state, { version: 1, port: this.#port, plan: this.#plan, splits: this.#ledger.remembered() });
+  }
+
+  #serialised(work: () => Promise<void>): Promise<void> {
+    const result = this.#queue.then(work);
+    // The next one runs whatever became of this one; the caller gets the error.
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  async #watch(): Promise<void> {
+    const { clock, logger } = this.#options;
+    let waitMs = WATCH_MS;
+    while (!this.#stopped.signal.aborted) {
+      try {
+        await clock.sleep(waitMs, this.#stopped.signal);
+        if (!this.#haproxy.isAlive) await this.#serialised(() => this.#revive());
+        waitMs = WATCH_MS;
+      } catch (error) {
+        if (this.#stopped.signal.aborted) return;
+        logger.error({ err: error, reason: errorMessage(error) }, "HAProxy is down");
+        waitMs = Math.min(LONGEST_BACKOFF_MS, waitMs * 2);
+      }
+    }
+  }
+
+  async #revive(): Promise<void> {
+    if (this.#haproxy.isAlive || this.#stopped.signal.aborted) return;
+    this.#options.logger.warn({}, "HAProxy died; starting it again");
+    await this.#launch();
+    await this.#converge();
+  }
+}
+
+function grownUntilFits(plan: GatewayPlan, services: readonly GatewayService[], isBusy: IsBusy): GatewayPlan {
+  let capacity = { backends: plan.backends.length, serversPerBackend: plan.backends[0]?.servers.length ?? 1 };
+  for (;;) {
+    const result = planServices(grownPlan(plan, capacity), services, isBusy);
+    if (result.kind === "planned") return result.plan;
+    if (result.of === "backends") capacity = { ...capacity, backends: capacity.backends * 2 };
+    else capacity = { ...capacity, serversPerBackend: capacity.serversPerBackend * 2 };
+  }
+}
+
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, host, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
 }

@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { ResolvedGatewayOptions } from "./gateway-options.ts";
+import { emptyPlan, type GatewayPlan, type PlannedServer } from "./gateway-plan.ts";
+import { plannedRoutes } from "./plan-commands.ts";
+
+/** Files and sockets inside the gateway's folder. */
+export interface GatewayPaths {
+  readonly config: string;
+  readonly routes: string;
+  readonly adminSocket: string;
+  readonly logSocket: string;
+  readonly state: string;
+  readonly process: string;
+}
+
+/** Where things are in the gateway's folder. */
+export function gatewayPaths(dir: string): GatewayPaths {
+  return {
+    config: join(dir, "haproxy.cfg"),
+    routes: join(dir, "routes.map"),
+    adminSocket: join(dir, "admin.sock"),
+    logSocket: join(dir, "log.sock"),
+    state: join(dir, "state.json"),
+    process: join(dir, "process.json"),
+  };
+}
+
+/** Longest prediction label that is counted, in bytes. */
+export const MAX_LABEL_BYTES = 64;
+
+/**
+ * Fields of a log line, parted by spaces: route, server, status, termination, microseconds from the parsed request to
+ * the end of the answer, retries, prediction label in hex (or "-"). Nothing in it that a user or a replica wrote can
+ * hold a space or a line end.
+ */
+const LOG_FORMAT = "%[var(txn.route)] %s %ST %ts %[date(0,us),sub(txn.began)] %rc %[var(txn.label)]";
+
+/** The route map's text. */
+export function renderRoutes(plan: GatewayPlan): string {
+  return [...plannedRoutes(plan)].map(([deployment, route]) => `${deployment} ${route}\n`).join("");
+}
+
+/** The whole configuration, holding the plan as it is, so that a restarted HAProxy serves at once. */
+export function renderConfig(options: ResolvedGatewayOptions, port: number, plan: GatewayPlan): string {
+  return [
+    renderGlobal(options, layoutDigest(options, port, plan)),
+    renderDefaults(),
+    renderFrontend(options, port),
+    ...plan.backends.map((backend, index) => renderBackend(index, backend.servers)),
+  ].join("\n");
+}
+
+/** Changes with everything in the configuration that cannot be changed at run time. */
+export function layoutDigest(options: ResolvedGatewayOptions, port: number, plan: GatewayPlan): string {
+  const serversPerBackend = Math.max(0, ...plan.backends.map((backend) => backend.servers.length));
+  const bare = emptyPlan({ backends: plan.backends.length, serversPerBackend });
+  const text = [
+    renderGlobal(options, ""),
+    renderDefaults(),
+    renderFrontend(options, port),
+    ...bare.backends.map((backend, index) => renderBackend(index, backend.servers)),
+  ].join("\n");
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+function renderGlobal(options: ResolvedGatewayOptions, digest: string): string {
+  const paths = gatewayPaths(options.dir);
+  const threads = options.threads === 0 ? "" : `  nbthread ${options.threads}\n`;
+  return `global
+  description kedge-${digest}
+  maxconn ${options.maxConnections}
+${threads}  stats socket ${paths.adminSocket} mode 600 level admin expose-fd listeners
+  hard-stop-after 300s
+  log ring@requests format raw local0
+
+ring requests
+  format raw
+  maxlen 1024
+  size 16777216
+  timeout connect 1s
+  timeout server 24h
+  server agent unix@${paths.logSocket} log-proto octet-count
+`;
+}
+
+function renderDefaults(): string {
+  const answer = (status: number, text: string, headers = "") =>
+    `  http-error status ${status} content-type application/json string '{"error":"${text}"}'${headers}`;
+  return `defaults
+  mode http
+  timeout connect 2s
+  timeout client 60s
+  timeout server 120s
+  timeout queue 5s
+  timeout http-request 10s
+  timeout http-keep-alive 60s
+  timeout tunnel 1h
+  retries 2
+  option redispatch 1
+  retry-on conn-failure
+${answer(400, "the request is not valid HTTP")}
+${answer(408, "the request did not arrive in time")}
+${answer(500, "the gateway failed")}
+${answer(502, "the replica did not answer properly")}
+${answer(503, "no replica is ready", " hdr Retry-After 1")}
+${answer(504, "the replica did not answer in time")}
+`;
+}
+
+function renderFrontend(options: ResolvedGatewayOptions, port: number): string {
+  const host = options.listen.host.includes(":") ? `[${options.listen.host}]` : options.listen.host;
+  const label = `res.fhdr(kedge-prediction),bytes(0,${MAX_LABEL_BYTES}),hex`;
+  return `frontend gateway
+  bind ${host}:${port}
+  log global
+  log-format "${LOG_FORMAT}"
+  http-request set-var(txn.began) date(0,us)
+  http-request set-log-level silent if { path /v2/health/live /v2/health/ready }
+  http-request return status 200 content-type application/json string '{"live":true}' if { path /v2/health/live }
+  http-request return status 200 content-type application/json string '{"ready":true}' if { path /v2/health/ready }
+  http-request set-var(txn.deployment) req.fhdr(kedge-deployment) if { req.fhdr(kedge-deployment) -m found }
+  http-request set-var(txn.deployment) path,field(4,/) if !{ var(txn.deployment) -m found } { path_beg /v2/models/ }
+  http-request set-var(txn.prefixed) bool(true) if !{ var(txn.deployment) -m found } { path_beg /d/ }
+  http-request set-var(txn.deployment) path,field(3,/) if { var(txn.prefixed) -m bool }
+  http-request set-var(txn.route) var(txn.deployment),map_str(${gatewayPaths(options.dir).routes})
+  http-request set-log-level silent unless { var(txn.route) -m found }
+  http-request return status 404 content-type application/json string '{"error":"no such deployment on this node"}' unless { var(txn.route) -m found }
+  http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { var(txn.prefixed) -m bool }
+  http-response set-var(txn.label) ${label}
+  use_backend %[var(txn.route),field(1,:)]
+`;
+}
+
+function renderBackend(index: number, servers: readonly (PlannedServer | undefined)[]): string {
+  const lines = servers.map((server, slot) => `  server e${slot} ${renderServer(server)}`);
+  return `backend s${index}\n  balance roundrobin\n${lines.join("\n")}\n`;
+}
+
+function renderServer(server: PlannedServer | undefined): string {
+  if (server === undefined) return "127.0.0.1:1 weight 0 disabled";
+  const host = server.host.includes(":") ? `[${server.host}]` : server.host;
+  return `${host}:${server.port} weight ${server.weight}`;
+}

@@ -1,0 +1,110 @@
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import type { Clock, Logger } from "@kedge/kernel";
+
+/** Longest message of HAProxy's ring, with room to spare. */
+const LONGEST_FRAME = 4096;
+const CLOSE_TIMEOUT_MS = 500;
+const LENGTH = /^[1-9]\d{0,3}$/;
+
+/** Cuts a byte stream into messages that carry their length before them (RFC 6587, octet counting). */
+export class FrameReader {
+  #rest = "";
+
+  /**
+   * Messages that are complete with this chunk, or undefined when the stream is no such stream; it is of no use then.
+   */
+  push(chunk: Buffer): string[] | undefined {
+    const text = this.#rest + chunk.toString("latin1");
+    const frames: string[] = [];
+    let at = 0;
+    while (at < text.length) {
+      const space = text.indexOf(" ", at);
+      if (space < 0 || space - at > 4) {
+        if (text.length - at > 4) return undefined;
+        break;
+      }
+      const length = LENGTH.test(text.slice(at, space)) ? Number(text.slice(at, space)) : 0;
+      if (length === 0 || length > LONGEST_FRAME) return undefined;
+      if (space + 1 + length > text.length) break;
+      frames.push(text.slice(space + 1, space + 1 + length));
+      at = space + 1 + length;
+    }
+    this.#rest = text.slice(at);
+    return frames;
+  }
+}
+
+/** What a listener needs. */
+export interface LogListenerOptions {
+  /** Of the Unix socket. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Gets every log line. Must not throw. */
+  onLine(line: string): void;
+}
+
+/**
+ * Takes HAProxy's log stream on a Unix socket that only this user can connect to. HAProxy connects by itself, keeps what
+ * it cannot deliver (16 MiB, about 250,000 requests) and sends it when the listener is back.
+ */
+export class LogListener {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #onLine: LogListenerOptions["onLine"];
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+
+  constructor(options: LogListenerOptions) {
+    this.#path = options.path;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#onLine = options.onLine;
+  }
+
+  /** Listens; a socket file left by an earlier process is replaced. */
+  async start(): Promise<void> {
+    await rm(this.#path, { force: true });
+    const server = createServer((socket) => this.#accept(socket));
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#path, resolve);
+    });
+    await chmod(this.#path, 0o600);
+  }
+
+  /**
+   * Stops listening and lets go of HAProxy: its side is told to close, and what it sent until then is still read. May be
+   * called twice.
+   */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.end();
+    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => {
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    await closed;
+    cancel();
+  }
+
+  #accept(socket: Socket): void {
+    const reader = new FrameReader();
+    this.#sockets.add(socket);
+    socket.on("close", () => this.#sockets.delete(socket));
+    socket.on("error", (err) => this.#logger.debug({ err }, "log stream broke off"));
+    socket.on("data", (chunk: Buffer) => {
+      const lines = reader.push(chunk);
+      if (lines) for (const line of lines) this.#onLine(line);
+      else {
+        this.#logger.warn({}, "log stream is not HAProxy's");
+        socket.destroy();
+      }
+    });
+  }
+}

@@ -1,0 +1,79 @@
+import type { GatewayPlan, SplitEpoch } from "./gateway-plan.ts";
+import type { DeploymentStats } from "./gateway-stats.ts";
+import { parseLogLine } from "./log-line.ts";
+import { WindowMeter, type WindowMeterOptions } from "./window-meter.ts";
+
+/** Splits that are remembered, so that requests still running under them are counted when they end. */
+const REMEMBERED_SPLITS = 256;
+
+/** Gives every log line to the meter of its deployment, under the split the request was routed by. */
+export class RequestLedger {
+  readonly #options: WindowMeterOptions;
+  readonly #splits = new Map<number, SplitEpoch>();
+  readonly #meters = new Map<string, WindowMeter>();
+  #unattributed = 0;
+
+  constructor(options: WindowMeterOptions) {
+    this.#options = options;
+  }
+
+  /** Log lines that could not be read, or that belong to a split long gone. */
+  get unattributed(): number {
+    return this.#unattributed;
+  }
+
+  /** Makes splits known that lines may refer to. Call before HAProxy learns of them. */
+  remember(splits: Iterable<SplitEpoch>): void {
+    for (const split of splits) this.#splits.set(split.epoch, split);
+  }
+
+  /** Takes the splits of a plan as the current ones; deployments that are not in it are counted no more. */
+  use(plan: GatewayPlan): void {
+    const current = new Map<string, SplitEpoch>();
+    for (const { split } of plan.backends) if (split) current.set(split.deployment, split);
+    for (const [deployment, meter] of this.#meters) {
+      if (current.has(deployment)) continue;
+      meter.stop();
+      this.#meters.delete(deployment);
+    }
+    for (const split of current.values()) this.#meter(split.deployment).use(split);
+    this.#forget(new Set([...current.values()].map((split) => split.epoch)));
+  }
+
+  /** Counts a log line. Never throws. */
+  record(line: string): void {
+    const record = parseLogLine(line);
+    const split = record && this.#splits.get(record.epoch);
+    const meter = split && this.#meters.get(split.deployment);
+    if (record && split && meter) meter.record(split, record);
+    else this.#unattributed++;
+  }
+
+  /** The splits it knows, oldest first; to be kept for the next process. */
+  remembered(): SplitEpoch[] {
+    return [...this.#splits.values()];
+  }
+
+  /** Totals by deployment. */
+  stats(): DeploymentStats[] {
+    return [...this.#meters.values()].map((meter) => meter.stats());
+  }
+
+  /** Closes all windows. May be called twice. */
+  stop(): void {
+    for (const meter of this.#meters.values()) meter.stop();
+  }
+
+  #meter(deployment: string): WindowMeter {
+    const meter = this.#meters.get(deployment) ?? new WindowMeter(deployment, this.#options);
+    this.#meters.set(deployment, meter);
+    return meter;
+  }
+
+  #forget(current: ReadonlySet<number>): void {
+    for (const epoch of this.#splits.keys()) {
+      if (this.#splits.size <= REMEMBERED_SPLITS) return;
+      if (!current.has(epoch)) this.#splits.delete(epoch);
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { connect } from "node:net";
+import { KedgeError } from "@kedge/domain";
+import type { ActualServer, ActualState } from "./plan-commands.ts";
+
+/** HAProxy reads at most one buffer (16 KiB) of commands from a connection at once. */
+const LONGEST_LINE = 12_000;
+const ANSWER_TIMEOUT_MS = 5_000;
+const LARGEST_ANSWER = 64 * 1024 * 1024;
+const MAINTENANCE = 0x01 | 0x02;
+const DRAIN = 0x08 | 0x10;
+
+/** HAProxy's runtime API. Every call is a connection of its own. */
+export class RuntimeSocket {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Runs commands in order, as one batch unless they do not fit one buffer. The answers come back as they are. */
+  async run(commands: readonly string[]): Promise<string> {
+    const answers: string[] = [];
+    for (const line of linesOf(commands)) answers.push(await exchange(this.#path, line));
+    return answers.join("\n");
+  }
+
+  /** Process id and layout digest of whoever answers. */
+  async identity(): Promise<{ readonly pid: number; readonly digest: string }> {
+    const text = await this.run(["show info"]);
+    return {
+      pid: Number(/^Pid: (\d+)$/m.exec(text)?.[1] ?? 0),
+      digest: /^description: kedge-(\w+)$/m.exec(text)?.[1] ?? "",
+    };
+  }
+
+  /** What HAProxy holds now. */
+  async read(mapFile: string): Promise<ActualState> {
+    const text = await this.run(["show servers state", `show map ${mapFile}`]);
+    return { servers: parseServers(text), routes: parseRoutes(text) };
+  }
+
+  /** Requests that each server is working on, by `backend/server`; idle connections do not count. */
+  async sessions(): Promise<Map<string, number>> {
+    return parseSessions(await this.run(["show stat -1 4 -1"]));
+  }
+}
+
+function parseServers(text: string): Map<string, ActualServer> {
+  const servers = new Map<string, ActualServer>();
+  for (const line of text.split("\n")) {
+    const fields = line.split(" ");
+    const [, backend, , server, host, , admin, weight] = fields;
+    if (fields.length < 19 || line.startsWith("#") || host === undefined) continue;
+    const flags = Number(admin);
+    const state = flags & MAINTENANCE ? "maint" : flags & DRAIN ? "drain" : "ready";
+    servers.set(`${backend}/${server}`, { host, port: Number(fields[18]), weight: Number(weight), state });
+  }
+  return servers;
+}
+
+function parseRoutes(text: string): Map<string, string> {
+  const routes = new Map<string, string>();
+  for (const match of text.matchAll(/^0x[0-9a-f]+ (\S+) (\S+)$/gm)) {
+    if (match[1] !== undefined && match[2] !== undefined) routes.set(match[1], match[2]);
+  }
+  return routes;
+}
+
+function parseSessions(text: string): Map<string, number> {
+  const lines = text.split("\n");
+  const header =
+    lines
+      .find((line) => line.startsWith("# "))
+      ?.slice(2)
+      .split(",") ?? [];
+  const column = { proxy: header.indexOf("pxname"), server: header.indexOf("svname"), current: header.indexOf("scur") };
+  const sessions = new Map<string, number>();
+  for (const line of lines) {
+    const fields = line.split(",");
+    if (line.startsWith("#") || fields.length < header.length - 1 || header.length === 0) continue;
+    sessions.set(`${fields[column.proxy]}/${fields[column.server]}`, Number(fields[column.current]));
+  }
+  return sessions;
+}
+
+function linesOf(commands: readonly string[]): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const command of commands) {
+    if (line !== "" && line.length + command.length + 1 > LONGEST_LINE) {
+      lines.push(line);
+      line = "";
+    }
+    line = line === "" ? command : `${line};${command}`;
+  }
+  return line === "" ? lines : [...lines, line];
+}
+
+function exchange(path: string, line: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const socket = connect(path, () => socket.write(`${line}\n`));
+    const fail = (cause: unknown) => {
+      socket.destroy();
+      reject(new KedgeError("GATEWAY_UNAVAILABLE", "HAProxy does not answer on its runtime socket", { cause }));
+    };
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => fail(new Error("no answer in time")));
+    socket.on("error", fail);
+    socket.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > LARGEST_ANSWER) fail(new Error("answer too large"));
+    });
+    socket.on("end", () => {
+      socket.destroy();
+      resolve(Buffer.concat(chunks).toString("latin1"));
+    });
+  });
+}

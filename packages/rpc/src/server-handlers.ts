@@ -1,12 +1,13 @@
 import { create, type DescMessage, type DescMethod, type Message, type MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  ServerDuplexStream,
-  ServerReadableStream,
-  ServerUnaryCall,
-  ServerWritableStream,
-  sendUnaryData,
-  UntypedHandleCall,
-  UntypedServiceImplementation,
+import {
+  Metadata,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { KedgeError } from "@kedge/domain";
 import { type CallHost, serveCall } from "./server-call.ts";
@@ -14,6 +15,8 @@ import type { ServerContext } from "./server-context.ts";
 import type { BoundService } from "./server-options.ts";
 import type { CallContext } from "./service-types.ts";
 import { pump } from "./stream-flow.ts";
+
+const CLIENT_LEFT = "the client went away in the middle of its stream";
 
 type Init = MessageInitShape<DescMessage>;
 type Single = (request: unknown, context: CallContext) => Promise<Init>;
@@ -67,7 +70,7 @@ function clientStreamHandler(method: DescMethod, target: Single, host: CallHost)
     serveCall(host, {
       call,
       method,
-      work: async (context) => create(method.output, await target(received(call), context)),
+      work: async (context) => create(method.output, await target(received(call, context), context)),
       settle: (status, reply) => (status === null ? respond(null, reply) : respond(status)),
     });
 }
@@ -87,20 +90,29 @@ function bidiHandler(method: DescMethod, target: Streaming, host: CallHost): Unt
     serveCall(host, {
       call,
       method,
-      work: (context) => send(call, method, target(received(call), context), context),
+      work: (context) => send(call, method, target(received(call, context), context), context),
       settle: (status) => (status === null ? call.end() : call.emit("error", status)),
     });
 }
 
-/** The client's messages. Leaving the loop early keeps the call open, so that the handler can still answer. */
+/**
+ * The client's messages; throws CANCELLED when the client goes away before it has sent its last one, so that half an
+ * upload is never taken for a whole one. Leaving the loop early keeps the call open, so that the handler can still answer.
+ */
 async function* received(
   call: ServerReadableStream<Message, Message> | ServerDuplexStream<Message, Message>,
+  context: ServerContext,
 ): AsyncGenerator<Message> {
   try {
     yield* call.iterator({ destroyOnReturn: false });
   } catch (cause) {
-    throw new KedgeError("CANCELLED", "the client went away in the middle of its stream", { cause });
+    throw new KedgeError("CANCELLED", CLIENT_LEFT, { cause });
   }
+  // grpc-js ends the readable side of a reset stream as if the client had finished. Being asked for headers makes it
+  // look at the stream, and it reports a reset on the next tick.
+  call.sendMetadata(new Metadata());
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  if (context.over) throw new KedgeError("CANCELLED", CLIENT_LEFT);
 }
 
 async function send(

@@ -15,7 +15,10 @@ beforeAll(async () => {
     throw new Error("standard services need no token");
   };
   harness = await startServer([bindService(EventService, { async *watchEvents() {} })], { authenticate: refuse });
-  raw = new Client(harness.connection.address, ChannelCredentials.createSsl(Buffer.from(harness.connection.caPem)));
+  raw = new Client(
+    `localhost:${harness.server.port}`,
+    ChannelCredentials.createSsl(Buffer.from(harness.connection.caPem)),
+  );
 });
 afterAll(async () => {
   raw.close();

@@ -1,4 +1,28 @@
-import type { DeploymentSpec, Diagnostic } from "@kedge/proto";
+import { create } from "@bufbuild/protobuf";
+import {
+  AllAtOnceStrategySchema,
+  AnalysisSpecSchema,
+  type CanaryStep,
+  CanaryStepSchema,
+  CanaryStrategySchema,
+  type DeploymentSpec,
+  DeploymentSpecSchema,
+  type Diagnostic,
+  ModelRefSchema,
+  PlacementSchema,
+  type ReplicaTemplate,
+  ReplicaTemplateSchema,
+  RuntimeKind,
+  type Strategy,
+  StrategySchema,
+} from "@kedge/proto";
+import { bindTree } from "./bind.ts";
+import { type DeploymentFields, deploymentFileSchema } from "./deployment-schema.ts";
+import { toDiagnostics } from "./finding.ts";
+import { compileResources } from "./resources.ts";
+import { knownKeys, schemaFindings } from "./schema-findings.ts";
+import { isTextField } from "./text-fields.ts";
+import { readYaml } from "./yaml-text.ts";
 
 /** The deployment, absent when any diagnostic is an error, and everything found, sorted by position. */
 export interface DeploymentResult {
@@ -6,7 +30,84 @@ export interface DeploymentResult {
   readonly diagnostics: Diagnostic[];
 }
 
-/** Reads a deployment file. Never throws. */
-export function parseDeployment(_source: string, _options: { readonly file?: string } = {}): DeploymentResult {
-  return { diagnostics: [] };
+/** Reads a deployment file. Never throws. `file` is the name used in diagnostics; default deployment.yaml. */
+export function parseDeployment(source: string, options: { readonly file?: string } = {}): DeploymentResult {
+  const file = options.file ?? "deployment.yaml";
+  const yaml = readYaml(source, isTextField);
+  const findings = [...yaml.findings];
+  if (yaml.value === undefined) return { diagnostics: toDiagnostics(findings, yaml.positions, file) };
+  const bound = bindTree(yaml.value, { mode: "plain" });
+  findings.push(...bound.findings);
+  const parsed = deploymentFileSchema.safeParse(bound.value);
+  if (!parsed.success) {
+    findings.push(...schemaFindings(parsed.error.issues, bound.value, (path) => knownKeys(deploymentFileSchema, path)));
+  }
+  const diagnostics = toDiagnostics(findings, yaml.positions, file);
+  if (!parsed.success || findings.length > 0) return { diagnostics };
+  return { spec: compileDeployment(parsed.data.deployment, parsed.data), diagnostics };
+}
+
+/** The proto form of a checked deployment, defaults filled. */
+export function compileDeployment(name: string, fields: DeploymentFields): DeploymentSpec {
+  const perNode = fields["replicas-per-node"];
+  return create(DeploymentSpecSchema, {
+    name,
+    template: compileTemplate(fields),
+    placement: create(PlacementSchema, { nodeSelector: { ...fields.on }, tolerations: fields.tolerations ?? [] }),
+    scale:
+      perNode === undefined
+        ? { case: "replicas", value: fields.replicas ?? 1 }
+        : { case: "replicasPerNode", value: perNode },
+    strategy: compileStrategy(fields),
+    analysis: create(AnalysisSpecSchema, {
+      alpha: fields.analysis?.alpha ?? 0.01,
+      disabled: fields.analysis?.disabled ?? false,
+    }),
+  });
+}
+
+function compileTemplate(fields: DeploymentFields): ReplicaTemplate {
+  const { model, image = "" } = fields;
+  const isImage = model === undefined;
+  const docker = fields.runtime === undefined ? isImage : fields.runtime === "docker";
+  return create(ReplicaTemplateSchema, {
+    source: isImage
+      ? { case: "image", value: image }
+      : { case: "model", value: create(ModelRefSchema, { model, version: fields.version ?? "" }) },
+    runtime: docker ? RuntimeKind.DOCKER : RuntimeKind.PROCESS,
+    resources: compileResources(fields.resources),
+    env: { ...fields.env },
+    port: fields.port ?? 0,
+    healthPath: fields["health-path"] ?? "/v2/health/ready",
+    startTimeoutSeconds: fields["start-timeout"] ?? 60,
+  });
+}
+
+const DEFAULT_STEPS: readonly CanaryStep[] = [
+  create(CanaryStepSchema, { weightPercent: 10, holdSeconds: 30 }),
+  create(CanaryStepSchema, { weightPercent: 50, holdSeconds: 30 }),
+];
+
+function compileStrategy(fields: DeploymentFields): Strategy {
+  const progressDeadlineSeconds = fields["progress-deadline"] ?? 600;
+  if (fields["all-at-once"] !== undefined) {
+    const allAtOnce = create(AllAtOnceStrategySchema);
+    return create(StrategySchema, { kind: { case: "allAtOnce", value: allAtOnce }, progressDeadlineSeconds });
+  }
+  const steps = fields.canary?.steps.map(compileStep) ?? [...DEFAULT_STEPS];
+  if (steps.at(-1)?.weightPercent !== 100) steps.push(create(CanaryStepSchema, { weightPercent: 100 }));
+  const canary = create(CanaryStrategySchema, { steps });
+  return create(StrategySchema, { kind: { case: "canary", value: canary }, progressDeadlineSeconds });
+}
+
+type Step = NonNullable<DeploymentFields["canary"]>["steps"][number];
+
+function compileStep(step: Step): CanaryStep {
+  if (typeof step === "number") return create(CanaryStepSchema, { weightPercent: step });
+  return create(CanaryStepSchema, {
+    weightPercent: step.weight,
+    holdSeconds: step.hold ?? 0,
+    minRequests: step["min-requests"] ?? 0,
+    manual: step.manual ?? false,
+  });
 }

@@ -1,4 +1,4 @@
-export { type CompileOptions, type CompileResult, compilePipeline, lintPipeline } from "./pipeline-compile.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
 export { deploymentJsonSchema, pipelineJsonSchema } from "./json-schema.ts";
+export { type CompileOptions, type CompileResult, compilePipeline, lintPipeline } from "./pipeline-compile.ts";
 export { type JobResult, type ResolveContext, resolveJob } from "./resolve.ts";

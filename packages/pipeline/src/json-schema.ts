@@ -1,9 +1,13 @@
-/** The JSON Schema of kedge.yaml, for editors. */
+import { z } from "zod";
+import { deploymentFileSchema } from "./deployment-schema.ts";
+import { pipelineSchema } from "./pipeline-schema.ts";
+
+/** The JSON Schema (draft 2020-12) of kedge.yaml, for editors; made from the schemas that the compiler uses. */
 export function pipelineJsonSchema(): Record<string, unknown> {
-  return {};
+  return { ...z.toJSONSchema(pipelineSchema, { io: "input" }), title: "Kedge pipeline" };
 }
 
-/** The JSON Schema of a deployment file, for editors. */
+/** The JSON Schema (draft 2020-12) of a deployment file, for editors. */
 export function deploymentJsonSchema(): Record<string, unknown> {
-  return {};
+  return { ...z.toJSONSchema(deploymentFileSchema, { io: "input" }), title: "Kedge deployment" };
 }

@@ -1,4 +1,17 @@
-import type { Diagnostic, PipelineSpec } from "@kedge/proto";
+import { create } from "@bufbuild/protobuf";
+import { type Diagnostic, type PipelineSpec, PipelineSpecSchema } from "@kedge/proto";
+import type { z } from "zod";
+import { bindTree } from "./bind.ts";
+import { type Finding, formatPath, quote, toDiagnostics } from "./finding.ts";
+import { gateFindings } from "./gates.ts";
+import { graphFindings, type JobGraph, readGraph, topologicalOrder } from "./graph.ts";
+import { compileJob } from "./job.ts";
+import { bindParameters, declaredParameters } from "./parameters.ts";
+import { pipelineSchema } from "./pipeline-schema.ts";
+import { referenceFindings } from "./references.ts";
+import { knownKeys, schemaFindings, valueAt } from "./schema-findings.ts";
+import { isTextField } from "./text-fields.ts";
+import { readYaml } from "./yaml-text.ts";
 
 /** What a compile needs beside the text. */
 export interface CompileOptions {
@@ -14,12 +27,69 @@ export interface CompileResult {
   readonly diagnostics: Diagnostic[];
 }
 
-/** Checks a pipeline file without values for its parameters. Never throws. */
+/**
+ * Checks a pipeline file without values for its parameters: nothing is said to be missing, and what depends on a
+ * value that is not known is not judged. Never throws. `file` is the name used in diagnostics.
+ */
 export function lintPipeline(source: string, file = "kedge.yaml"): Diagnostic[] {
-  return compilePipeline(source, { file }).diagnostics;
+  return analyse(source, file, undefined).diagnostics;
 }
 
-/** Compiles a pipeline file with the parameters of one run. Never throws. */
-export function compilePipeline(_source: string, _options: CompileOptions = {}): CompileResult {
-  return { diagnostics: [] };
+/** Compiles a pipeline file with the parameters of one run. Never throws; calling it again gives the same. */
+export function compilePipeline(source: string, options: CompileOptions = {}): CompileResult {
+  return analyse(source, options.file ?? "kedge.yaml", options.parameters ?? {});
+}
+
+function analyse(source: string, file: string, given: Readonly<Record<string, string>> | undefined): CompileResult {
+  const yaml = readYaml(source, isTextField);
+  const findings = [...yaml.findings];
+  if (yaml.value === undefined) return { diagnostics: toDiagnostics(findings, yaml.positions, file) };
+  const declared = declaredParameters(valueAt(yaml.value, ["parameters"]));
+  const parameters = bindParameters(declared, given);
+  const tree = bindTree(yaml.value, { mode: "pipeline", parameters: parameters.bound });
+  const graph = readGraph(valueAt(tree.value, ["jobs"]));
+  findings.push(
+    ...parameters.findings,
+    ...tree.findings,
+    ...graphFindings(graph),
+    ...referenceFindings(tree.references, graph),
+  );
+  findings.push(
+    ...unusedFindings(
+      declared.map((it) => it.name),
+      tree.used,
+    ),
+  );
+  const parsed = pipelineSchema.safeParse(tree.value);
+  if (!parsed.success) {
+    const found = schemaFindings(parsed.error.issues, tree.value, (path) => knownKeys(pipelineSchema, path));
+    findings.push(...found.filter((it) => !tree.unknown.has(formatPath(it.path))));
+  } else findings.push(...gateFindings(parsed.data.jobs, graph));
+  const diagnostics = toDiagnostics(findings, yaml.positions, file);
+  if (!parsed.success || findings.some((it) => it.warning !== true)) return { diagnostics };
+  const jobs = compileJobs(parsed.data, graph);
+  const timeoutSeconds = parsed.data.timeout ?? 3600;
+  return {
+    spec: create(PipelineSpecSchema, { name: parsed.data.name, parameters: declared, jobs, timeoutSeconds }),
+    diagnostics,
+  };
+}
+
+function compileJobs(pipeline: z.output<typeof pipelineSchema>, graph: JobGraph) {
+  return topologicalOrder(graph).order.flatMap((name) => {
+    const job = pipeline.jobs[name];
+    return job === undefined ? [] : [compileJob(name, job, pipeline.env ?? {})];
+  });
+}
+
+function unusedFindings(declared: readonly string[], used: ReadonlySet<string>): Finding[] {
+  return declared
+    .filter((name) => !used.has(name))
+    .map((name) => ({
+      path: ["parameters", name],
+      atKey: true,
+      warning: true,
+      message: `the parameter ${quote(name)} is not used`,
+      hint: `use it as \${{ parameters.${name} }}`,
+    }));
 }

@@ -1,0 +1,115 @@
+import { z } from "zod";
+import {
+  duration,
+  early,
+  env,
+  exactlyOne,
+  holdTime,
+  labelKey,
+  labels,
+  name,
+  reference,
+  report,
+  version,
+  whole,
+} from "./fields.ts";
+import { resourcesSchema } from "./resources.ts";
+
+const canaryStep = z.union([
+  whole(1, 100),
+  z.strictObject({
+    weight: whole(1, 100).meta({ description: "Share of the traffic in percent." }),
+    hold: holdTime.optional().meta({ description: "Least time at this weight." }),
+    "min-requests": whole(0, 1_000_000_000).optional(),
+    manual: z.boolean().optional().meta({ description: "Wait for `kedge rollout promote`." }),
+  }),
+]);
+
+const canary = z.strictObject({ steps: z.array(canaryStep).min(1).max(50) }).superRefine(({ steps }, ctx) => {
+  const weights = steps.map((step) => (typeof step === "number" ? step : step.weight));
+  const wrong = weights.findIndex((weight, i) => i > 0 && weight <= (weights[i - 1] ?? 0));
+  if (wrong < 0) return;
+  const message = `weights must ascend: ${weights[wrong]} comes after ${weights[wrong - 1]}`;
+  report(ctx, message, { path: ["steps", wrong] });
+});
+
+const healthPath = early((value) => /^\/[^\s?#]{0,255}$/.test(value), "a path that begins with /");
+
+/** The fields that a deployment file and a deploy job share; the name is asked for by each under its own key. */
+const sharedFields = {
+  model: name("model").optional(),
+  version: version.optional().meta({ description: "Version number or tag of the model." }),
+  image: reference("an image").optional(),
+  port: whole(1, 65_535).optional().meta({ description: "Port the container listens on; with image only." }),
+  "health-path": healthPath.optional(),
+  "start-timeout": duration.optional(),
+  runtime: z.enum(["docker", "process"]).optional(),
+  resources: resourcesSchema.optional(),
+  env: env.optional(),
+  on: labels.optional().meta({ description: "Labels a node must carry." }),
+  tolerations: z.array(labelKey).max(20).optional(),
+  replicas: whole(1, 10_000).optional(),
+  "replicas-per-node": whole(1, 100).optional(),
+  canary: canary.optional(),
+  "all-at-once": z.strictObject({}).nullable().optional(),
+  "progress-deadline": duration.optional(),
+  analysis: z
+    .strictObject({
+      alpha: z
+        .number()
+        .gt(0)
+        .max(0.5)
+        .optional()
+        .meta({ description: "Chance of rolling back a revision that is not worse." }),
+      disabled: z.boolean().optional(),
+    })
+    .optional(),
+};
+
+type Shared = z.output<z.ZodObject<typeof sharedFields>>;
+
+function checkTemplate(spec: Shared, ctx: z.RefinementCtx): void {
+  exactlyOne(spec, ["model", "image"], ctx);
+  if (spec.model !== undefined) {
+    if (spec.version === undefined) report(ctx, '"version" is required: the number or tag of the model version');
+    for (const key of ["port", "health-path"] as const) {
+      if (spec[key] === undefined) continue;
+      report(ctx, `${key} is for images; a model is served by Kedge's own server`, { path: [key], atKey: true });
+    }
+    return;
+  }
+  if (spec.image === undefined) return;
+  if (spec.port === undefined) report(ctx, '"port" is required with image: the port the container listens on');
+  if (spec.version !== undefined) {
+    report(ctx, "version is for models", { path: ["version"], atKey: true, hint: "the image's tag is its version" });
+  }
+  if (spec.runtime === "process") report(ctx, "an image needs the docker runtime", { path: ["runtime"] });
+}
+
+function checkShared(spec: Shared, ctx: z.RefinementCtx): void {
+  checkTemplate(spec, ctx);
+  for (const [a, b] of [
+    ["replicas", "replicas-per-node"],
+    ["canary", "all-at-once"],
+  ] as const) {
+    if (spec[a] !== undefined && spec[b] !== undefined)
+      report(ctx, `${a} and ${b} exclude each other`, { path: [b], atKey: true });
+  }
+}
+
+/** The `deploy` of a pipeline job. */
+export const deployJobSchema = z
+  .strictObject({
+    name: name("deployment"),
+    ...sharedFields,
+    detach: z.boolean().optional().meta({ description: "Do not wait for the rollout." }),
+  })
+  .superRefine(checkShared);
+
+/** A deployment file. */
+export const deploymentFileSchema = z
+  .strictObject({ deployment: name("deployment"), ...sharedFields })
+  .superRefine(checkShared);
+
+/** What both hold once they are checked. */
+export type DeploymentFields = Shared;

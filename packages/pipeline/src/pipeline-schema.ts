@@ -1,0 +1,19 @@
+import { z } from "zod";
+import { duration, env, name } from "./fields.ts";
+import { jobSchema } from "./job.ts";
+import { LIMITS } from "./limits.ts";
+import { parametersSchema } from "./parameters.ts";
+
+/** A pipeline file whose parameters are bound. */
+export const pipelineSchema = z.strictObject({
+  name: name("pipeline"),
+  parameters: parametersSchema
+    .refine(
+      (parameters) => Object.keys(parameters).length <= LIMITS.parameters,
+      `at most ${LIMITS.parameters} parameters`,
+    )
+    .optional(),
+  timeout: duration.optional(),
+  env: env.optional(),
+  jobs: z.record(name("job"), jobSchema).refine((jobs) => Object.keys(jobs).length > 0, "must not be empty"),
+});

@@ -1,0 +1,65 @@
+import { type Document, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
+import type { Finding, Path, Positions } from "./finding.ts";
+import { LIMITS } from "./limits.ts";
+import { YamlPlaces } from "./yaml-places.ts";
+import { YamlReader } from "./yaml-reader.ts";
+
+/** A file that was read: its plain value when it is sound YAML, and the way back to lines and columns. */
+export interface YamlText {
+  /** Objects without prototype, arrays and scalars. Undefined when a finding says why. */
+  readonly value: unknown;
+  readonly findings: readonly Finding[];
+  readonly positions: Positions;
+}
+
+/** Tells which scalars are taken as they are written (1.10 stays "1.10"). */
+export type AsWritten = (path: Path) => boolean;
+
+/** Reads YAML text within LIMITS. Never throws. */
+export function readYaml(source: string, asWritten: AsWritten): YamlText {
+  const lines = new LineCounter();
+  const places = new YamlPlaces(lines);
+  const size = new TextEncoder().encode(source).length;
+  if (size > LIMITS.sourceBytes) {
+    const message = `the file has ${size} bytes; at most ${LIMITS.sourceBytes} (1 MiB) are read`;
+    return { value: undefined, findings: [{ path: [], message, offset: 0 }], positions: places };
+  }
+  const document = parseDocument(source, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "error",
+    // Checked by the reader: the library compares every key with every other one.
+    uniqueKeys: false,
+  });
+  const problems = [...document.errors, ...document.warnings].map(toFinding);
+  if (problems.length > 0) return { value: undefined, findings: problems, positions: places };
+  return readDocument(document, places, asWritten);
+}
+
+function readDocument(document: Document.Parsed, places: YamlPlaces, asWritten: AsWritten): YamlText {
+  const root: Node | null = document.contents;
+  const reader = new YamlReader(asWritten);
+  const value = reader.read(root);
+  places.setRoot(root, reader.targets);
+  return { value: reader.exhausted ? undefined : value, findings: reader.findings, positions: places };
+}
+
+function toFinding(error: YAMLError): Finding {
+  const finding = { path: [], offset: error.pos[0] };
+  const text = error.message.split("\n")[0] ?? "";
+  if (error.code === "RESOURCE_EXHAUSTION") return { ...finding, message: "the file nests too deeply" };
+  if (error.code === "MULTIPLE_DOCS") {
+    return {
+      ...finding,
+      message: "the file holds more than one YAML document",
+      hint: 'remove the "---" and what follows',
+    };
+  }
+  if (error.code === "BAD_SCALAR_START") {
+    return { ...finding, message: `not valid YAML: ${text}`, hint: "put the value in quotes" };
+  }
+  if (error.code === "TAB_AS_INDENT") {
+    return { ...finding, message: "not valid YAML: a tab indents the line", hint: "indent with spaces" };
+  }
+  return { ...finding, message: `not valid YAML: ${text}` };
+}

@@ -160,14 +160,11 @@ class ModelCall {
 
   async infer(given: Tensors, outputNames: readonly string[] | undefined): Promise<Tensors> {
     const { session, settings, signal } = this.#options;
-    const inputs = matchInputs(session.signature, given);
+    const inputs = matchInputs(session.signature, given, settings.maxBatchSize);
     const names = session.signature.outputs.map((output) => output.name);
     const unknown = outputNames?.find((name) => !names.includes(name));
     if (unknown !== undefined) throw tensorError(unknown, `not an output of this model (${names.join(", ")})`);
     for (const [name, tensor] of inputs) {
-      const rows = tensor.shape[0] ?? 1;
-      const limit = settings.maxBatchSize ?? rows;
-      if (rows > limit) throw tensorError(name, `expected a batch of at most ${limit}, got ${rows}`);
       if (!isConsistent(tensor)) throw new KedgeError("HANDLER_FAILED", `the handler made an illegal input '${name}'`);
     }
     signal.throwIfAborted();

@@ -25,16 +25,20 @@ export function protocolShape(spec: TensorSpec): number[] {
 
 /**
  * Compares inputs with what the model declares and returns them in its order. A named variable size must be the same
- * wherever it occurs; a one-element tensor of shape [1] is taken for a scalar.
+ * wherever it occurs; a one-element tensor of shape [1] is taken for a scalar. `maxBatch` bounds a variable first size.
  *
  * @throws KedgeError INVALID_FIELD naming the input with the expected datatype and shape.
  */
-export function matchInputs(signature: Signature, inputs: Tensors): Map<string, Tensor> {
+export function matchInputs(signature: Signature, inputs: Tensors, maxBatch?: number): Map<string, Tensor> {
   const unknown = Object.keys(inputs).find((name) => !signature.inputs.some((spec) => spec.name === name));
   if (unknown !== undefined) {
     throw tensorError(unknown, `not an input of this model (${signature.inputs.map((spec) => spec.name).join(", ")})`);
   }
   const sizes = new Map<string, number>();
+  for (const { name, shape } of signature.inputs) {
+    const rows = typeof shape[0] === "string" ? (inputs[name]?.shape[0] ?? 0) : 0;
+    if (rows > (maxBatch ?? rows)) throw tensorError(name, `expected a batch of at most ${maxBatch}, got ${rows}`);
+  }
   return new Map(signature.inputs.map((spec) => [spec.name, matchInput(spec, inputs[spec.name], sizes)]));
 }
 

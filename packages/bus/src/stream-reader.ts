@@ -1,0 +1,118 @@
+import { AckPolicy, type Consumer, type ConsumerConfig, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import type { Bus } from "./bus.ts";
+
+/** What of a stream is read. */
+export interface ReadOptions {
+  readonly stream: string;
+  /** One subject, may hold wildcards. */
+  readonly filter: string;
+  /** Where to begin: the oldest message, the newest of each subject, or only what comes from now on. */
+  readonly from: "all" | "last-per-subject" | "new" | { readonly sequence: number };
+  /** False: end after what is stored at the beginning. */
+  readonly follow: boolean;
+}
+
+/** A stored message, or the note that everything stored at the beginning has been read. */
+export type Reading = { readonly kind: "message"; readonly message: JsMsg } | { readonly kind: "caught-up" };
+
+const BATCH = 256;
+const EXPIRES_MS = 20_000;
+const RETRY_MS = 250;
+const INACTIVE_NS = 60_000_000_000;
+
+/**
+ * Reads a stream in order, each message once, at the pace of the caller: at most one batch is in memory. A consumer
+ * that is lost, or a connection that was re-made, is made good by a new consumer behind the last message given out.
+ * "caught-up" comes exactly once. Ends without an error when the signal aborts.
+ */
+export async function* readStream(bus: Bus, options: ReadOptions, signal: AbortSignal): AsyncGenerator<Reading> {
+  const position: Position = { last: 0, caughtUp: false };
+  while (!signal.aborted && !bus.connection.isClosed()) {
+    try {
+      yield* readOnce(bus, options, position, signal);
+      if (position.caughtUp && !options.follow) return;
+    } catch (error) {
+      if (signal.aborted || bus.connection.isClosed()) return;
+      bus.logger.debug({ err: error, stream: options.stream }, "reading a stream was interrupted, going on");
+    }
+    await bus.clock.sleep(RETRY_MS, signal).catch(() => {});
+  }
+}
+
+interface Position {
+  /** Stream sequence of the newest message given out. */
+  last: number;
+  caughtUp: boolean;
+}
+
+/** Reads with one consumer until it must be replaced. */
+async function* readOnce(
+  bus: Bus,
+  options: ReadOptions,
+  position: Position,
+  signal: AbortSignal,
+): AsyncGenerator<Reading> {
+  const epoch = bus.epoch;
+  const info = await bus.manager.consumers.add(options.stream, consumerConfig(options, position.last));
+  const consumer = await bus.jetstream.consumers.get(options.stream, info.name);
+  try {
+    if (info.num_pending === 0 && !position.caughtUp) {
+      position.caughtUp = true;
+      yield { kind: "caught-up" };
+    }
+    let delivered = 0;
+    while (!signal.aborted && bus.epoch === epoch && (options.follow || !position.caughtUp)) {
+      for await (const message of fetchBatch(bus, consumer, signal)) {
+        // A gap means that messages were lost on the way: begin anew behind the last good one.
+        if (bus.epoch !== epoch || message.info.deliverySequence !== ++delivered) return;
+        position.last = message.seq;
+        yield { kind: "message", message };
+        if (message.info.pending > 0 || position.caughtUp) continue;
+        position.caughtUp = true;
+        yield { kind: "caught-up" };
+        if (!options.follow) return;
+      }
+    }
+  } finally {
+    bus.manager.consumers.delete(options.stream, info.name).catch(() => {
+      // It goes by itself when it is not used for a while.
+    });
+  }
+}
+
+/** One pull; ends early when the signal aborts or the connection changes. */
+async function* fetchBatch(bus: Bus, consumer: Consumer, signal: AbortSignal): AsyncGenerator<JsMsg> {
+  const batch = await consumer.fetch({ max_messages: BATCH, expires: EXPIRES_MS, idle_heartbeat: 5_000 });
+  const stop = (): void => batch.stop();
+  const unsubscribe = bus.onStatus(stop);
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    yield* batch;
+  } finally {
+    batch.stop();
+    unsubscribe();
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+function consumerConfig(options: ReadOptions, last: number): Partial<ConsumerConfig> {
+  return {
+    ack_policy: AckPolicy.None,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: INACTIVE_NS,
+    filter_subject: options.filter,
+    ...startOf(options.from, last),
+  };
+}
+
+function startOf(
+  from: ReadOptions["from"],
+  last: number,
+): { readonly deliver_policy: DeliverPolicy; readonly opt_start_seq?: number } {
+  if (last > 0) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 };
+  if (typeof from === "object") return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.sequence };
+  const policies = { all: DeliverPolicy.All, "last-per-subject": DeliverPolicy.LastPerSubject, new: DeliverPolicy.New };
+  return { deliver_policy: policies[from] };
+}

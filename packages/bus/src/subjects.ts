@@ -21,6 +21,7 @@ export const BUCKETS = [
   "pipelines",
   "deployments",
   "models",
+  "versions",
   "assignments",
   "routes",
   "tokens",

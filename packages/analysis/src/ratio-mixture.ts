@@ -21,11 +21,11 @@ export class RatioMixture {
 
   /** Adds the errors of one window with canary share `weight`, strictly between 0 and 1. */
   add(canaryErrors: number, baselineErrors: number, weight: number): void {
-    const base = canaryChance(this.#nullRatio, weight);
     for (const [i, ratio] of this.#ratios.entries()) {
-      const theta = canaryChance(ratio, weight);
-      const gain = canaryErrors * Math.log(theta / base) + baselineErrors * Math.log((1 - theta) / (1 - base));
-      this.#logs[i] = (this.#logs[i] ?? 0) + gain;
+      // θ(r)/θ(r0) and (1 − θ(r))/(1 − θ(r0)), simplified so that nothing cancels near w = 0 or 1.
+      const ifBaseline = Math.log((weight * this.#nullRatio + 1 - weight) / (weight * ratio + 1 - weight));
+      const ifCanary = Math.log(ratio / this.#nullRatio) + ifBaseline;
+      this.#logs[i] = (this.#logs[i] ?? 0) + canaryErrors * ifCanary + baselineErrors * ifBaseline;
     }
   }
 
@@ -46,9 +46,4 @@ export class RatioMixture {
 export function logSpaced(low: number, high: number, count: number): number[] {
   const step = Math.log(high / low) / (count - 1);
   return Array.from({ length: count }, (_, i) => low * Math.exp(step * i));
-}
-
-/** Chance that an error is the canary's when its rate is `ratio` times the baseline's. */
-function canaryChance(ratio: number, weight: number): number {
-  return (weight * ratio) / (weight * ratio + 1 - weight);
 }

@@ -1,0 +1,103 @@
+import { KedgeError } from "@kedge/domain";
+import { type ReplicaAssignment, RuntimeKind } from "@kedge/proto";
+import type { Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+
+/** Where replicas can run on this node. */
+export interface ReplicaRuntimes {
+  readonly process: Runtime | undefined;
+  readonly docker: Runtime | undefined;
+}
+
+/** What turns an assignment into a workload. */
+export interface ReplicaSpecInput {
+  readonly nodeId: string;
+  readonly assignment: ReplicaAssignment;
+  readonly runtimes: ReplicaRuntimes;
+  /** Main script of the model server. */
+  readonly modelServerEntry: string;
+  /** Folder of the model; for model replicas. */
+  readonly modelDir: string | undefined;
+}
+
+const DEFAULT_HEALTH_PATH = "/v2/health/ready";
+const DEFAULT_START_TIMEOUT_S = 60;
+
+/** Name of a replica's workload. */
+export function replicaWorkloadId(replicaId: string): string {
+  return `replica-${replicaId}`;
+}
+
+/** Path that tells whether the replica is ready; always absolute. */
+export function healthPath({ template }: ReplicaAssignment): string {
+  const path = template?.healthPath ?? "";
+  return path.startsWith("/") && !/[\s?#]/.test(path) ? path : DEFAULT_HEALTH_PATH;
+}
+
+/** Milliseconds from start to ready before a replica counts as failed. */
+export function startTimeoutMs({ template }: ReplicaAssignment): number {
+  return (template?.startTimeoutSeconds || DEFAULT_START_TIMEOUT_S) * 1000;
+}
+
+/**
+ * The workload of a replica and the runtime it needs.
+ *
+ * @throws KedgeError INVALID_DEPLOYMENT for a template that cannot run here, UNSUPPORTED_PLATFORM without its runtime.
+ */
+export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; spec: WorkloadSpec } {
+  const { nodeId, assignment, runtimes } = input;
+  const { replicaId, deployment, revision, template } = assignment;
+  const labels = { "kedge.node": nodeId, "kedge.replica": replicaId, "kedge.deployment": deployment };
+  const env = {
+    ...template?.env,
+    KEDGE_NODE: nodeId,
+    KEDGE_DEPLOYMENT: deployment,
+    KEDGE_REVISION: String(revision),
+  };
+  const common = { id: replicaWorkloadId(replicaId), labels, env };
+  switch (template?.source.case) {
+    case "model":
+      return { runtime: required(runtimes.process, "process"), spec: { ...common, ...modelServer(input) } };
+    case "image": {
+      if (template.runtime === RuntimeKind.PROCESS) {
+        throw new KedgeError("INVALID_DEPLOYMENT", "an image cannot run as a plain process");
+      }
+      const image = template.source.value;
+      const publish = { containerPort: template.port };
+      const spec = { ...common, command: [], image, publish, limits: limitsOf(assignment), ...gpuOf(assignment) };
+      return { runtime: required(runtimes.docker, "docker"), spec };
+    }
+    default:
+      throw new KedgeError("INVALID_DEPLOYMENT", "the template names neither a model nor an image");
+  }
+}
+
+function modelServer(input: ReplicaSpecInput): Pick<WorkloadSpec, "command" | "publish"> {
+  const { assignment, modelServerEntry, modelDir = "", nodeId } = input;
+  const { deployment, revision, template } = assignment;
+  const version = template?.source.case === "model" ? template.source.value.version : "";
+  // Sources run as they are under Node's type stripping; an installed agent has built files.
+  const flags = modelServerEntry.endsWith(".ts") ? ["-C", "kedge-source"] : [];
+  const server = [process.execPath, ...flags, modelServerEntry, "--model-dir", modelDir, "--name", deployment];
+  const rest = ["--version", version, "--host", "127.0.0.1", "--node", nodeId, "--revision", String(revision)];
+  // The runtime says through PORT which port is the replica's; the server wants a flag.
+  const script = 'exec "$@" --port "$PORT"';
+  return { command: ["sh", "-c", script, "sh", ...server, ...rest], publish: { containerPort: 1 } };
+}
+
+function limitsOf({ template }: ReplicaAssignment): WorkloadLimits {
+  const resources = template?.resources;
+  return {
+    ...(resources !== undefined && resources.cpuMilli > 0 ? { cpuMilli: resources.cpuMilli } : {}),
+    ...(resources !== undefined && resources.memoryMib > 0 ? { memoryMib: resources.memoryMib } : {}),
+  };
+}
+
+function gpuOf({ template }: ReplicaAssignment): Pick<WorkloadSpec, "gpu"> {
+  const count = template?.resources?.gpu?.count ?? 0;
+  return count > 0 ? { gpu: { count } } : {};
+}
+
+function required(runtime: Runtime | undefined, kind: string): Runtime {
+  if (runtime !== undefined) return runtime;
+  throw new KedgeError("UNSUPPORTED_PLATFORM", `this node has no ${kind} runtime`);
+}

@@ -1,0 +1,189 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { errorMessage } from "@kedge/domain";
+import type { Clock, Logger } from "@kedge/kernel";
+import { type ReplicaAssignment, ReplicaState, type ReplicaStatus, ReplicaStatusSchema } from "@kedge/proto";
+import type { Runtime } from "@kedge/runtime";
+import { isHealthy } from "./health-probe.ts";
+import { lastLine } from "./last-line.ts";
+import type { ModelCache } from "./model-cache.ts";
+import {
+  healthPath,
+  type ReplicaRuntimes,
+  replicaWorkload,
+  replicaWorkloadId,
+  startTimeoutMs,
+} from "./replica-spec.ts";
+
+/** What a replica is run with. */
+export interface ReplicaOptions {
+  readonly nodeId: string;
+  readonly assignment: ReplicaAssignment;
+  readonly runtimes: ReplicaRuntimes;
+  readonly models: ModelCache;
+  readonly modelServerEntry: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** State, restarts or port changed. */
+  readonly onChange: () => void;
+}
+
+const POLL_MS = 50;
+const LIVENESS_MS = 1000;
+const LIVENESS_FAILURES = 3;
+const QUICK_FAILURES = 3;
+const STABLE_MS = 60_000;
+const BACKOFF_MIN_MS = 100;
+const BACKOFF_MAX_MS = 15_000;
+const STOP_GRACE_MS = 10_000;
+
+/**
+ * One replica: fetched, started, watched, and started again when it dies. Failing three times in a row without having
+ * been ready for a minute makes it FAILED; it is still tried, ever more rarely.
+ */
+export class Replica {
+  readonly assignment: ReplicaAssignment;
+  readonly #options: ReplicaOptions;
+  readonly #abort = new AbortController();
+  #state = ReplicaState.FETCHING;
+  #since: number;
+  #message = "";
+  #restarts = 0;
+  #failures = 0;
+  #port: number | undefined;
+  #runtime: Runtime | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    this.assignment = options.assignment;
+    this.#since = options.clock.now();
+  }
+
+  get status(): ReplicaStatus {
+    const { replicaId, deployment, revision } = this.assignment;
+    const since = timestampFromMs(this.#since);
+    const state = this.#state;
+    const fields = { replicaId, deployment, revision, state, since, restarts: this.#restarts, message: this.#message };
+    return create(ReplicaStatusSchema, fields);
+  }
+
+  /** Port on 127.0.0.1 where requests are answered; undefined unless ready. */
+  get readyPort(): number | undefined {
+    return this.#state === ReplicaState.READY ? this.#port : undefined;
+  }
+
+  start(): void {
+    this.#loop ??= this.#keepRunning();
+  }
+
+  /** Marks the replica as leaving: it is ready no more, but still runs. */
+  retire(): void {
+    this.#enter(ReplicaState.STOPPING);
+  }
+
+  /** Stops watching and leaves the workload as it is. */
+  async detach(): Promise<void> {
+    this.#abort.abort();
+    await this.#loop;
+  }
+
+  /** Ends the replica and forgets its workload. */
+  async remove(): Promise<void> {
+    await this.detach();
+    const id = replicaWorkloadId(this.assignment.replicaId);
+    await this.#runtime?.stop(id, STOP_GRACE_MS);
+    await this.#runtime?.remove(id);
+  }
+
+  async #keepRunning(): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      let message = "";
+      try {
+        message = await this.#runOnce();
+      } catch (error) {
+        message = errorMessage(error);
+      }
+      if (signal.aborted) return;
+      this.#failures += 1;
+      const delayMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (this.#failures - 1));
+      const { replicaId } = this.assignment;
+      logger.warn({ replicaId, message, failures: this.#failures, delayMs }, "replica failed");
+      this.#enter(this.#failures >= QUICK_FAILURES ? ReplicaState.FAILED : ReplicaState.STARTING, message);
+      await clock.sleep(delayMs, signal).catch(() => {}); // The loop's test sees the abort.
+    }
+  }
+
+  /** Runs the workload until it ends or hangs; resolves with the reason. */
+  async #runOnce(): Promise<string> {
+    const { nodeId, assignment, runtimes, models, modelServerEntry } = this.#options;
+    const { signal } = this.#abort;
+    const isModel = assignment.template?.source.case === "model";
+    const modelDir = isModel ? await models.ensure(assignment.manifestDigest, signal) : undefined;
+    const { runtime, spec } = replicaWorkload({ nodeId, assignment, runtimes, modelServerEntry, modelDir });
+    this.#runtime = runtime;
+    if (this.#state === ReplicaState.FETCHING) this.#enter(ReplicaState.STARTING);
+    const port = await this.#launch(runtime, spec);
+    const watch = new AbortController();
+    const ended = runtime.wait(spec.id, AbortSignal.any([signal, watch.signal])).then(async (exit) => {
+      const line = await lastLine(runtime, spec.id);
+      return `exited with code ${exit.exitCode}${line === "" ? "" : `: ${line}`}`;
+    });
+    try {
+      return await Promise.race([ended, this.#watchHealth(port, watch.signal)]);
+    } finally {
+      watch.abort();
+      await ended.catch(() => {}); // Already told, or aborted just now.
+      this.#port = undefined;
+      if (!signal.aborted) {
+        await runtime.remove(spec.id);
+        this.#restarts += 1;
+      }
+    }
+  }
+
+  async #launch(runtime: Runtime, spec: Parameters<Runtime["start"]>[0]): Promise<number> {
+    let workload = await runtime.start(spec);
+    if (workload.state === "exited") {
+      await runtime.remove(spec.id);
+      workload = await runtime.start(spec);
+    }
+    if (workload.hostPort === undefined) {
+      return Promise.reject(new Error(`replica ended at once: ${await lastLine(runtime, spec.id)}`));
+    }
+    return workload.hostPort;
+  }
+
+  /** Makes the replica ready when it is, and resolves when it is not any more. */
+  async #watchHealth(port: number, over: AbortSignal): Promise<string> {
+    const { clock, assignment } = this.#options;
+    const path = healthPath(assignment);
+    const signal = AbortSignal.any([this.#abort.signal, over]);
+    const deadline = clock.monotonic() + startTimeoutMs(assignment);
+    while (!(await isHealthy(port, path))) {
+      if (clock.monotonic() > deadline) return `not ready within ${startTimeoutMs(assignment) / 1000} s`;
+      await clock.sleep(POLL_MS, signal);
+    }
+    signal.throwIfAborted();
+    this.#port = port;
+    const readyAt = clock.monotonic();
+    this.#enter(ReplicaState.READY);
+    for (let failures = 0; failures < LIVENESS_FAILURES; ) {
+      await clock.sleep(LIVENESS_MS, signal);
+      failures = (await isHealthy(port, path)) ? 0 : failures + 1;
+      if (clock.monotonic() - readyAt > STABLE_MS) this.#failures = 0;
+    }
+    return `did not answer ${path} ${LIVENESS_FAILURES} times`;
+  }
+
+  #enter(state: ReplicaState, message = ""): void {
+    // A replica that is leaving never comes back.
+    if (this.#state === ReplicaState.STOPPING) return;
+    this.#state = state;
+    this.#message = message;
+    this.#since = this.#options.clock.now();
+    this.#options.onChange();
+  }
+}

@@ -1,0 +1,162 @@
+import { errorMessage, isName } from "@kedge/domain";
+import type { Gateway, GatewayService } from "@kedge/gateway";
+import type { Clock, Logger } from "@kedge/kernel";
+import type { AppliedRoute, Assignment, ReplicaStatus, Route } from "@kedge/proto";
+import { DocumentStore } from "./document-store.ts";
+import type { ModelCache } from "./model-cache.ts";
+import { ReplicaSet } from "./replica-set.ts";
+import type { ReplicaRuntimes } from "./replica-spec.ts";
+import { Traffic } from "./traffic.ts";
+
+/** What serving works with. */
+export interface ServingOptions {
+  readonly nodeId: string;
+  /** Folder for the last documents. */
+  readonly documentsDir: string;
+  readonly gateway: Gateway;
+  readonly runtimes: ReplicaRuntimes;
+  readonly models: ModelCache;
+  readonly modelServerEntry: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Watches a deployment's route; the result ends the watch. */
+  readonly watchRoute: (deployment: string, onRoute: (route: Route) => void) => () => void;
+  /** Something that heartbeats tell changed. */
+  readonly onChange: () => void;
+}
+
+const PRUNE_AFTER_MS = 10 * 60_000;
+
+/**
+ * Makes this node serve what its assignment and the routes say. Routes go to the gateway as they come; replicas are
+ * fetched, started and drained beside that. Without the controller it all goes on from the last documents.
+ */
+export class Serving {
+  readonly #options: ServingOptions;
+  readonly #replicas: ReplicaSet;
+  readonly #traffic: Traffic;
+  readonly #store: DocumentStore;
+  readonly #routes = new Map<string, Route>();
+  readonly #watches = new Map<string, () => void>();
+  #assignment: Assignment | undefined;
+  #writes: Promise<void> = Promise.resolve();
+  #cancelPrune: () => void = () => {};
+
+  constructor(options: ServingOptions) {
+    this.#options = options;
+    const { gateway, logger, onChange } = options;
+    this.#store = new DocumentStore(options.documentsDir);
+    this.#traffic = new Traffic({ gateway, logger, services: () => this.#services(), onApplied: onChange });
+    this.#replicas = new ReplicaSet({
+      ...options,
+      onChange: () => this.#changed(),
+      applied: () => this.#traffic.apply(),
+      inFlight: (replicaId) => gateway.inFlight(replicaId),
+    });
+  }
+
+  get replicas(): ReplicaStatus[] {
+    return this.#replicas.statuses;
+  }
+
+  get appliedRoutes(): AppliedRoute[] {
+    return this.#options.gateway.appliedRoutes();
+  }
+
+  get assignmentGeneration(): bigint {
+    return this.#assignment?.generation ?? 0n;
+  }
+
+  /** Serves what the disk remembers; adopts what an earlier agent process left running. */
+  async recover(): Promise<void> {
+    const { logger } = this.#options;
+    for (const route of await this.#store.loadRoutes()) this.#routes.set(route.deployment, route);
+    const assignment = await this.#store.loadAssignment();
+    if (assignment !== undefined) this.#follow(assignment);
+    await this.#replicas.removeOrphans().catch((error: unknown) => {
+      logger.warn({ reason: errorMessage(error) }, "orphans not looked for");
+    });
+  }
+
+  /** Takes a new assignment; one older than that in force is ignored. */
+  setAssignment(assignment: Assignment): void {
+    if (this.#assignment !== undefined && assignment.generation < this.#assignment.generation) return;
+    this.#follow(assignment);
+    this.#write(() => this.#store.saveAssignment(assignment));
+  }
+
+  /** Takes a new route; one older than that in force is ignored. The gateway has it within the same turn. */
+  setRoute(route: Route): void {
+    const known = this.#routes.get(route.deployment);
+    if (!isName("deployment", route.deployment)) return;
+    if (known !== undefined && route.generation < known.generation) return;
+    this.#routes.set(route.deployment, route);
+    this.#options.logger.info({ deployment: route.deployment, generation: route.generation }, "route changed");
+    this.#changed();
+    this.#write(() => this.#store.saveRoute(route));
+  }
+
+  /** Lets go of everything; replicas and gateway go on serving. */
+  async stop(): Promise<void> {
+    for (const unwatch of this.#watches.values()) unwatch();
+    this.#watches.clear();
+    this.#cancelPrune();
+    await this.#replicas.stop();
+    await this.#writes;
+  }
+
+  #follow(assignment: Assignment): void {
+    this.#assignment = assignment;
+    const deployments = new Set(assignment.replicas.map(({ deployment }) => deployment));
+    for (const deployment of deployments) this.#watch(deployment);
+    for (const [deployment, unwatch] of this.#watches) {
+      if (deployments.has(deployment)) continue;
+      unwatch();
+      this.#watches.delete(deployment);
+      this.#routes.delete(deployment);
+      this.#write(() => this.#store.removeRoute(deployment));
+    }
+    this.#replicas.reconcile(assignment.replicas);
+    this.#changed();
+    this.#pruneLater();
+  }
+
+  #watch(deployment: string): void {
+    if (this.#watches.has(deployment) || !isName("deployment", deployment)) return;
+    const unwatch = this.#options.watchRoute(deployment, (route) => {
+      if (route.deployment === deployment) this.setRoute(route);
+    });
+    this.#watches.set(deployment, unwatch);
+  }
+
+  #services(): GatewayService[] {
+    return [...this.#routes.values()].map((route) => ({
+      deployment: route.deployment,
+      route,
+      endpoints: this.#replicas.endpoints(route.deployment),
+    }));
+  }
+
+  #changed(): void {
+    void this.#traffic.apply();
+    this.#options.onChange();
+  }
+
+  /** Models that nothing uses stay for a while, as a rollback may want them again. */
+  #pruneLater(): void {
+    const { clock, models, logger } = this.#options;
+    this.#cancelPrune();
+    this.#cancelPrune = clock.after(PRUNE_AFTER_MS, () => {
+      const wanted = new Set(this.#assignment?.replicas.map(({ manifestDigest }) => manifestDigest));
+      models.prune(wanted).catch((error: unknown) => logger.warn({ err: error }, "model cache not pruned"));
+    });
+  }
+
+  /** Documents are written in the order they came, beside the work. */
+  #write(write: () => Promise<void>): void {
+    const { logger } = this.#options;
+    this.#writes = this.#writes
+      .then(write)
+      .catch((error: unknown) => logger.error({ err: error }, "document not written to disk"));
+  }
+}

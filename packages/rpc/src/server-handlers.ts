@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, type DescMessage, type DescMethod, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   Metadata,
@@ -108,10 +109,11 @@ async function* received(
   } catch (cause) {
     throw new KedgeError("CANCELLED", CLIENT_LEFT, { cause });
   }
-  // grpc-js ends the readable side of a reset stream as if the client had finished. Being asked for headers makes it
-  // look at the stream, and it reports a reset on the next tick.
+  // A Node client that cancels sends the end of its stream and then the reset, both in one write; so a turn of the
+  // event loop tells the two apart. Being asked for headers makes grpc-js look whether the stream is still there.
+  await nextTurn();
   call.sendMetadata(new Metadata());
-  await new Promise<void>((resolve) => process.nextTick(resolve));
+  await nextTurn();
   if (context.over) throw new KedgeError("CANCELLED", CLIENT_LEFT);
 }
 

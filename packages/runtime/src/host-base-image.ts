@@ -2,9 +2,10 @@ import { execFile } from "node:child_process";
 import { access, constants, lstat, readFile, realpath } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { promisify } from "node:util";
-import { errorMessage, KedgeError } from "@kedge/domain";
-import { type Pack, pack } from "tar-stream";
+import { KedgeError } from "@kedge/domain";
+import type { Pack } from "tar-stream";
 import type { ImageStore } from "./image-store.ts";
+import { tarStream } from "./tar-stream.ts";
 
 /** What goes into a base image. */
 export interface HostBaseImageOptions {
@@ -40,13 +41,11 @@ export async function buildHostBaseImage(options: HostBaseImageOptions): Promise
   const programs = await Promise.all(options.programs.map((name) => findProgram(name, options.searchPath)));
   const applets = await busyboxApplets(programs);
   const libraries = await librariesOf([...programs.map(({ file }) => file), ...(options.files ?? [])]);
-  const tar = pack();
-  const id = options.images.importTar(options.tag, tar);
-  const filling = fill(tar, programs, [...libraries, ...(options.files ?? [])], applets);
-  const [result] = await Promise.allSettled([id, filling.catch((error: unknown) => tar.destroy(toError(error)))]);
-  await filling;
-  if (result.status === "rejected") throw result.reason;
-  return result.value;
+  const files = [...libraries, ...(options.files ?? [])];
+  return options.images.importTar(
+    options.tag,
+    tarStream((tar) => fill(tar, programs, files, applets)),
+  );
 }
 
 interface Program {
@@ -111,7 +110,6 @@ async function fill(
   for (const { name, file } of programs) await addFile(tar, `bin/${name}`, file);
   for (const file of new Set(files)) await addFile(tar, file.slice(1), file);
   if (await isThere(CERTIFICATES)) await addFile(tar, CERTIFICATES.slice(1), CERTIFICATES);
-  tar.finalize();
 }
 
 /** One file at a time in memory; the largest, node, has 130 MB. */
@@ -128,8 +126,4 @@ async function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(errorMessage(error));
 }

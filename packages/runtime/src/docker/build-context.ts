@@ -1,11 +1,12 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readFile, readlink, realpath } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { errorMessage, KedgeError } from "@kedge/domain";
-import { type Pack, pack } from "tar-stream";
+import type { Pack } from "tar-stream";
 import type { BuildOptions } from "../image-store.ts";
+import { tarStream } from "../tar-stream.ts";
 import { DockerIgnore } from "./dockerignore.ts";
 
 /** A checked build context: where it really is, and its Dockerfile. */
@@ -37,13 +38,7 @@ export async function openBuildContext(
  * sockets, pipes and devices are left out. The stream fails when a file cannot be read or shrinks meanwhile.
  */
 export function packContext(context: BuildContext, signal: AbortSignal): Readable {
-  const tar = pack();
-  const out = Readable.from(tar, { objectMode: false });
-  packFolder(tar, context, "", signal).then(
-    () => tar.finalize(),
-    (error: unknown) => tar.destroy(error instanceof Error ? error : new Error(errorMessage(error))),
-  );
-  return out;
+  return tarStream((tar) => packFolder(tar, context, "", signal));
 }
 
 async function packFolder(tar: Pack, context: BuildContext, folder: string, signal: AbortSignal): Promise<void> {
@@ -88,8 +83,9 @@ async function packFile(
 ): Promise<void> {
   const { size } = await file.stat();
   const entry = tar.entry({ ...header, size });
-  if (size === 0) entry.end();
-  else await pipeline(file.createReadStream({ start: 0, end: size - 1, autoClose: false }), entry, { signal });
+  // Up to the size in the header, also when the file grows meanwhile.
+  const content = file.createReadStream({ start: 0, end: Math.max(0, size - 1), autoClose: false });
+  await pipeline(size === 0 ? [] : content, entry, { signal });
 }
 
 async function resolved(path: string, field: string): Promise<string> {

@@ -7,6 +7,7 @@ import { buildFailure } from "./build-failure.ts";
 import { BuildLog } from "./build-log.ts";
 import type { DockerClient } from "./connect.ts";
 import { dockerStatus, mapDockerError } from "./docker-error.ts";
+import { splitTag } from "./image-name.ts";
 import { auxField, readProgress } from "./progress.ts";
 
 type Builder = "buildkit" | "classic";
@@ -55,8 +56,7 @@ async function openBuild(
 function buildQuery(context: BuildContext, options: BuildOptions): ImageBuildOptions {
   return {
     dockerfile: context.dockerfile,
-    // A list is sent as one parameter for each tag, which the types do not know.
-    t: options.tags as unknown as string,
+    t: options.tags[0] ?? "",
     buildargs: { ...options.args },
     labels: { ...options.labels },
     ...(options.target === undefined || options.target === "" ? {} : { target: options.target }),
@@ -76,7 +76,7 @@ async function followBuild(docker: DockerClient, stream: Readable, options: Buil
     for await (const event of readProgress(stream)) {
       log.add(event);
       imageId = auxField(event, "ID") ?? imageId;
-      if (event.error !== undefined) return buildFailure(event);
+      if (event.error !== undefined) return buildFailure(event, log.failedStep);
     }
   } finally {
     options.signal.removeEventListener("abort", onAbort);
@@ -84,6 +84,8 @@ async function followBuild(docker: DockerClient, stream: Readable, options: Buil
     log.end();
   }
   options.signal.throwIfAborted();
-  imageId ??= (await docker.getImage(options.tags[0] ?? "").inspect()).Id;
+  const [first = "", ...others] = options.tags;
+  imageId ??= (await docker.getImage(first).inspect()).Id;
+  for (const tag of others) await docker.getImage(imageId).tag(splitTag(tag));
   return { kind: "built", imageId };
 }

@@ -4,7 +4,8 @@ import type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "../
 import { buildImage } from "./build-image.ts";
 import type { DockerClient } from "./connect.ts";
 import { callDocker, dockerMessage, dockerStatus, mapDockerError } from "./docker-error.ts";
-import { pullImage, pushImage, withTag } from "./image-transfer.ts";
+import { splitTag } from "./image-name.ts";
+import { pullImage, pushImage } from "./image-transfer.ts";
 import { readProgress } from "./progress.ts";
 
 /** What an image store needs. */
@@ -48,9 +49,7 @@ class DockerImageStore implements ImageStore {
   async importTar(tag: string, tar: Readable): Promise<string> {
     const doing = `image ${tag} is imported`;
     try {
-      const name = withTag(tag);
-      const at = name.lastIndexOf(":");
-      const stream = await this.#docker.importImage(tar, { repo: name.slice(0, at), tag: name.slice(at + 1) });
+      const stream = await this.#docker.importImage(tar, { ...splitTag(tag) });
       let id: string | undefined;
       for await (const event of readProgress(stream as Readable)) {
         if (event.error !== undefined) throw new KedgeError("INVALID_FIELD", `${doing}: ${event.error}`);

@@ -81,9 +81,15 @@ class DockerRuntime implements Runtime {
 
   async remove(id: string): Promise<void> {
     const container = this.#container(id);
-    // 409: somebody else is removing it at this moment.
-    await callDocker(`workload ${id} is removed`, () => container.remove({ force: true, v: true }), [404, 409]);
-    await callDocker(`workload ${id} is removed`, () => container.wait({ condition: "removed" }), [404]);
+    const doing = `workload ${id} is removed`;
+    try {
+      await container.remove({ force: true, v: true });
+    } catch (error) {
+      if (dockerStatus(error) === 404) return;
+      if (dockerStatus(error) !== 409) throw mapDockerError(error, doing);
+      // Somebody else is removing it at this moment.
+      await callDocker(doing, () => container.wait({ condition: "removed" }), [404]);
+    }
   }
 
   #container(id: string): Container {

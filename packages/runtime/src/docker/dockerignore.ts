@@ -19,7 +19,7 @@ export class DockerIgnore {
     const patterns = text.split(/\r?\n/).map((line) => line.trim());
     const rules = patterns.map(parseRule).filter((rule) => rule !== undefined);
     this.canPrune = rules.every((rule) => rule.excludes);
-    this.#rules = [...rules, ...alwaysIncluded.map((path) => ({ excludes: false, matcher: matcherOf(escape(path)) }))];
+    this.#rules = [...rules, ...alwaysIncluded.map((path) => ({ excludes: false, matcher: matcherOf(literal(path)) }))];
   }
 
   /** Tells whether a path, relative to the context and with `/`, is left out. */
@@ -44,6 +44,6 @@ function matcherOf(path: string): Ignore {
   return ignore({ ignorecase: false }).add(path.startsWith("/") ? path : `/${path}`);
 }
 
-function escape(path: string): string {
+function literal(path: string): string {
   return path.replace(/[\\*?[\]]/g, "\\$&");
 }

@@ -3,6 +3,7 @@ import { KedgeError } from "@kedge/domain";
 import type { TransferOptions } from "../image-store.ts";
 import type { DockerClient } from "./connect.ts";
 import { dockerMessage, dockerStatus, mapDockerError } from "./docker-error.ts";
+import { withTag } from "./image-name.ts";
 import { auxField, type ProgressEvent, readProgress } from "./progress.ts";
 
 /** Fetches an image; `IMAGE_UNAVAILABLE` for whatever the registry or the way to it has against that. */
@@ -35,11 +36,6 @@ export async function pushImage(docker: DockerClient, tag: string, options: Tran
   }
   if (digest !== undefined) return digest;
   throw new KedgeError("INTERNAL", `${doing}: the registry named no digest`);
-}
-
-/** The image's name with a tag; without one the engine would fetch them all. */
-export function withTag(image: string): string {
-  return image.includes("@") || image.lastIndexOf(":") > image.lastIndexOf("/") ? image : `${image}:latest`;
 }
 
 function auth(options: TransferOptions) {

@@ -72,6 +72,7 @@ function renderGlobal(options: ResolvedGatewayOptions, digest: string): string {
   maxconn ${options.maxConnections}
 ${threads}  stats socket ${paths.adminSocket} mode 600 level admin expose-fd listeners
   hard-stop-after 300s
+  close-spread-time 1s
   log ring@requests format raw local0
 
 ring requests
@@ -98,7 +99,7 @@ function renderDefaults(): string {
   timeout tunnel 1h
   retries 2
   option redispatch 1
-  retry-on conn-failure
+  retry-on conn-failure empty-response
 ${answer(400, "the request is not valid HTTP")}
 ${answer(408, "the request did not arrive in time")}
 ${answer(500, "the gateway failed")}
@@ -126,6 +127,7 @@ function renderFrontend(options: ResolvedGatewayOptions, port: number): string {
   http-request set-var(txn.route) var(txn.deployment),map_str(${gatewayPaths(options.dir).routes})
   http-request set-log-level silent unless { var(txn.route) -m found }
   http-request return status 404 content-type application/json string '{"error":"no such deployment on this node"}' unless { var(txn.route) -m found }
+  http-request disable-l7-retry unless { method GET HEAD OPTIONS } or { path_beg /v2/models/ }
   http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { var(txn.prefixed) -m bool }
   http-response set-var(txn.label) ${label}
   use_backend %[var(txn.route),field(1,:)]

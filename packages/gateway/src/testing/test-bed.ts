@@ -65,12 +65,13 @@ export class TestBed {
     return { replicaId, revision, host: "127.0.0.1", port, served: () => served, close } satisfies TestReplica;
   }
 
-  /** One request over a kept-alive connection. Never rejects. */
+  /** One request over a kept-alive connection, unless the headers ask to close. Never rejects. */
   get(gateway: Gateway, path: string, headers: Record<string, string> = {}): Promise<Answer> {
     const [host, port] = gateway.address.split(":");
+    const agent = headers["connection"] === "close" ? false : this.#agent;
     return new Promise((resolve) => {
       const none = () => resolve({ status: 0, body: "", headers: {} });
-      const req = request({ host, port, path, headers, agent: this.#agent }, (res) => {
+      const req = request({ host, port, path, headers, agent }, (res) => {
         const chunks: Buffer[] = [];
         res.on("data", (chunk: Buffer) => chunks.push(chunk));
         res.on("error", none);
@@ -83,13 +84,18 @@ export class TestBed {
     });
   }
 
-  /** `count` requests, eight at once; the number of answers by status. */
-  async load(gateway: Gateway, count: number, path = "/v2/models/m/infer"): Promise<Map<number, number>> {
+  /**
+   * `count` requests, eight at once; the number of answers by status. With `retries`, a request that found its kept-alive
+   * connection closed is sent once more, as HTTP clients do (RFC 9112, section 9.3.1).
+   */
+  async load(gateway: Gateway, count: number, options: { retries?: boolean } = {}): Promise<Map<number, number>> {
+    const path = "/v2/models/m/infer";
     const statuses = new Map<number, number>();
     let left = count;
     const worker = async () => {
       while (left-- > 0) {
-        const { status } = await this.get(gateway, path);
+        let { status } = await this.get(gateway, path);
+        if (status === 0 && options.retries) ({ status } = await this.get(gateway, path));
         statuses.set(status, (statuses.get(status) ?? 0) + 1);
       }
     };

@@ -1,0 +1,50 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { parseLogLine } from "./log-line.ts";
+import { FrameReader } from "./log-listener.ts";
+
+test("reads what HAProxy writes", () => {
+  expect(parseLogLine("s0:8 e1 200 -- 1643 0 612C202262")).toEqual({
+    epoch: 8,
+    slot: 1,
+    status: 200,
+    end: "complete",
+    latencyMs: 1.643,
+    redispatched: false,
+    label: 'a, "b',
+  });
+  expect(parseLogLine("s0:8 e1 -1 CD 5 +1 -")).toMatchObject({ status: 0, end: "client", redispatched: true });
+  expect(parseLogLine("s0:8 <NOSRV> 503 SC 0 0 -")).toMatchObject({ slot: undefined, end: "cut", label: undefined });
+});
+
+test("any text and any bytes give a record or nothing", () => {
+  const token = fc.oneof(
+    fc.string(),
+    fc.constantFrom("s0:8", "e1", "200", "--", "-1", "+1", "FF", "-", "99999999999999999"),
+  );
+  fc.assert(
+    fc.property(fc.array(token, { maxLength: 9 }), (tokens) => {
+      parseLogLine(tokens.join(" "));
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 8 }), (chunks) => {
+      const reader = new FrameReader();
+      for (const chunk of chunks) if (reader.push(Buffer.from(chunk)) === undefined) return;
+    }),
+  );
+});
+
+test("messages come out whole however the stream is cut", () => {
+  const messages = fc.array(fc.string({ unit: "grapheme-ascii", minLength: 1, maxLength: 40 }), { maxLength: 20 });
+  fc.assert(
+    fc.property(messages, fc.integer({ min: 1, max: 50 }), (sent, size) => {
+      const bytes = Buffer.from(sent.map((message) => `${message.length} ${message}`).join(""), "latin1");
+      const reader = new FrameReader();
+      const got: string[] = [];
+      for (let at = 0; at < bytes.length; at += size)
+        got.push(...(reader.push(bytes.subarray(at, at + size)) ?? ["broken"]));
+      expect(got).toEqual(sent);
+    }),
+  );
+});

@@ -18,7 +18,7 @@ import {
 } from "@kedge/proto";
 import { bindTree } from "./bind.ts";
 import { type DeploymentFields, deploymentFileSchema } from "./deployment-schema.ts";
-import { toDiagnostics } from "./finding.ts";
+import { formatPath, toDiagnostics } from "./finding.ts";
 import { compileResources } from "./resources.ts";
 import { knownKeys, schemaFindings } from "./schema-findings.ts";
 import { isTextField } from "./text-fields.ts";
@@ -40,7 +40,9 @@ export function parseDeployment(source: string, options: { readonly file?: strin
   findings.push(...bound.findings);
   const parsed = deploymentFileSchema.safeParse(bound.value);
   if (!parsed.success) {
-    findings.push(...schemaFindings(parsed.error.issues, bound.value, (path) => knownKeys(deploymentFileSchema, path)));
+    const found = schemaFindings(parsed.error.issues, bound.value, (path) => knownKeys(deploymentFileSchema, path));
+    const settled = new Set(findings.map((it) => formatPath(it.path)));
+    findings.push(...found.filter((it) => !settled.has(formatPath(it.path))));
   }
   const diagnostics = toDiagnostics(findings, yaml.positions, file);
   if (!parsed.success || findings.length > 0) return { diagnostics };

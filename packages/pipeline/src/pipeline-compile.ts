@@ -63,7 +63,8 @@ function analyse(source: string, file: string, given: Readonly<Record<string, st
   const parsed = pipelineSchema.safeParse(tree.value);
   if (!parsed.success) {
     const found = schemaFindings(parsed.error.issues, tree.value, (path) => knownKeys(pipelineSchema, path));
-    findings.push(...found.filter((it) => !tree.unknown.has(formatPath(it.path))));
+    const settled = new Set([...tree.unknown, ...findings.map((it) => formatPath(it.path))]);
+    findings.push(...found.filter((it) => !settled.has(formatPath(it.path))));
   } else findings.push(...gateFindings(parsed.data.jobs, graph));
   const diagnostics = toDiagnostics(findings, yaml.positions, file);
   if (!parsed.success || findings.some((it) => it.warning !== true)) return { diagnostics };

@@ -51,7 +51,7 @@ export class YamlPlaces implements Positions {
   }
 
   #stepInMap(pairs: readonly Pair[], part: string): Place | undefined {
-    const own = pairs.findLast((pair) => isScalar(pair.key) && String(pair.key.value) === part);
+    const own = pairs.find((pair) => isScalar(pair.key) && String(pair.key.value) === part);
     if (own !== undefined) return { key: startOf(own.key) ?? 0, node: own.value };
     for (const pair of pairs) {
       if (!isScalar(pair.key) || pair.key.value !== "<<") continue;

@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { parseCpu, parseDuration, parseMebibytes } from "./quantities.ts";
+
+const amountOf = (quantity: ReturnType<typeof parseCpu>) => ("value" in quantity ? quantity.value : undefined);
+
+it.each([
+  ["0s", 0],
+  ["90s", 90],
+  ["1h30m", 5400],
+  ["30d", 2_592_000],
+  ["31d", undefined],
+  ["", undefined],
+  ["10", undefined],
+  ["1.5h", undefined],
+  ["-1s", undefined],
+  ["1H", undefined],
+])("duration %j", (text, expected) => expect(amountOf(parseDuration(text))).toBe(expected));
+
+it.each([
+  ["500m", 500],
+  ["2", 2000],
+  ["0.25", 250],
+  ["0", undefined],
+  ["0.5m", undefined],
+  ["1e3", undefined],
+  ["1001", undefined],
+])("cpu %j", (text, expected) => expect(amountOf(parseCpu(text))).toBe(expected));
+
+it.each([
+  ["512Mi", 512],
+  ["1.5Gi", 1536],
+  ["0.1Mi", 1],
+  ["2Ti", 2_097_152],
+  ["512", undefined],
+  ["512M", undefined],
+  ["0Mi", undefined],
+  ["2048Ti", undefined],
+])("memory %j", (text, expected) => expect(amountOf(parseMebibytes(text))).toBe(expected));

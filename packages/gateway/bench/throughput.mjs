@@ -1,0 +1,241 @@
+// Throughput of Kedge's HAProxy (logging on, windows computed) against a bare HAProxy in front of the same backend, then
+// split error, failures under change, and how fast a change takes effect. Needs haproxy and wrk.
+//   node -C kedge-source bench/throughput.mjs [seconds a round] [rounds]
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { Agent, createServer, request } from "node:http";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { create } from "@bufbuild/protobuf";
+import { Gateway } from "@kedge/gateway";
+import { silentLogger, systemClock } from "@kedge/kernel";
+import { RouteSchema } from "@kedge/proto";
+
+const SECONDS = Number(process.argv[2] ?? 3);
+const ROUNDS = Number(process.argv[3] ?? 5);
+const PATH = "/v2/models/m/infer";
+const run = promisify(execFile);
+const dir = mkdtempSync(join(tmpdir(), "kedge-gw-bench-"));
+const children = [];
+let counted = 0;
+
+const gateway = new Gateway({
+  dir: join(dir, "gateway"),
+  listen: { host: "127.0.0.1", port: 0 },
+  nodeId: "bench",
+  bootId: "bench",
+  clock: systemClock,
+  logger: silentLogger,
+  threads: 1,
+  onWindow: (window) => {
+    for (const revision of window.revisions) counted += revision.requests;
+  },
+});
+try {
+  await gateway.start(new AbortController().signal);
+  await throughput();
+  await splitAndChanges();
+} finally {
+  await gateway.stop();
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(dir, { recursive: true, force: true });
+}
+
+async function throughput() {
+  const [backend, bare] = [await freePort(), await freePort()];
+  haproxy(
+    "backend",
+    `frontend b\n  bind 127.0.0.1:${backend}\n  http-request return status 200 content-type application/json string '{"outputs":[]}' hdr kedge-prediction cat\n`,
+  );
+  haproxy(
+    "bare",
+    `frontend f\n  bind 127.0.0.1:${bare}\n  default_backend b\nbackend b\n  server s 127.0.0.1:${backend}\n`,
+  );
+  const endpoint = { replicaId: "r1", revision: 1, host: "127.0.0.1", port: backend };
+  await gateway.apply([service({ 1: 10_000 }, [endpoint])]);
+  await Promise.all([backend, bare].map(reachable));
+  const targets = { bare: `http://127.0.0.1:${bare}${PATH}`, kedge: `http://${gateway.address}${PATH}` };
+  for (const url of Object.values(targets)) await wrk(url, 1);
+  await settled();
+  const before = counted;
+  const rates = { bare: [], kedge: [] };
+  let sent = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const name of round % 2 === 0 ? ["bare", "kedge"] : ["kedge", "bare"]) {
+      const result = await wrk(targets[name], SECONDS);
+      rates[name].push(result.rate);
+      if (name === "kedge") sent += result.requests;
+    }
+  }
+  await settled();
+  const [bareRate, kedgeRate] = [median(rates.bare), median(rates.kedge)];
+  const surplus = counted - before - sent;
+  // wrk leaves its last requests, one a connection, without waiting; they may be counted or not.
+  assert(surplus >= 0 && surplus <= 32 * ROUNDS, `counted ${counted - before} of ${sent}`);
+  assert.equal(gateway.stats().unattributed, 0);
+  print("bare HAProxy", `${Math.round(bareRate)} req/s (median of ${ROUNDS} x ${SECONDS} s)`);
+  print("Kedge gateway", `${Math.round(kedgeRate)} req/s, every request logged and counted (${sent} sent)`);
+  print(
+    "ratio",
+    `${(kedgeRate / bareRate).toFixed(3)} (rounds: ${rates.kedge.map((rate, i) => (rate / rates.bare[i]).toFixed(3)).join(" ")})`,
+  );
+}
+
+async function splitAndChanges() {
+  const old = [await replica("old-1", 1), await replica("old-2", 1), await replica("old-3", 1)];
+  const canary = [await replica("new-1", 2), await replica("new-2", 2)];
+  const all = [...old, ...canary];
+  for (const share of [100, 700, 2_500, 5_000]) {
+    await gateway.apply([service({ 1: 10_000 - share, 2: share }, all)]);
+    const hits = canary[0].hits + canary[1].hits;
+    const statuses = await load(10_000);
+    assert.deepEqual([...statuses], [[200, 10_000]]);
+    const error = (canary[0].hits + canary[1].hits - hits) / 100 - share / 100;
+    assert(Math.abs(error) <= 0.5);
+    print(`split ${share / 100} %`, `error ${error.toFixed(2)} points over 10,000 requests`);
+  }
+  let isLoading = true;
+  const loading = load(10_000).finally(() => {
+    isLoading = false;
+  });
+  const times = [];
+  for (let i = 1; isLoading; i++) {
+    const share = (i * 997) % 10_000;
+    const began = performance.now();
+    await gateway.apply([service({ 1: 10_000 - share, 2: share }, all.slice(i % 3, all.length - (i % 2)))]);
+    times.push(performance.now() - began);
+  }
+  assert.deepEqual([...(await loading)], [[200, 10_000]]);
+  assert.equal(gateway.stats().reloads, 0);
+  print(
+    "changes under load",
+    `${times.length} applies, 0 of 10,000 requests failed; apply() takes ${median(times).toFixed(1)} ms (median)`,
+  );
+  const cuts = [];
+  for (let i = 0; i < 20; i++) cuts.push(await cutOver(all, canary));
+  print(
+    "apply() to last request on the old revision",
+    `median ${median(cuts).toFixed(1)} ms, worst of 20: ${Math.max(...cuts).toFixed(1)} ms`,
+  );
+}
+
+/** Milliseconds from the call of apply() until the last request reaches the revision that lost its share. */
+async function cutOver(all, canary) {
+  await gateway.apply([service({ 1: 5_000, 2: 5_000 }, all)]);
+  const loading = load(1_500);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert(canary.some((one) => one.hits > 0));
+  const began = performance.now();
+  await gateway.apply([service({ 1: 10_000, 2: 0 }, all)]);
+  assert.deepEqual([...(await loading)], [[200, 1_500]]);
+  return Math.max(0, ...canary.map((one) => one.lastHit - began));
+}
+
+function service(splits, endpoints) {
+  const entries = Object.entries(splits).map(([revision, basisPoints]) => ({
+    revision: Number(revision),
+    basisPoints,
+  }));
+  const route = create(RouteSchema, {
+    deployment: "m",
+    generation: 1n,
+    splits: entries,
+    windowMs: 250,
+    stableRevision: 1,
+  });
+  return { deployment: "m", route, endpoints };
+}
+
+async function replica(replicaId, revision) {
+  const one = { replicaId, revision, host: "127.0.0.1", port: 0, hits: 0, lastHit: 0 };
+  const server = createServer((_req, res) => {
+    one.hits++;
+    one.lastHit = performance.now();
+    res.end("ok");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
+  one.port = server.address().port;
+  return one;
+}
+
+async function load(count) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  const statuses = new Map();
+  let left = count;
+  const worker = async () => {
+    while (left-- > 0) {
+      const status = await get(agent);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, worker));
+  agent.destroy();
+  return statuses;
+}
+
+function get(agent) {
+  const [host, port] = gateway.address.split(":");
+  return new Promise((resolve) => {
+    const req = request({ host, port, path: PATH, agent }, (res) => {
+      res.resume();
+      res.on("end", () => resolve(res.statusCode));
+    });
+    req.on("error", () => resolve(0));
+    req.end();
+  });
+}
+
+async function wrk(url, seconds) {
+  const { stdout } = await run("wrk", ["-t1", "-c32", `-d${seconds}s`, url]);
+  assert(!/Socket errors|Non-2xx/.test(stdout), stdout);
+  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1]);
+  const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]);
+  assert(requests > 0 && rate > 0);
+  return { requests, rate };
+}
+
+/** Waits until the count has not moved for a second: HAProxy has handed over its log, the last window is closed. */
+async function settled() {
+  for (let last = -1; last !== counted; ) {
+    last = counted;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+function haproxy(name, proxies) {
+  const file = join(dir, `${name}.cfg`);
+  writeFileSync(
+    file,
+    `global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n${proxies}`,
+  );
+  children.push(spawn("/usr/sbin/haproxy", ["-q", "-db", "-f", file], { stdio: "inherit" }));
+}
+
+async function reachable(port) {
+  const answers = () =>
+    new Promise((resolve) => {
+      const socket = connect(port, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));
+      socket.on("connect", () => socket.destroy());
+    });
+  while (!(await answers())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+function print(what, figure) {
+  console.log(`${what}: ${figure}`);
+}

@@ -1,4 +1,4 @@
-import type { Msg } from "@nats-io/nats-core";
+import type { Msg, MsgHdrs } from "@nats-io/nats-core";
 import type { Bus } from "./bus.ts";
 import { busError } from "./nats-error.ts";
 
@@ -40,7 +40,7 @@ function storedFrom(message: Msg): Stored | undefined {
 }
 
 /** Tells whether a KV message says that its key was deleted. */
-export function isDeleteMarker(message: Pick<Msg, "headers">): boolean {
+export function isDeleteMarker(message: { readonly headers?: MsgHdrs | undefined }): boolean {
   const operation = message.headers?.get("KV-Operation") ?? "";
   return operation === "DEL" || operation === "PURGE";
 }

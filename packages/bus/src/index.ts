@@ -1,12 +1,27 @@
 export { Authority, type AuthorityOptions, type BusCredentials, openAuthority } from "./authority.ts";
 export { type Bus, type BusOptions, type BusStatus, connectBus, serverAtLeast } from "./bus.ts";
 export type { KeyedCertificate } from "./certificates.ts";
+export { CHUNK_BYTES, getChunk, type PutChunkResult, putChunk } from "./chunk-store.ts";
 export { EmbeddedNats, type EmbeddedNatsOptions } from "./embedded-nats.ts";
+export { publishEvent, type ReadEventsOptions, readEvents } from "./events.ts";
+export { LeaderLease, type LeaderLeaseOptions } from "./leader-lease.ts";
+export { publishLog, type ReadLogsOptions, readLogs } from "./logs.ts";
 export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
 export type { NatsConfigOptions } from "./nats-config.ts";
+export {
+  publishHeartbeat,
+  publishWindow,
+  renewLease,
+  type StoredLease,
+  subscribeHeartbeats,
+  subscribeWindows,
+  watchLeases,
+} from "./node-messages.ts";
 export { NODE_API_PREFIX, nodeInboxPrefix } from "./node-permissions.ts";
+export { type PulledOffer, type PullOffersOptions, pullOffers } from "./offers.ts";
 export { addNode, type ProvisionOptions, provisionStore, removeNode } from "./provision.ts";
 export { createSigner, type Signer, type VerifyOptions, verifySigned, verifySignedBytes } from "./signing.ts";
+export { MAX_DOCUMENT_BYTES, openStore, Store, type StoredDocument, type StoreOptions } from "./store.ts";
 export {
   ALL_NODES,
   BUCKETS,
@@ -18,3 +33,14 @@ export {
   STREAMS,
   subjects,
 } from "./subjects.ts";
+export { consumeTaskEvents, type TaskEventConsumer } from "./task-event-consumer.ts";
+export {
+  type ClaimOutcome,
+  claimTask,
+  offerTask,
+  publishTaskEvent,
+  type WithdrawOutcome,
+  withdrawTask,
+} from "./task-messages.ts";
+export { startTestBus, type TestBus, type TestBusOptions, type TestNode } from "./testing/test-bus.ts";
+export { type DocumentChange, type DocumentWatch, type WatchDocumentOptions, watchDocument } from "./watch-document.ts";

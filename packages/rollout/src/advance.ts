@@ -75,7 +75,7 @@ function promote(draft: Rollout, observation: RolloutObservation, now: number): 
 
 function rollBack(draft: Rollout, observation: RolloutObservation, now: number): boolean {
   const share = newShare(draft, observation.replicas);
-  const percent = Math.ceil(share / 100);
+  const percent = share / 100;
   if (percent < (draft.transitions.at(-1)?.weightPercent ?? 0)) {
     const reason =
       percent === 0
@@ -100,6 +100,7 @@ function isOffNewRevision(draft: Rollout, { routeInForce }: RolloutObservation):
 /** Past the deadline a roll-back ends as long as that takes the traffic from nobody who serves it. */
 function mayGiveUp(draft: Rollout, observation: RolloutObservation, now: number): boolean {
   if (now < deadlineAt(draft)) return false;
+  if (draft.fromRevision === 0) return true;
   const oldServes = countsOf(observation.replicas, draft.fromRevision).ready > 0;
   const newServes = countsOf(observation.replicas, draft.toRevision).ready > 0;
   return oldServes || !newServes;

@@ -48,7 +48,9 @@ export function newShare(rollout: Rollout, replicas: ReplicaView): number {
   if (rollout.fromRevision === 0) return phaseOf(rollout) === RolloutState.PROMOTING ? ALL_BASIS_POINTS : 0;
   const carried = Math.min(nominal, capacityBasisPoints(countsOf(replicas, rollout.toRevision)));
   if (phaseOf(rollout) !== RolloutState.ROLLING_BACK) return carried;
-  return Math.min(carried, ALL_BASIS_POINTS - capacityBasisPoints(countsOf(replicas, rollout.fromRevision)));
+  const missing = ALL_BASIS_POINTS - capacityBasisPoints(countsOf(replicas, rollout.fromRevision));
+  // Whole percents, as transitions record them, so that the share can only fall.
+  return Math.floor(Math.min(carried, missing) / 100) * 100;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isRolloutEnded } from "@kedge/domain";
 import { type Rollout, RolloutCause, RolloutState, VerdictKind } from "@kedge/proto";
 import { countsOf } from "./capacity.ts";
 import { phaseOf } from "./desired.ts";
@@ -7,18 +8,28 @@ import { currentStep } from "./steps.ts";
 import { deadlineAt } from "./timing.ts";
 import type { Failure } from "./transition.ts";
 
-/** The reason to send a rollout back now, if there is one. The judge's word comes first: it is the one to act on. */
-export function findFailure(rollout: Rollout, observation: RolloutObservation, now: number): Failure | undefined {
+/** The reason to send a rollout back at once, if there is one. The judge's word comes first: it is the one to act on. */
+export function findFailure(rollout: Rollout, observation: RolloutObservation): Failure | undefined {
+  if (!mayFail(rollout)) return undefined;
+  return judged(rollout) ?? replicaFailed(rollout, observation) ?? superseded(rollout, observation);
+}
+
+/** The failure of a rollout that cannot move on and has passed its deadline. To be asked only when it cannot. */
+export function findDelay(rollout: Rollout, observation: RolloutObservation, now: number): Failure | undefined {
+  if (!mayFail(rollout) || rollout.state === RolloutState.PAUSED || now < deadlineAt(rollout)) return undefined;
+  const obstacle = slowBecause(rollout, observation, now);
+  if (obstacle === WAITS_FOR_PERSON) return undefined;
+  return {
+    cause: RolloutCause.DEADLINE,
+    reason: `no progress for ${rollout.progressDeadlineSeconds} s: ${obstacle}`,
+  };
+}
+
+function mayFail(rollout: Rollout): boolean {
   const phase = phaseOf(rollout);
-  if (phase === RolloutState.ROLLING_BACK) return undefined;
+  if (isRolloutEnded(phase) || phase === RolloutState.ROLLING_BACK) return false;
   // Nothing to go back to once a first revision serves.
-  if (phase === RolloutState.PROMOTING && rollout.fromRevision === 0) return undefined;
-  return (
-    judged(rollout) ??
-    replicaFailed(rollout, observation) ??
-    superseded(rollout, observation) ??
-    tooSlow(rollout, observation, now)
-  );
+  return phase !== RolloutState.PROMOTING || rollout.fromRevision !== 0;
 }
 
 function judged(rollout: Rollout): Failure | undefined {
@@ -42,20 +53,10 @@ function superseded(rollout: Rollout, observation: RolloutObservation): Failure 
   return { cause: RolloutCause.SUPERSEDED, reason: `superseded by revision ${observation.supersededBy}` };
 }
 
-function tooSlow(rollout: Rollout, observation: RolloutObservation, now: number): Failure | undefined {
-  if (rollout.state === RolloutState.PAUSED || now < deadlineAt(rollout)) return undefined;
-  const obstacle = slowBecause(rollout, observation, now);
-  if (obstacle === WAITS_FOR_PERSON) return undefined;
-  return {
-    cause: RolloutCause.DEADLINE,
-    reason: `no progress for ${rollout.progressDeadlineSeconds} s: ${obstacle}`,
-  };
-}
-
 function slowBecause(rollout: Rollout, observation: RolloutObservation, now: number): string {
   const { ready, desired } = countsOf(observation.replicas, rollout.toRevision);
   const stepRuns = rollout.state === RolloutState.PROGRESSING && rollout.stepStartedAt !== undefined;
-  if (stepRuns) return stepObstacle(rollout, observation, now) ?? "the step was not looked at";
+  if (stepRuns) return stepObstacle(rollout, observation, now) ?? "the step does not end";
   const percent = rollout.state === RolloutState.PROMOTING ? 100 : currentStep(rollout).weightPercent;
   return `${ready} of ${desired} replicas of revision ${rollout.toRevision} are ready, ${percent} % wanted on them`;
 }

@@ -3,7 +3,7 @@ import { isRolloutEnded } from "@kedge/domain";
 import { type Rollout, RolloutSchema, RolloutState } from "@kedge/proto";
 import { absorb } from "./absorb.ts";
 import { advance } from "./advance.ts";
-import { findFailure } from "./find-failure.ts";
+import { findDelay, findFailure } from "./find-failure.ts";
 import type { RolloutObservation } from "./observation.ts";
 import { deadlineAt, holdEndsAt, retireAt } from "./timing.ts";
 import { beginRollback } from "./transition.ts";
@@ -50,9 +50,11 @@ export function stepRollout({ rollout, now, observation }: StepInput): RolloutSt
 }
 
 function moveOnce(draft: Rollout, observation: RolloutObservation, now: number): boolean {
-  const failure = isRolloutEnded(draft.state) ? undefined : findFailure(draft, observation, now);
-  if (failure === undefined) return advance(draft, observation, now);
-  beginRollback(draft, now, failure);
+  const failure = findFailure(draft, observation);
+  if (failure === undefined && advance(draft, observation, now)) return true;
+  const end = failure ?? findDelay(draft, observation, now);
+  if (end === undefined) return false;
+  beginRollback(draft, now, end);
   return true;
 }
 

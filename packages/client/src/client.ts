@@ -1,0 +1,42 @@
+import {
+  DeploymentService,
+  EventService,
+  ModelService,
+  NodeService,
+  PipelineService,
+  RunService,
+  TokenService,
+} from "@kedge/proto";
+import { connectRpc, type RpcClientOptions, type RpcMethods } from "@kedge/rpc";
+
+/** All of Kedge's API over shared connections. Every failure is a KedgeError. */
+export interface KedgeClient {
+  readonly runs: RpcMethods<typeof RunService>;
+  readonly pipelines: RpcMethods<typeof PipelineService>;
+  readonly models: RpcMethods<typeof ModelService>;
+  readonly deployments: RpcMethods<typeof DeploymentService>;
+  readonly nodes: RpcMethods<typeof NodeService>;
+  readonly events: RpcMethods<typeof EventService>;
+  readonly tokens: RpcMethods<typeof TokenService>;
+  /** Cancels calls in progress. May be called twice. */
+  close(): void;
+}
+
+/**
+ * Makes a client; the first call connects.
+ *
+ * @throws KedgeError INVALID_OPTION for a bad address.
+ */
+export function createKedgeClient(options: RpcClientOptions): KedgeClient {
+  const connection = connectRpc(options);
+  return {
+    runs: connection.client(RunService),
+    pipelines: connection.client(PipelineService),
+    models: connection.client(ModelService),
+    deployments: connection.client(DeploymentService),
+    nodes: connection.client(NodeService),
+    events: connection.client(EventService),
+    tokens: connection.client(TokenService),
+    close: () => connection.close(),
+  };
+}

@@ -1,0 +1,17 @@
+export { createKedgeClient, type KedgeClient } from "./client.ts";
+export {
+  type ContextsFile,
+  contextsPath,
+  type Environment,
+  type KedgeContext,
+  type LoadContextOptions,
+  loadContext,
+  readContexts,
+  saveContext,
+} from "./contexts.ts";
+export { type FollowLogsOptions, followLogs, type LogLine, logLines } from "./logs.ts";
+export { collect, type Page, pages } from "./pages.ts";
+export { type PullModelTarget, pullModel } from "./pull-model.ts";
+export { pushModelFolder, type TransferOptions, type TransferProgress } from "./push-model.ts";
+export { type ResumeOptions, resumed } from "./resume.ts";
+export { type RunWaitOptions, submitAndWait, waitForRun } from "./run-watch.ts";

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isKedgeError } from "@kedge/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { LogChunk, WorkloadSpec } from "./runtime.ts";
 import {
   dockerHarness,
   eventually,
@@ -13,10 +14,9 @@ import {
   output,
   processHarness,
   temporaryFolder,
-} from "../test-fixtures/harness.ts";
-import type { LogChunk, WorkloadSpec } from "./runtime.ts";
+} from "./testing/harness.ts";
 
-const AGENT = fileURLToPath(new URL("../test-fixtures/start-workload.ts", import.meta.url));
+const AGENT = fileURLToPath(new URL("./testing/start-workload.ts", import.meta.url));
 
 describe.each([
   { kind: "process", open: processHarness },

@@ -15,7 +15,8 @@ const MIB = 2 ** 20;
 
 /** The container's name: unique on the engine, and the same for the same workload of the same instance. */
 export function containerName(instance: string, id: string): string {
-  return `kedge-${instance}-${id}`;
+  // An instance has no underscore, so no two pairs make the same name.
+  return `kedge_${instance}_${id}`;
 }
 
 /** The container port that the labels say is published. */

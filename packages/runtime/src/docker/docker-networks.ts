@@ -15,7 +15,11 @@ export function createNetworks(docker: DockerClient): Networks {
     ensure: async (name, labels) => {
       if ((await find(name)).length > 0) return;
       const create = () => docker.createNetwork({ Name: name, Labels: { ...labels }, CheckDuplicate: true });
-      await callDocker(`network ${name} is made`, create, [409]);
+      const made = await callDocker(`network ${name} is made`, create, [409]);
+      if (made === undefined) return;
+      // The engine lets two calls at once make two networks of a name. The older one stays.
+      const [oldest] = (await find(name)).sort((a, b) => a.Created.localeCompare(b.Created));
+      if (oldest?.Id !== made.id) await callDocker(`network ${name} is made`, () => made.remove(), [404]);
     },
     list: async (labels) => {
       const label = Object.entries(labels).map(([key, value]) => `${key}=${value}`);

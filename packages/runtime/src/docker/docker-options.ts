@@ -24,7 +24,7 @@ export interface DockerRuntimeOptions {
 /** The options with their defaults. */
 export type ResolvedDockerOptions = Required<DockerRuntimeOptions>;
 
-const INSTANCE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const INSTANCE = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 const DEFAULT_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"];
 
 /** Fills in defaults; fails with `INVALID_OPTION`. */

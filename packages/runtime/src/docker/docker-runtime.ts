@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { KedgeError } from "@kedge/domain";
+import { isKedgeError, KedgeError } from "@kedge/domain";
 import { RuntimeKind } from "@kedge/proto";
 import type { Container, ContainerInspectInfo } from "dockerode";
 import { exitOf } from "../exit-code.ts";
@@ -10,6 +10,9 @@ import { callDocker, dockerStatus, mapDockerError } from "./docker-error.ts";
 import { demultiplex } from "./docker-logs.ts";
 import { type DockerRuntimeOptions, type ResolvedDockerOptions, resolveDockerOptions } from "./docker-options.ts";
 import { pullImage } from "./image-transfer.ts";
+
+const APPEAR_MS = 5_000;
+const APPEAR_POLL_MS = 20;
 
 /** Runs workloads as containers of one Docker Engine. What it starts is found again by name and label alone. */
 export function createDockerRuntime(options: DockerRuntimeOptions): Runtime {
@@ -26,15 +29,10 @@ class DockerRuntime implements Runtime {
 
   async start(spec: WorkloadSpec): Promise<Workload> {
     assertWorkloadId(spec.id);
-    const created = await this.#create(spec);
-    const container = created ?? this.#container(spec.id);
-    if (created === undefined) {
-      const known = await this.#inspect(spec.id);
-      // Created and never started: an agent was killed in between.
-      if (known.State.Status !== "created" || known.State.ExitCode !== 0) return workload(known);
-    }
+    const container = await this.#create(spec);
+    if (container === undefined) return this.#adopt(spec);
     await this.#startContainer(container, spec);
-    if (spec.publish !== undefined || created === undefined) return workload(await this.#inspect(spec.id));
+    if (spec.publish !== undefined) return workload(await this.#inspect(spec.id));
     return { id: spec.id, labels: spec.labels, state: "running", startedAtMs: this.#options.clock.now() };
   }
 
@@ -95,6 +93,28 @@ class DockerRuntime implements Runtime {
   #container(id: string): Container {
     assertWorkloadId(id);
     return this.#options.docker.getContainer(containerName(this.#options.instance, id));
+  }
+
+  /** A container that exists. One that was never started had its agent killed in between: it is started now. */
+  async #adopt(spec: WorkloadSpec): Promise<Workload> {
+    const known = await this.#firstInspect(spec.id);
+    if (known.State.Status !== "created" || known.State.ExitCode !== 0) return workload(known);
+    await this.#startContainer(this.#container(spec.id), spec);
+    return workload(await this.#inspect(spec.id));
+  }
+
+  /** The engine takes a name a moment before the container can be read. */
+  async #firstInspect(id: string): Promise<ContainerInspectInfo> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + APPEAR_MS;
+    for (;;) {
+      try {
+        return await this.#inspect(id);
+      } catch (error) {
+        if (!isKedgeError(error, "INVALID_FIELD") || clock.monotonic() > deadline) throw error;
+        await clock.sleep(APPEAR_POLL_MS);
+      }
+    }
   }
 
   /** Undefined when a container of this name exists. An image that is not there is pulled, once. */

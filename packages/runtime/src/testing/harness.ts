@@ -2,21 +2,18 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock as clock, silentLogger as logger } from "@kedge/kernel";
-import {
-  buildHostBaseImage,
-  connectDocker,
-  createDockerRuntime,
-  createImageStore,
-  createProcessRuntime,
-  type LogOffset,
-  type Runtime,
-  type WorkloadSpec,
-} from "@kedge/runtime";
+import { connectDocker } from "../docker/connect.ts";
+import { createImageStore } from "../docker/docker-images.ts";
+import { createDockerRuntime } from "../docker/docker-runtime.ts";
+import { buildHostBaseImage } from "../host-base-image.ts";
+import { createProcessRuntime } from "../process/process-runtime.ts";
+import type { LogOffset, Runtime, WorkloadSpec } from "../runtime.ts";
 
 /** Never aborts. */
-export const forever = new AbortController().signal;
+export const forever: AbortSignal = new AbortController().signal;
 /** The engine of this machine. */
 export const docker = connectDocker();
+/** Its images. */
 export const images = createImageStore({ docker });
 /** An image with busybox in it and nothing else, of this test process alone. */
 export const BASE_IMAGE = `kedge-runtime-test/base:${process.pid}`;
@@ -70,7 +67,8 @@ export async function dockerHarness(): Promise<Harness> {
     }),
     close: async () => {
       await removeAll(runtime);
-      await images.remove(BASE_IMAGE);
+      // A cancelled build may hold it for a moment.
+      await eventually("the base image's removal", () => images.remove(BASE_IMAGE).then(() => true));
     },
   };
 }
@@ -86,11 +84,11 @@ export function temporaryFolder(): Promise<string> {
 
 /** All output of a workload, from an offset on, once it has ended. */
 export async function output(runtime: Runtime, id: string, fromOffset?: LogOffset) {
-  const text = { stdout: "", stderr: "" };
+  const bytes: Record<"stdout" | "stderr", Uint8Array[]> = { stdout: [], stderr: [] };
   for await (const { stream, data } of runtime.logs(id, { signal: forever, ...(fromOffset ? { fromOffset } : {}) })) {
-    text[stream] += Buffer.from(data).toString("latin1");
+    bytes[stream].push(data);
   }
-  return text;
+  return { stdout: Buffer.concat(bytes.stdout).toString(), stderr: Buffer.concat(bytes.stderr).toString() };
 }
 
 /** Asks again until there is an answer other than undefined or an error; fails with the last thing it saw. */

@@ -3,7 +3,10 @@
  * Arguments: "docker" and an instance, or "process" and a folder; then the spec.
  */
 import { systemClock as clock, silentLogger as logger } from "@kedge/kernel";
-import { connectDocker, createDockerRuntime, createProcessRuntime, type WorkloadSpec } from "@kedge/runtime";
+import { connectDocker } from "../docker/connect.ts";
+import { createDockerRuntime } from "../docker/docker-runtime.ts";
+import { createProcessRuntime } from "../process/process-runtime.ts";
+import type { WorkloadSpec } from "../runtime.ts";
 
 const [kind, place = "", spec = ""] = process.argv.slice(2);
 const runtime =

@@ -55,9 +55,12 @@ async function rssMib(pid) {
 }
 
 const session = await InferenceSession.create(MODEL, { intraOpNumThreads: 1, interOpNumThreads: 1 });
+// The handler puts 64 samples of context in front of a frame.
+const padded = new Float32Array(576);
+padded.set(frame, 64);
 const floorCall = async () => {
   const outputs = await session.run({
-    input: new Tensor("float32", frame, [1, 512]),
+    input: new Tensor("float32", padded, [1, 576]),
     state: new Tensor("float32", new Float32Array(256), [2, 1, 128]),
     sr: new Tensor("int64", BigInt64Array.of(16_000n), []),
   });

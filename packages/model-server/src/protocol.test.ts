@@ -136,6 +136,19 @@ describe("inference", () => {
     expect(response.status).toBe(413);
   });
 
+  it("takes the whole body for the only input of a raw request", async () => {
+    const files = { "model.onnx": identityModel([{ name: "x", element: ELEMENT.FP32, shape: ["N", 2] }]) };
+    await using raw = await launchServer(files);
+    const values = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
+    const response = await raw.post(INFER, values, { "inference-header-content-length": "0" });
+    const body = Buffer.from(await response.arrayBuffer());
+    const length = Number(response.headers.get("inference-header-content-length"));
+    expect(JSON.parse(body.subarray(0, length).toString())).toMatchObject({ outputs: [{ shape: [2, 2] }] });
+    expect(body.subarray(length)).toEqual(values);
+    const odd = await raw.post(INFER, values.subarray(1), { "inference-header-content-length": "0" });
+    expect(await odd.json()).toEqual({ error: expect.stringContaining("expected 8 bytes for datatype FP32") });
+  });
+
   it("counts answers under Triton's names with its labels", async () => {
     const metrics = await (await fetch(server.url.replace("/v2", "/metrics"))).text();
     const labels = 'model="demo",version="3",node="edge-1",revision="7"';

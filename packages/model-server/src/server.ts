@@ -14,6 +14,8 @@ export function createServer(host: ModelHost, logger: Logger): FastifyInstance {
   const server = fastify({
     logger: false,
     bodyLimit: host.config.maxRequestBytes,
+    // A slow sender holds a place in the queue; not for longer than a slow handler may.
+    requestTimeout: host.config.requestTimeoutMs,
     forceCloseConnections: "idle",
     return503OnClosing: false,
     frameworkErrors: onError,

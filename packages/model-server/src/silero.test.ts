@@ -62,29 +62,29 @@ describe("the Silero example", () => {
         "labels": {
           "v5": [
             "silence",
+            "speech",
             "silence",
-            "silence",
-            "silence",
+            "speech",
           ],
           "v6": [
             "silence",
+            "speech",
             "silence",
-            "silence",
-            "silence",
+            "speech",
           ],
         },
         "scores": {
           "v5": [
-            0.044,
-            0.054,
-            0.058,
-            0.051,
+            0.012,
+            0.933,
+            0.006,
+            0.889,
           ],
           "v6": [
-            0.001,
-            0.001,
-            0.001,
-            0.001,
+            0.002,
+            0.763,
+            0.106,
+            0.707,
           ],
         },
       }

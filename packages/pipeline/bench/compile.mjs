@@ -14,7 +14,7 @@ function source(jobs) {
     lines.push(
       `  j${i}:`,
       `    needs: [${needs.join(", ")}]`,
-      "    image: ${{ parameters.image }}",
+      `    image: \${{ parameters.image }}`,
       "    resources: { cpu: 500m, memory: 512Mi }",
       "    steps:",
       "      - checkout",

@@ -99,28 +99,23 @@ class Binder {
     }
     const parameter = this.#parameter(token, parameters, path);
     if (parameter !== undefined) return { kind: "text", text: parameter.text };
-    if (parameterName(token.name) !== undefined) return token;
+    const name = parameterName(token.name);
+    if (name !== undefined) {
+      const hint = () => nearHint(name, parameters.keys());
+      this.findings.push({ path, message: `no parameter ${quote(name)} is declared`, hint });
+      return token;
+    }
     const reference = parseReference(token.name);
     if (reference === undefined) this.#reportUnknown(token.name, path);
     else this.references.push({ path, reference });
     return token;
   }
 
-  /** The parameter that a token asks for; reports one that is not declared. */
-  #parameter(
-    token: Token | undefined,
-    parameters: ReadonlyMap<string, BoundParameter>,
-    path: Path,
-  ): BoundParameter | undefined {
+  /** The parameter that a token asks for, if it asks for one that is declared. */
+  #parameter(token: Token | undefined, parameters: ReadonlyMap<string, BoundParameter>, path: Path) {
     const name = token?.kind === "lookup" ? parameterName(token.name) : undefined;
-    if (name === undefined || token?.kind !== "lookup") return undefined;
-    const parameter = parameters.get(name);
-    if (parameter === undefined) {
-      const message = `no parameter ${quote(name)} is declared`;
-      const known = this.findings.some((it) => it.path === path && it.message === message);
-      if (!known) this.findings.push({ path, message, hint: () => nearHint(name, parameters.keys()) });
-      return undefined;
-    }
+    const parameter = name === undefined ? undefined : parameters.get(name);
+    if (name === undefined || parameter === undefined) return undefined;
     this.used.add(name);
     if (parameter.unknown) this.unknown.add(formatPath(path));
     return parameter;

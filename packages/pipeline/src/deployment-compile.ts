@@ -34,16 +34,15 @@ export interface DeploymentResult {
 export function parseDeployment(source: string, options: { readonly file?: string } = {}): DeploymentResult {
   const file = options.file ?? "deployment.yaml";
   const yaml = readYaml(source, isTextField);
-  const findings = [...yaml.findings];
-  if (yaml.value === undefined) return { diagnostics: toDiagnostics(findings, yaml.positions, file) };
+  if (yaml.value === undefined) return { diagnostics: toDiagnostics(yaml.findings, yaml.positions, file) };
   const bound = bindTree(yaml.value, { mode: "plain" });
-  findings.push(...bound.findings);
   const parsed = deploymentFileSchema.safeParse(bound.value);
-  if (!parsed.success) {
-    const found = schemaFindings(parsed.error.issues, bound.value, (path) => knownKeys(deploymentFileSchema, path));
-    const settled = new Set(findings.map((it) => formatPath(it.path)));
-    findings.push(...found.filter((it) => !settled.has(formatPath(it.path))));
-  }
+  const early = [...yaml.findings, ...bound.findings];
+  const settled = new Set(early.map((it) => formatPath(it.path)));
+  const shape = schemaFindings(parsed.error?.issues ?? [], bound.value, (path) =>
+    knownKeys(deploymentFileSchema, path),
+  );
+  const findings = [...early, ...shape.filter((it) => !settled.has(formatPath(it.path)))];
   const diagnostics = toDiagnostics(findings, yaml.positions, file);
   if (!parsed.success || findings.length > 0) return { diagnostics };
   return { spec: compileDeployment(parsed.data.deployment, parsed.data), diagnostics };

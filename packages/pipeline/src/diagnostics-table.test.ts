@@ -135,7 +135,7 @@ const BAD: readonly [title: string, source: string, expected: string[]][] = [
   ],
   [
     "a gate without bound",
-    job("needs: [b]", "gate: [{ metric: x }]") + `  b:\n${JOB}`,
+    `${job("needs: [b]", "gate: [{ metric: x }]")}  b:\n${JOB}`,
     ["5:12 jobs.a.gate[0]: one of at-least, at-most is required"],
   ],
   [

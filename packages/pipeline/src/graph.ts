@@ -56,7 +56,7 @@ export function ancestors(graph: JobGraph, job: string): ReadonlySet<string> {
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (found.has(next)) continue;
     found.add(next);
-    open.push(...(graph.get(next) ?? []));
+    for (const need of graph.get(next) ?? []) if (!found.has(need)) open.push(need);
   }
   return found;
 }
@@ -70,13 +70,15 @@ export function graphFindings(graph: JobGraph): Finding[] {
   }
   const findings: Finding[] = [];
   for (const [job, needs] of graph) {
+    const seen = new Set<string>();
     for (const [i, need] of needs.entries()) {
       const path = ["jobs", job, "needs", i];
       if (need !== "" && !graph.has(need)) {
         findings.push({ path, message: `no job is called ${quote(need)}`, hint: () => nearHint(need, graph.keys()) });
-      } else if (need !== "" && needs.indexOf(need) !== i) {
+      } else if (need !== "" && seen.has(need)) {
         findings.push({ path, message: `${quote(need)} is needed twice`, hint: "keep one of them" });
       }
+      seen.add(need);
     }
   }
   const { cycle } = topologicalOrder(graph);

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { type Diagnostic, type PipelineSpec, PipelineSpecSchema } from "@kedge/proto";
+import { type Diagnostic, type Parameter, type PipelineSpec, PipelineSpecSchema } from "@kedge/proto";
 import type { z } from "zod";
-import { bindTree } from "./bind.ts";
+import { type BoundTree, bindTree } from "./bind.ts";
 import { type Finding, formatPath, quote, toDiagnostics } from "./finding.ts";
 import { gateFindings } from "./gates.ts";
 import { graphFindings, type JobGraph, readGraph, topologicalOrder } from "./graph.ts";
@@ -12,6 +12,8 @@ import { referenceFindings } from "./references.ts";
 import { knownKeys, schemaFindings, valueAt } from "./schema-findings.ts";
 import { isTextField } from "./text-fields.ts";
 import { readYaml } from "./yaml-text.ts";
+
+const DEFAULT_TIMEOUT_SECONDS = 3600;
 
 /** What a compile needs beside the text. */
 export interface CompileOptions {
@@ -42,38 +44,34 @@ export function compilePipeline(source: string, options: CompileOptions = {}): C
 
 function analyse(source: string, file: string, given: Readonly<Record<string, string>> | undefined): CompileResult {
   const yaml = readYaml(source, isTextField);
-  const findings = [...yaml.findings];
-  if (yaml.value === undefined) return { diagnostics: toDiagnostics(findings, yaml.positions, file) };
+  if (yaml.value === undefined) return { diagnostics: toDiagnostics(yaml.findings, yaml.positions, file) };
   const declared = declaredParameters(valueAt(yaml.value, ["parameters"]));
   const parameters = bindParameters(declared, given);
   const tree = bindTree(yaml.value, { mode: "pipeline", parameters: parameters.bound });
   const graph = readGraph(valueAt(tree.value, ["jobs"]));
-  findings.push(
+  const early = [
+    ...yaml.findings,
     ...parameters.findings,
     ...tree.findings,
     ...graphFindings(graph),
     ...referenceFindings(tree.references, graph),
-  );
-  findings.push(
-    ...unusedFindings(
-      declared.map((it) => it.name),
-      tree.used,
-    ),
-  );
+    ...unusedFindings(declared, tree.used),
+  ];
   const parsed = pipelineSchema.safeParse(tree.value);
-  if (!parsed.success) {
-    const found = schemaFindings(parsed.error.issues, tree.value, (path) => knownKeys(pipelineSchema, path));
-    const settled = new Set([...tree.unknown, ...findings.map((it) => formatPath(it.path))]);
-    findings.push(...found.filter((it) => !settled.has(formatPath(it.path))));
-  } else findings.push(...gateFindings(parsed.data.jobs, graph));
+  const late = parsed.success ? gateFindings(parsed.data.jobs, graph) : shapeFindings(parsed.error.issues, tree, early);
+  const findings = [...early, ...late];
   const diagnostics = toDiagnostics(findings, yaml.positions, file);
   if (!parsed.success || findings.some((it) => it.warning !== true)) return { diagnostics };
+  const { name, timeout: timeoutSeconds = DEFAULT_TIMEOUT_SECONDS } = parsed.data;
   const jobs = compileJobs(parsed.data, graph);
-  const timeoutSeconds = parsed.data.timeout ?? 3600;
-  return {
-    spec: create(PipelineSpecSchema, { name: parsed.data.name, parameters: declared, jobs, timeoutSeconds }),
-    diagnostics,
-  };
+  return { spec: create(PipelineSpecSchema, { name, parameters: declared, jobs, timeoutSeconds }), diagnostics };
+}
+
+/** What the schema found, without places where a value is not known or something was said already. */
+function shapeFindings(issues: readonly z.core.$ZodIssue[], tree: BoundTree, early: readonly Finding[]): Finding[] {
+  const found = schemaFindings(issues, tree.value, (path) => knownKeys(pipelineSchema, path));
+  const settled = new Set([...tree.unknown, ...early.map((it) => formatPath(it.path))]);
+  return found.filter((it) => !settled.has(formatPath(it.path)));
 }
 
 function compileJobs(pipeline: z.output<typeof pipelineSchema>, graph: JobGraph) {
@@ -83,10 +81,10 @@ function compileJobs(pipeline: z.output<typeof pipelineSchema>, graph: JobGraph)
   });
 }
 
-function unusedFindings(declared: readonly string[], used: ReadonlySet<string>): Finding[] {
+function unusedFindings(declared: readonly Parameter[], used: ReadonlySet<string>): Finding[] {
   return declared
-    .filter((name) => !used.has(name))
-    .map((name) => ({
+    .filter(({ name }) => !used.has(name))
+    .map(({ name }) => ({
       path: ["parameters", name],
       atKey: true,
       warning: true,

@@ -16,7 +16,7 @@ jobs:
   test: { steps: [checkout] }
   ship:
     needs: [test]
-    env: { RUN: "\${{ run.id }} of \${{run.ref}}", LITERAL: "$\${{ run.id }}", MOTD: "\${{ parameters.motd }}", ACC: "\${{ jobs.test.metrics.accuracy }}" }
+    env: { RUN: "\${{ run.id }} of \${{run.ref}}", LITERAL: "$\${{ run.id }}", MOTD: "\${{ parameters.motd }}", version: "v \${{ run.id }}", ACC: "\${{ jobs.test.metrics.accuracy }}" }
     steps: [{ build: { tags: ["app:\${{ jobs.test.outputs.tag }}"] } }]
 `;
 
@@ -39,7 +39,13 @@ function failure(call: () => unknown): KedgeError {
 describe("resolveJob", () => {
   it("fills every string field and unescapes", () => {
     const job = resolveJob(ship(), context({ tag: "1" }));
-    expect(job.env).toEqual({ RUN: "r1 of refs/heads/main", LITERAL: "${" + "{ run.id }}", MOTD: "none", ACC: "0.93" });
+    expect(job.env).toEqual({
+      RUN: "r1 of refs/heads/main",
+      LITERAL: "${" + "{ run.id }}",
+      MOTD: "none",
+      version: "v ${{ run.id }}",
+      ACC: "0.93",
+    });
     const steps = job.work.case === "steps" ? job.work.value.steps : [];
     expect(steps[0]?.action.value).toMatchObject({ tags: ["app:1"] });
   });

@@ -48,11 +48,16 @@ function fillText(source: string, path: Path, context: ResolveContext): string {
     )
     .join("");
   if (tokens.every((token) => token.kind === "text")) return text;
-  const isArgumentField = ARGUMENTS.has(path.at(-1) ?? "") || path.at(-2) === "tags";
-  if (text.includes("\0") || (isArgumentField && !isArgument(text))) {
+  if (text.includes("\0") || (isArgumentField(path) && !isArgument(text))) {
     throw invalid(path, `${quote(text)} cannot be used here`, "it must not be empty, hold blanks or begin with a dash");
   }
   return text;
+}
+
+function isArgumentField(path: Path): boolean {
+  const parent = path.at(-2) ?? "";
+  if (parent === "env" || parent === "args") return false;
+  return parent === "tags" || ARGUMENTS.has(path.at(-1) ?? "");
 }
 
 function lookUp(name: string, path: Path, { jobs, run }: ResolveContext): string {

@@ -1,4 +1,14 @@
-import { type Alias, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node, type Pair } from "yaml";
+import {
+  type Alias,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type LineCounter,
+  type Node,
+  type Pair,
+  type YAMLMap,
+} from "yaml";
 import type { Path, Positions } from "./finding.ts";
 
 interface Place {
@@ -9,6 +19,7 @@ interface Place {
 /** The way from a path to its place in the text, through aliases and merged mappings. */
 export class YamlPlaces implements Positions {
   readonly #lines: LineCounter;
+  readonly #pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
   #root: Node | null = null;
   #targets: ReadonlyMap<Alias, Node> = new Map();
 
@@ -47,21 +58,31 @@ export class YamlPlaces implements Positions {
       const item = node.items[part];
       return item === undefined ? undefined : { key: startOf(item) ?? 0, node: item };
     }
-    return isMap(node) ? this.#stepInMap(node.items, String(part)) : undefined;
+    return isMap(node) ? this.#stepInMap(node, String(part)) : undefined;
   }
 
-  #stepInMap(pairs: readonly Pair[], part: string): Place | undefined {
-    const own = pairs.find((pair) => isScalar(pair.key) && String(pair.key.value) === part);
+  #stepInMap(map: YAMLMap, part: string): Place | undefined {
+    const pairs = this.#pairsOf(map);
+    const own = pairs.get(part);
     if (own !== undefined) return { key: startOf(own.key) ?? 0, node: own.value };
-    for (const pair of pairs) {
-      if (!isScalar(pair.key) || pair.key.value !== "<<") continue;
-      const merged = this.#resolve(pair.value);
-      for (const source of isSeq(merged) ? merged.items : [merged]) {
-        const found = this.#step(this.#resolve(source), part);
-        if (found !== undefined) return found;
-      }
+    const merged = this.#resolve(pairs.get("<<")?.value);
+    for (const source of isSeq(merged) ? merged.items : [merged]) {
+      const found = this.#step(this.#resolve(source), part);
+      if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  /** A mapping's pairs by key; of duplicates the first, as the reader does. */
+  #pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+    const known = this.#pairs.get(map);
+    if (known !== undefined) return known;
+    const pairs = new Map<string, Pair>();
+    for (const pair of map.items) {
+      if (isScalar(pair.key) && !pairs.has(String(pair.key.value))) pairs.set(String(pair.key.value), pair);
+    }
+    this.#pairs.set(map, pairs);
+    return pairs;
   }
 }
 

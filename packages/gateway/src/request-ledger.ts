@@ -40,8 +40,9 @@ export class RequestLedger {
     this.#forget(new Set([...current.values()].map((split) => split.epoch)));
   }
 
-  /** Counts a log line. Never throws. */
+  /** Counts a log line. HAProxy's own notices and requests that were no HTTP belong to no deployment. Never throws. */
   record(line: string): void {
+    if (!line.startsWith("s")) return;
     const record = parseLogLine(line);
     const split = record && this.#splits.get(record.epoch);
     const meter = split && this.#meters.get(split.deployment);

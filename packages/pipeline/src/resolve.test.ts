@@ -43,7 +43,7 @@ describe("resolveJob", () => {
       RUN: "r1 of refs/heads/main",
       LITERAL: "${" + "{ run.id }}",
       MOTD: "none",
-      version: "v ${{ run.id }}",
+      version: "v r1",
       ACC: "0.93",
     });
     const steps = job.work.case === "steps" ? job.work.value.steps : [];

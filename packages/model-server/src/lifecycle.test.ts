@@ -134,7 +134,7 @@ describe("handler", () => {
 
 describe("a model that cannot be served", () => {
   const failing = "export function predict() { throw new Error('no weights'); }";
-  it.each([
+  it.concurrent.each([
     [{ "model.onnx": MODEL, "handler.mjs": failing }, "the warm-up request failed: handler predict: no weights"],
     [
       { "model.onnx": MODEL, "handler.mjs": "export const predict = 1;" },
@@ -149,7 +149,7 @@ describe("a model that cannot be served", () => {
     [{ "model.onnx": MODEL, "model.json": '{"warmUp":1}' }, "model.json: expected only platform"],
     [{ "a.onnx": MODEL, "b.onnx": MODEL }, "expected model.onnx or one *.onnx file in the model folder, found 2"],
   ])("exits with 1 and one line that says why (%#)", async (files, reason) => {
-    const server = await launch(files);
+    await using server = await launchServer(files);
     expect(await server.exited()).toBe(1);
     const lines = server.stderr.filter((line) => line.startsWith("kedge-model-server: "));
     expect(lines).toEqual([expect.stringContaining(`INVALID_MODEL: `)]);

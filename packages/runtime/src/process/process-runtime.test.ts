@@ -23,7 +23,7 @@ describe("the process runtime's own", () => {
     const pid = Number((await output(runtime, "leaves")).stdout);
     const gone = await eventually(`process ${pid} to end`, async () => {
       const line = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-      return parseStat(line) === undefined ? true : undefined;
+      return parseStat(line)?.ended === false ? undefined : true;
     });
     expect(gone).toBe(true);
   });
@@ -66,7 +66,7 @@ describe("the process runtime's own", () => {
     const command = Number((await output(agent, "headless")).stdout);
     await eventually(`process ${command} to end`, async () => {
       const line = await readFile(`/proc/${command}/stat`, "utf8").catch(() => "");
-      return parseStat(line) === undefined ? true : undefined;
+      return parseStat(line)?.ended === false ? undefined : true;
     });
   });
 
@@ -101,8 +101,8 @@ describe("the process runtime's own", () => {
 describe("parseStat", () => {
   it("reads a program's name that looks like the fields after it", () => {
     const rest = Array.from({ length: 17 }, (_, i) => String(i)).join(" ");
-    expect(parseStat(`42 (a) Z (b) S 1 ${rest} 777 0\n`)).toEqual({ pid: 42, startTicks: "777" });
-    expect(parseStat(`42 (a) Z 1 ${rest} 777 0\n`)).toBeUndefined();
+    expect(parseStat(`42 (a) Z (b) S 1 ${rest} 777 0\n`)).toEqual({ pid: 42, startTicks: "777", ended: false });
+    expect(parseStat(`42 (a) Z 1 ${rest} 777 0\n`)?.ended).toBe(true);
     expect(parseStat("gone\n")).toBeUndefined();
   });
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { errorMessage, KedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
@@ -11,7 +11,7 @@ import { FolderChanges } from "./folder-changes.ts";
 import { freePort } from "./free-port.ts";
 import { followFiles } from "./process-logs.ts";
 import { assertProcessSpec, processEnvironment } from "./process-spec.ts";
-import { bootId, isAlive, type ProcessIdentity } from "./process-stat.ts";
+import { bootId, isAlive, isReused, type ProcessIdentity } from "./process-stat.ts";
 import { wrapperArguments } from "./shell-wrapper.ts";
 import {
   createFolder,
@@ -174,7 +174,8 @@ class ProcessRuntime implements Runtime {
     try {
       const parent = await readProcess(folder);
       // Another wrapper signed in: ours left again without having run anything.
-      if (parent === undefined || parent.pid === child.pid) await writeExit(folder, exitCode);
+      if (parent === undefined) await writeExit(folder, exitCode);
+      else if (parent.pid === child.pid) await this.#endedUnseen(folder, parent, exitCode);
     } catch (err) {
       this.#logger.error({ err, workload: id }, "the end of a process could not be recorded");
     } finally {
@@ -217,14 +218,18 @@ class ProcessRuntime implements Runtime {
     if (parent === undefined) return child === undefined ? undefined : workload(meta, child.pid);
     const ofThisBoot = meta.bootId === this.#bootId;
     if (parent.pid === child?.pid || (ofThisBoot && (await isAlive(parent)))) return workload(meta, parent.pid);
-    if (ofThisBoot) killOrphans(parent);
-    return workload(meta, undefined, await this.#endedUnseen(folder));
+    const exitCode = signalExitCode("SIGKILL");
+    return workload(meta, undefined, await this.#endedUnseen(folder, ofThisBoot ? parent : undefined, exitCode));
   }
 
   /** The wrapper is gone. Either it recorded the code after we looked, or it was killed before it could. */
-  async #endedUnseen(folder: string): Promise<Exit> {
-    await writeExit(folder, signalExitCode("SIGKILL"));
-    return (await readExit(folder)) ?? exitOf(signalExitCode("SIGKILL"), this.#clock.now());
+  async #endedUnseen(folder: string, leader: ProcessIdentity | undefined, exitCode: number): Promise<Exit> {
+    const recorded = await readExit(folder);
+    if (recorded !== undefined) return recorded;
+    // A group that lives on keeps its leader's pid from being used again: unless it is, the group is ours.
+    if (leader !== undefined && !(await isReused(leader))) killGroup(leader.pid, "SIGKILL");
+    await writeExit(folder, exitCode);
+    return (await readExit(folder)) ?? exitOf(exitCode, this.#clock.now());
   }
 
   async #require(id: string): Promise<Workload> {
@@ -252,11 +257,6 @@ class ProcessRuntime implements Runtime {
       cancel();
     }
   }
-}
-
-/** A group whose leader is gone keeps the leader's pid from being used again, so it can only be ours. */
-function killOrphans(leader: ProcessIdentity): void {
-  if (!existsSync(`/proc/${leader.pid}`)) killGroup(leader.pid, "SIGKILL");
 }
 
 function killGroup(leader: number, signal: NodeJS.Signals): void {

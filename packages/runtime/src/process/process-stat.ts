@@ -8,22 +8,34 @@ export interface ProcessIdentity {
   readonly startTicks: string;
 }
 
-/** Reads a line of /proc/<pid>/stat (proc(5)); undefined when it is cut off or of a zombie. */
-export function parseStat(line: string): ProcessIdentity | undefined {
+/** Reads a line of /proc/<pid>/stat (proc(5)); undefined when it is cut off or of no program. */
+export function parseStat(line: string): (ProcessIdentity & { readonly ended: boolean }) | undefined {
   // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
   const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
   const pid = Number.parseInt(line, 10);
   const [state, startTicks] = [fields[0], fields[19]];
-  if (!(pid > 1) || startTicks === undefined || state === "Z" || state === "X") return undefined;
-  return { pid, startTicks };
+  if (!(pid > 1) || startTicks === undefined) return undefined;
+  // A zombie has ended, its parent has only not asked for its code yet.
+  return { pid, startTicks, ended: state === "Z" || state === "X" };
 }
 
-/** Tells whether the process still runs; false once it is a zombie. */
+/** Tells whether the process still runs. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  const found = await readStat(identity.pid);
+  return found?.startTicks === identity.startTicks && !found.ended;
+}
+
+/** Tells whether the pid has been given to another process. */
+export async function isReused(identity: ProcessIdentity): Promise<boolean> {
+  const found = await readStat(identity.pid);
+  return found !== undefined && found.startTicks !== identity.startTicks;
+}
+
+async function readStat(pid: number): Promise<ReturnType<typeof parseStat>> {
   try {
-    return parseStat(await readFile(`/proc/${identity.pid}/stat`, "utf8"))?.startTicks === identity.startTicks;
+    return parseStat(await readFile(`/proc/${pid}/stat`, "utf8"));
   } catch {
-    return false; // no such process, or it ended while being read
+    return undefined; // no such process, or it ended while being read
   }
 }
 

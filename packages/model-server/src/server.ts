@@ -6,6 +6,7 @@ import { registerRoutes } from "./routes.ts";
 
 const RETRY_AFTER_SECONDS = 1;
 const SERVER_ERROR = 500;
+const UNAVAILABLE = 503;
 
 /** An HTTP server over a model host; not listening yet. Closing it lets requests in work end. */
 export function createServer(host: ModelHost, logger: Logger): FastifyInstance {
@@ -43,8 +44,9 @@ interface ErrorExchange {
 function sendError(thrown: unknown, { request, reply, logger }: ErrorExchange): FastifyReply {
   const error = toKedgeError(thrown);
   const status = httpStatus(error);
-  if (error.retryable && status !== 504) reply.header("retry-after", RETRY_AFTER_SECONDS);
-  if (status >= SERVER_ERROR) {
+  if (status === UNAVAILABLE) reply.header("retry-after", RETRY_AFTER_SECONDS);
+  // What is refused under load is counted, not logged: a line for each would make the load worse.
+  if (status >= SERVER_ERROR && status !== UNAVAILABLE) {
     logger.warn(
       { err: error, cause: error.cause, reason: error.reason, path: request.url.slice(0, 200) },
       "request failed",

@@ -1,0 +1,144 @@
+import type { Authority, Bus } from "@kedge/bus";
+import { isTaskEnded } from "@kedge/domain";
+import {
+  DeploymentService,
+  EventService,
+  ModelService,
+  NodeService,
+  PipelineService,
+  RunService,
+  type TaskRefFull,
+  TokenService,
+} from "@kedge/proto";
+import { type BoundService, bindService, type MethodName, type Principal } from "@kedge/rpc";
+import { createAuthenticator } from "./auth/authenticator.ts";
+import { TokenRegistry } from "./auth/tokens.ts";
+import type { ControllerConfig } from "./config.ts";
+import { DeploymentWriter } from "./deployments/apply.ts";
+import { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
+import { RolloutJudges } from "./deployments/judges.ts";
+import { RouteWriter } from "./deployments/route-writer.ts";
+import { EventRecorder } from "./events/recorder.ts";
+import { ControllerLoops } from "./loops.ts";
+import { type ControllerMetrics, createMetrics } from "./metrics.ts";
+import { ModelRegistry } from "./models/registry.ts";
+import { AssignmentWriter } from "./nodes/assignment-writer.ts";
+import { CapacityBook } from "./nodes/capacity-book.ts";
+import { NodeWriter } from "./nodes/node-writer.ts";
+import { NodeRegistry } from "./nodes/registry.ts";
+import { DeployJobs } from "./runs/deploy-jobs.ts";
+import { Dispatcher } from "./runs/dispatch.ts";
+import { TaskInbox } from "./runs/inbox.ts";
+import { RunReconciler } from "./runs/run-reconciler.ts";
+import { currentTask } from "./runs/task-events.ts";
+import { createDeploymentService } from "./services/deployment-service.ts";
+import { createEventService } from "./services/event-service.ts";
+import { createModelService } from "./services/model-service.ts";
+import { createNodeService } from "./services/node-service.ts";
+import { createPipelineService } from "./services/pipeline-service.ts";
+import { createRunService } from "./services/run-service.ts";
+import { createTokenService } from "./services/token-service.ts";
+import { openStores, type Stores } from "./stores.ts";
+import { CONTROLLER_VERSION } from "./version.ts";
+
+/** What a controller is put together from. */
+export interface AssembleOptions {
+  readonly bus: Bus;
+  readonly admin: Bus;
+  readonly authority: Authority;
+  readonly config: ControllerConfig;
+  /** host:port of NATS that nodes are told. */
+  readonly natsServer: string;
+}
+
+/** The parts of a controller, wired, nothing started. */
+export interface Assembly {
+  readonly stores: Stores;
+  readonly tokens: TokenRegistry;
+  readonly authority: Authority;
+  readonly services: readonly BoundService[];
+  readonly authenticate: (token: string | undefined, call: MethodName) => Principal;
+  readonly loops: ControllerLoops;
+  readonly metrics: ControllerMetrics;
+  /** Tells the parts the address that agents reach us at, once the port is known. */
+  setAddress(address: string): void;
+}
+
+/** Wires a controller. The one place that knows every part. */
+export function assemble({ bus, admin, authority, config, natsServer }: AssembleOptions): Assembly {
+  const { clock, logger } = config;
+  const signer = authority.signer;
+  let address = `${config.advertise}:${config.listen.port}`;
+  const stores = openStores(bus, signer);
+  const events = new EventRecorder(bus, clock, logger);
+  const tokens = new TokenRegistry(stores, clock);
+  const registry = new NodeRegistry(stores, clock);
+  const book = new CapacityBook(stores, registry, clock);
+  const models = new ModelRegistry(stores, clock, events);
+  const assignments = new AssignmentWriter(stores);
+  const nodeWriter = new NodeWriter({ bus, admin, stores, authority, tokens, registry, events, clock });
+  const deployments = new DeploymentWriter({ stores, models, clock, events });
+  const judges = new RolloutJudges(clock);
+  const inbox = new TaskInbox();
+  const deployJobs = new DeployJobs(stores, deployments);
+  const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address });
+  const shared = { stores, book, registry, models, assignments, events, clock };
+  const runReconciler = new RunReconciler({ ...shared, dispatcher, deployJobs, inbox });
+  const deploymentReconciler = new DeploymentReconciler({ ...shared, routes: new RouteWriter(stores), judges });
+  let metrics: ControllerMetrics | undefined;
+  const loops = new ControllerLoops({
+    ...shared,
+    bus,
+    nodeWriter,
+    runReconciler,
+    deploymentReconciler,
+    judges,
+    inbox,
+    metrics: () => metrics,
+    logger,
+  });
+  metrics = createMetrics({
+    stores,
+    registry,
+    queueDepths: () => loops.queueDepths(),
+    pendingRuns: () => loops.pendingRuns(),
+  });
+  const authenticate = createAuthenticator({
+    tokens,
+    controllerKey: signer.publicKey,
+    isTaskLive: (ref) => isTaskLive(stores, ref),
+  });
+  const nodeOptions = { stores, writer: nodeWriter, registry, tokens, authority };
+  return {
+    stores,
+    tokens,
+    authority,
+    authenticate,
+    loops,
+    metrics,
+    setAddress: (value) => {
+      address = value;
+    },
+    services: [
+      bindService(
+        RunService,
+        createRunService({ bus, stores, clock, runs: runReconciler, touch: (runId) => loops.touchRun(runId) }),
+      ),
+      bindService(PipelineService, createPipelineService(stores, book, clock)),
+      bindService(ModelService, createModelService({ bus, stores, models, signer })),
+      bindService(DeploymentService, createDeploymentService({ stores, writer: deployments, registry, clock })),
+      bindService(
+        NodeService,
+        createNodeService({ ...nodeOptions, controllerAddress: () => address, natsServers: () => [natsServer] }),
+      ),
+      bindService(EventService, createEventService(bus)),
+      bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
+    ],
+  };
+}
+
+function isTaskLive(stores: Stores, ref: TaskRefFull): boolean {
+  const job = stores.runs.get(ref.runId)?.value.jobs.find((candidate) => candidate.spec?.name === ref.job);
+  const task = job === undefined ? undefined : currentTask(job);
+  return task?.id === ref.taskId && task.nodeId === ref.nodeId && !isTaskEnded(task.state);
+}

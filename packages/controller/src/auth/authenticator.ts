@@ -1,0 +1,36 @@
+import { KedgeError } from "@kedge/domain";
+import { Role, type TaskRefFull } from "@kedge/proto";
+import type { Principal } from "@kedge/rpc";
+import { isOpenMethod, mayCall } from "./principal.ts";
+import { authenticateTask } from "./task-token.ts";
+import type { TokenRegistry } from "./tokens.ts";
+
+/** What the authenticator checks tokens with. */
+export interface AuthenticatorOptions {
+  readonly tokens: TokenRegistry;
+  /** Public nkey that signs task tokens. */
+  readonly controllerKey: string;
+  readonly isTaskLive: (ref: TaskRefFull) => boolean;
+}
+
+const ANONYMOUS: Principal = { name: "anonymous", role: Role.UNSPECIFIED };
+
+/** Makes the check every call goes through first: who is it, and may they. */
+export function createAuthenticator(options: AuthenticatorOptions) {
+  return (bearer: string | undefined, call: { readonly service: string; readonly method: string }): Principal => {
+    if (isOpenMethod(call.service, call.method)) return ANONYMOUS;
+    const principal =
+      bearer === undefined
+        ? undefined
+        : (options.tokens.authenticate(bearer) ?? authenticateTask(bearer, options.controllerKey, options.isTaskLive));
+    if (principal === undefined) {
+      throw new KedgeError("UNAUTHENTICATED", "the call carries no valid bearer token", {
+        hint: "pass --token, set KEDGE_TOKEN, or use a context that `kedge up` saved",
+      });
+    }
+    if (mayCall(principal.role, call.service, call.method)) return principal;
+    throw new KedgeError("PERMISSION_DENIED", `${principal.name} may not call ${call.method}`, {
+      hint: "ask an admin for a token with a higher role",
+    });
+  };
+}

@@ -1,0 +1,42 @@
+import { Role } from "@kedge/proto";
+
+/** Roles in ascending order of power; a task's token stands aside. */
+const RANK: Readonly<Record<Role, number>> = {
+  [Role.UNSPECIFIED]: 0,
+  [Role.TASK]: 0,
+  [Role.VIEWER]: 1,
+  [Role.OPERATOR]: 2,
+  [Role.ADMIN]: 3,
+};
+
+const TASK_METHODS: ReadonlySet<string> = new Set([
+  "kedge.v1.ModelService/pushModel",
+  "kedge.v1.ModelService/pullModel",
+  "kedge.v1.ModelService/getModel",
+]);
+
+/** Methods that only read. */
+const READS = /^(get|list|watch|stream|explain|lint|plan|pull|whoAmI)/;
+
+const ADMIN_SERVICES: ReadonlySet<string> = new Set(["kedge.v1.TokenService", "kedge.v1.NodeService"]);
+
+/** Methods anybody may call: the join token is the credential, or there is nothing to protect. */
+const OPEN_METHODS: ReadonlySet<string> = new Set(["kedge.v1.NodeService/enroll"]);
+
+/** Tells whether a call needs no bearer token. */
+export function isOpenMethod(service: string, method: string): boolean {
+  return OPEN_METHODS.has(`${service}/${method}`);
+}
+
+/** The least role that may call a method. */
+export function requiredRole(service: string, method: string): Role {
+  if (service === "kedge.v1.TokenService" && method !== "whoAmI") return Role.ADMIN;
+  if (READS.test(method)) return Role.VIEWER;
+  return ADMIN_SERVICES.has(service) ? Role.ADMIN : Role.OPERATOR;
+}
+
+/** Tells whether a role may call a method. */
+export function mayCall(role: Role, service: string, method: string): boolean {
+  if (role === Role.TASK) return TASK_METHODS.has(`${service}/${method}`);
+  return RANK[role] >= RANK[requiredRole(service, method)] && RANK[role] > 0;
+}

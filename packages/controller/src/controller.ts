@@ -1,0 +1,163 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type Bus,
+  connectBus,
+  EmbeddedNats,
+  findNatsServer,
+  LeaderLease,
+  openAuthority,
+  provisionStore,
+} from "@kedge/bus";
+import { type Component, ComponentGroup } from "@kedge/kernel";
+import { createRpcServer, type RpcServer } from "@kedge/rpc";
+import { ensureAdminToken } from "./admin-token.ts";
+import { type Assembly, assemble } from "./assemble.ts";
+import { type ControllerConfig, type ControllerOptions, resolveControllerOptions } from "./config.ts";
+import { HttpServer } from "./http-server.ts";
+import { startStores } from "./stores.ts";
+
+/** A controller that runs. */
+export interface RunningController {
+  /** host:port of the gRPC service, as clients on this machine reach it. */
+  readonly address: string;
+  /** host:port of /metrics. */
+  readonly httpAddress: string;
+  /** host:port of the embedded NATS server. */
+  readonly natsAddress: string;
+  /** Process id of the embedded NATS server. */
+  readonly natsPid: () => number;
+  readonly caPem: string;
+  readonly caFingerprint: string;
+  /** Bearer token with every right, for whoever owns the machine. */
+  readonly adminToken: string;
+  /** Stops everything in order; agents go on by themselves. `keepNats` leaves the NATS server running. May be called twice. */
+  stop(options?: { readonly keepNats?: boolean }): Promise<void>;
+}
+
+/**
+ * Starts NATS and the controller in this process, and resolves when both serve.
+ *
+ * @throws KedgeError UNSUPPORTED_PLATFORM without nats-server, INVALID_OPTION, PROCESS_FAILED.
+ */
+export async function startController(options: ControllerOptions, signal: AbortSignal): Promise<RunningController> {
+  const config = resolveControllerOptions(options);
+  const { clock, logger } = config;
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const binary = await findNatsServer({ env: config.env });
+  const authority = await openAuthority(join(config.dataDir, "authority"), { hosts: [config.advertise], clock });
+  const nats = new EmbeddedNats({
+    dir: join(config.dataDir, "nats"),
+    binary,
+    authority,
+    host: config.natsListen.host,
+    port: config.natsListen.port,
+    clock,
+    logger,
+  });
+  await nats.start(signal);
+  const started: Component[] = [];
+  const stop = async ({ keepNats = false } = {}): Promise<void> => {
+    for (const component of started.splice(0).reverse()) await component.stop();
+    if (!keepNats) await nats.stop();
+  };
+  try {
+    const connect = (name: string, credentials: { jwt: string; seed: Uint8Array }): Promise<Bus> =>
+      connectBus({ servers: [nats.address], caPem: authority.caPem, ...credentials, name, clock, logger }, signal);
+    const admin = await connect("admin", await authority.adminCredentials());
+    started.push(closing("admin-bus", admin));
+    await authority.syncAccounts(admin);
+    const bus = await connect("controller", await authority.controllerCredentials());
+    started.push(closing("bus", bus));
+    await provisionStore(bus, { replicas: 1 });
+    const abort = new AbortController();
+    const natsServer = `${config.advertise}:${nats.address.split(":").at(-1)}`;
+    const assembly = assemble({ bus, admin, authority, config, natsServer });
+    await startStores(assembly.stores, abort.signal);
+    started.push({ name: "stores", start: async () => {}, stop: async () => abort.abort() });
+    const adminToken = await ensureAdminToken(config.dataDir, assembly.tokens);
+    const servers = await serve(config, assembly, bus, signal);
+    started.push(servers.group);
+    const address = `${config.advertise}:${servers.rpc.port}`;
+    logger.info({ address, nats: nats.address, http: servers.http.address }, "controller serves");
+    return {
+      address,
+      httpAddress: servers.http.address,
+      natsAddress: nats.address,
+      natsPid: () => nats.pid,
+      caPem: authority.caPem,
+      caFingerprint: authority.caFingerprint,
+      adminToken,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Servers {
+  readonly group: Component;
+  readonly rpc: RpcServer;
+  readonly http: HttpServer;
+}
+
+/** Starts loops (once elected), gRPC and HTTP, in that order. */
+async function serve(config: ControllerConfig, assembly: Assembly, bus: Bus, signal: AbortSignal): Promise<Servers> {
+  const { clock, logger } = config;
+  const { certPem, keyPem } = assembly.authority.serverCertificate;
+  const rpc = createRpcServer({
+    address: `${config.listen.host}:${config.listen.port}`,
+    tls: { certPem, keyPem, caPem: assembly.authority.caPem },
+    services: assembly.services,
+    authenticate: assembly.authenticate,
+    onCall: (record) => assembly.metrics.call(record),
+    logger,
+    clock,
+  });
+  let leader = false;
+  const http = new HttpServer({
+    listen: config.httpListen,
+    metrics: assembly.metrics,
+    notReady: () => (bus.connected ? undefined : "NATS does not answer"),
+  });
+  let loops: Promise<void> = Promise.resolve();
+  const lease = new LeaderLease({
+    bus,
+    key: "controller",
+    holder: assembly.authority.caFingerprint.slice(0, 32),
+    onElected: () => {
+      leader = true;
+      loops = loops
+        .then(() => assembly.loops.start())
+        .catch((err: unknown) => logger.error({ err }, "loops did not start"));
+    },
+    onLost: () => {
+      leader = false;
+      loops = loops.then(() => assembly.loops.stop());
+    },
+    clock,
+    logger,
+  });
+  const leading: Component = {
+    name: "leader",
+    start: async (startSignal) => {
+      await lease.start();
+      while (!leader) await clock.sleep(5, startSignal);
+      await loops;
+    },
+    stop: async () => {
+      await lease.stop();
+      await loops;
+    },
+  };
+  const stopping = new ComponentGroup([leading, rpc, http], logger);
+  await stopping.start(signal);
+  assembly.setAddress(`${config.advertise}:${rpc.port}`);
+  rpc.setServing(true);
+  return { group: { name: "servers", start: async () => {}, stop: () => stopping.stop() }, rpc, http };
+}
+
+function closing(name: string, bus: Bus): Component {
+  return { name, start: async () => {}, stop: () => bus.close() };
+}

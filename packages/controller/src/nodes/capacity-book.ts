@@ -1,0 +1,118 @@
+import { clone } from "@bufbuild/protobuf";
+import type { Clock } from "@kedge/kernel";
+import { type Node, NodeSchema, type ResourceRequest, type Run, TaskState } from "@kedge/proto";
+import { type Cluster, createCluster } from "@kedge/scheduler";
+import { activeTasks } from "../runs/progress.ts";
+import type { Stores } from "../stores.ts";
+import type { NodeRegistry } from "./registry.ts";
+
+/** Until this long after its start a controller does not call a demand impossible: nodes are still reporting. */
+const SETTLING_MS = 10_000;
+
+/**
+ * The scheduler's view of the world, kept in step with the documents: nodes from their documents and heartbeats,
+ * reservations from runs and assignments. Reservations carry the task's or replica's id, so making one twice is
+ * harmless and a crash loses none: the documents hold them.
+ */
+export class CapacityBook {
+  readonly cluster: Cluster = createCluster();
+  readonly #stores: Stores;
+  readonly #registry: NodeRegistry;
+  readonly #clock: Clock;
+  readonly #startedAtMs: number;
+  /** Task ids reserved for each run, to be given back when it forgets them. */
+  readonly #byRun = new Map<string, Set<string>>();
+  readonly #nodes = new Map<string, Node>();
+
+  constructor(stores: Stores, registry: NodeRegistry, clock: Clock) {
+    this.#stores = stores;
+    this.#registry = registry;
+    this.#clock = clock;
+    this.#startedAtMs = clock.now();
+  }
+
+  /** Takes everything that is stored into account; call once the stores are synced. */
+  load(): void {
+    for (const [nodeId] of this.#stores.nodes.entries()) this.syncNode(nodeId);
+    for (const [, { value }] of this.#stores.runs.entries()) this.releaseEnded(value);
+    for (const [nodeId] of this.#stores.assignments.entries()) this.syncAssignment(nodeId);
+  }
+
+  /** Tells whether the controller is too young to know every node. */
+  isSettling(): boolean {
+    return this.#clock.now() - this.#startedAtMs < SETTLING_MS;
+  }
+
+  node(nodeId: string): Node | undefined {
+    return this.#nodes.get(nodeId);
+  }
+
+  /** Takes over a node's newest document and live state; to be called when either changes. */
+  syncNode(nodeId: string): void {
+    const stored = this.#stores.nodes.get(nodeId)?.value;
+    if (stored === undefined) {
+      this.#nodes.delete(nodeId);
+      this.cluster.removeNode(nodeId);
+      return;
+    }
+    const node = clone(NodeSchema, stored);
+    node.state = this.#registry.state(nodeId);
+    node.cordoned ||= node.draining;
+    this.#nodes.set(nodeId, node);
+    const heartbeat = this.#registry.latest(nodeId);
+    this.cluster.upsertNode(node, heartbeat && { images: heartbeat.cachedImages, models: heartbeat.cachedModels });
+  }
+
+  /** Makes the reservations of a node's replicas those of its assignment. */
+  syncAssignment(nodeId: string): void {
+    const replicas = this.#stores.assignments.get(nodeId)?.value.replicas ?? [];
+    const wanted = new Set(replicas.map((replica) => replica.replicaId));
+    for (const { key, spreadKey } of this.cluster.reservationsOn(nodeId)) {
+      if (spreadKey !== undefined && !wanted.has(key)) this.cluster.release(key);
+    }
+    for (const replica of replicas) {
+      if (this.cluster.reservation(replica.replicaId)?.nodeId === nodeId) continue;
+      const spreadKey = `${replica.deployment}-${replica.revision}`;
+      this.cluster.reserve(nodeId, replica.replicaId, replica.template?.resources, { spreadKey });
+    }
+  }
+
+  /** Reserves room for a task. */
+  reserveTask(
+    runId: string,
+    nodeId: string,
+    taskId: string,
+    request: ResourceRequest | undefined,
+    gpus: readonly number[],
+  ): void {
+    this.cluster.reserve(nodeId, taskId, request, { gpuIndices: gpus });
+    const tasks = this.#byRun.get(runId) ?? new Set();
+    this.#byRun.set(runId, tasks.add(taskId));
+  }
+
+  /** Makes the run's reservations those of its live tasks. */
+  releaseEnded(run: Run): void {
+    const active = activeTasks(run);
+    const live = new Set(active.map((task) => task.taskId));
+    for (const taskId of this.#byRun.get(run.id) ?? []) {
+      if (live.has(taskId)) continue;
+      this.cluster.release(taskId);
+      this.#byRun.get(run.id)?.delete(taskId);
+    }
+    for (const { job, taskId, nodeId, state } of active) {
+      if (state === TaskState.UNSPECIFIED || this.cluster.reservation(taskId) !== undefined) continue;
+      this.reserveTask(run.id, nodeId, taskId, job.spec?.resources, []);
+    }
+    if (live.size === 0) this.#byRun.delete(run.id);
+  }
+
+  /** Undoes reservations for a state of a run that could not be stored. */
+  restoreRun(runId: string, stored: Run | undefined): void {
+    if (stored !== undefined) {
+      this.releaseEnded(stored);
+      return;
+    }
+    for (const taskId of this.#byRun.get(runId) ?? []) this.cluster.release(taskId);
+    this.#byRun.delete(runId);
+  }
+}

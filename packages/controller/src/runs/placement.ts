@@ -1,0 +1,92 @@
+import { create } from "@bufbuild/protobuf";
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { isTaskEnded } from "@kedge/domain";
+import {
+  FailureClass,
+  FailureSchema,
+  type JobSpec,
+  JobState,
+  NodeState,
+  type Run,
+  RuntimeKind,
+  type Task,
+  TaskSchema,
+  TaskState,
+} from "@kedge/proto";
+import { type Demand, explain, place } from "@kedge/scheduler";
+import type { CapacityBook } from "../nodes/capacity-book.ts";
+import type { NodeRegistry } from "../nodes/registry.ts";
+import { currentTask, failJob, loseTask } from "./task-events.ts";
+
+/** How long a node that answers may not know a task it claimed before the task counts as lost. */
+const FORGOTTEN_AFTER_MS = 15_000;
+
+/** The demand a job makes on the scheduler. */
+export function jobDemand(key: string, spec: JobSpec): Demand {
+  const steps = spec.work.case === "steps" ? spec.work.value.steps : [];
+  const images = steps.map((step) => (step.action.case === "run" ? step.action.value.image : "")).concat(spec.image);
+  return {
+    key,
+    resources: spec.resources,
+    placement: spec.placement,
+    runtime: jobRuntime(spec),
+    images: images.filter((image) => image !== ""),
+  };
+}
+
+/** The runtime a job needs: what it says, else Docker when any step uses an image. */
+export function jobRuntime(spec: JobSpec): RuntimeKind {
+  if (spec.runtime !== RuntimeKind.UNSPECIFIED) return spec.runtime;
+  const steps = spec.work.case === "steps" ? spec.work.value.steps : [];
+  const needsDocker =
+    spec.image !== "" ||
+    steps.some(
+      (step) => step.action.case === "build" || (step.action.case === "run" && step.action.value.image !== ""),
+    );
+  return needsDocker ? RuntimeKind.DOCKER : RuntimeKind.PROCESS;
+}
+
+/** Places every pending job of the run for which there is room, in place, and reserves the room. */
+export function placeJobs(run: Run, at: Timestamp, book: CapacityBook): void {
+  for (const job of run.jobs) {
+    if (job.state !== JobState.PENDING || job.spec === undefined) continue;
+    const fence = (currentTask(job)?.fence ?? 0) + 1;
+    const taskId = `${run.id}-${job.spec.name}-${fence}`;
+    const demand = jobDemand(taskId, job.spec);
+    const result = place(book.cluster, demand);
+    if (result.kind === "unplaced") {
+      // Kept as first found while it stays true in kind: free amounts change with every job that ends.
+      if (job.pending?.impossible !== result.explanation.impossible) job.pending = explain(book.cluster, demand);
+      job.reason = job.pending.summary;
+      if (job.pending.impossible && !book.isSettling()) {
+        failJob(job, create(FailureSchema, { class: FailureClass.INVALID, message: job.reason }), at);
+      }
+      continue;
+    }
+    book.reserveTask(run.id, result.nodeId, taskId, job.spec.resources, result.gpuIndices);
+    job.tasks.push(
+      create(TaskSchema, { id: taskId, nodeId: result.nodeId, fence, state: TaskState.OFFERED, offeredAt: at }),
+    );
+    job.state = JobState.OFFERED;
+    job.reason = `offered to ${result.nodeId}`;
+    delete job.pending;
+  }
+}
+
+/** Ends the attempts whose node is gone or no longer knows them, in place. */
+export function loseTasks(run: Run, at: Timestamp, registry: NodeRegistry): void {
+  for (const job of run.jobs) {
+    const task = currentTask(job);
+    if (task === undefined || isTaskEnded(task.state) || task.state === TaskState.OFFERED) continue;
+    const reason = lostReason(task, timestampMs(at), registry);
+    if (reason !== undefined) loseTask(job, task, reason, at);
+  }
+}
+
+function lostReason(task: Task, nowMs: number, registry: NodeRegistry): string | undefined {
+  const offeredAtMs = task.offeredAt === undefined ? nowMs : timestampMs(task.offeredAt);
+  if (registry.isLeaseExpired(task.nodeId, offeredAtMs)) return `node ${task.nodeId} is lost: its lease ran out`;
+  const silentMs = nowMs - Math.max(offeredAtMs, registry.lastListedMs(task.nodeId, task.id));
+  const forgotten = registry.state(task.nodeId) === NodeState.READY && silentMs > FORGOTTEN_AFTER_MS;
+  return forgotten ? `node ${task.nodeId} no longer knows the task` : undefined;
+}

@@ -1,0 +1,133 @@
+import { clone, equals } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { isJobEnded, isRunEnded } from "@kedge/domain";
+import type { Clock, ReconcileResult } from "@kedge/kernel";
+import { JobState, type Run, RunSchema, TaskState } from "@kedge/proto";
+import type { EventRecorder } from "../events/recorder.ts";
+import type { ModelRegistry } from "../models/registry.ts";
+import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
+import type { CapacityBook } from "../nodes/capacity-book.ts";
+import type { NodeRegistry } from "../nodes/registry.ts";
+import type { Stores } from "../stores.ts";
+import type { DeployJobs } from "./deploy-jobs.ts";
+import { type Dispatcher, OFFER_REPEAT_MS, OFFER_TIMEOUT_MS } from "./dispatch.ts";
+import type { TaskInbox } from "./inbox.ts";
+import { loseTasks, placeJobs } from "./placement.ts";
+import { activeTasks, nextDeadlineMs, progressRun } from "./progress.ts";
+import { recordRunEvents } from "./run-events.ts";
+import { applyTaskEvent, currentTask } from "./task-events.ts";
+
+/** What runs are reconciled with. */
+export interface RunReconcilerOptions {
+  readonly stores: Stores;
+  readonly book: CapacityBook;
+  readonly registry: NodeRegistry;
+  readonly models: ModelRegistry;
+  readonly dispatcher: Dispatcher;
+  readonly assignments: AssignmentWriter;
+  readonly deployJobs: DeployJobs;
+  readonly inbox: TaskInbox;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+}
+
+/** A live run is looked at this often even if nothing happens. */
+const RESYNC_MS = 5_000;
+
+/**
+ * Moves runs on. Everything a run is, is in its document: the reconciler applies what arrived, computes the next
+ * document, stores it with compare-and-set, and only then acts (offers, cancels, deployments). Each act can be
+ * repeated, so a crash between storing and acting is repaired by the next look.
+ */
+export class RunReconciler {
+  readonly #options: RunReconcilerOptions;
+
+  constructor(options: RunReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** Brings one run up to date. Not to be called for the same run twice at once. */
+  async reconcile(runId: string): Promise<ReconcileResult | undefined> {
+    const { stores, inbox } = this.#options;
+    const arrived = inbox.peek(runId);
+    const stored = stores.runs.get(runId);
+    if (stored === undefined || isRunEnded(stored.value.state)) {
+      inbox.settle(runId, arrived.length);
+      if (stored !== undefined) this.#options.book.releaseEnded(stored.value);
+      return undefined;
+    }
+    const run = clone(RunSchema, stored.value);
+    for (const event of arrived) applyTaskEvent(run, event);
+    const next = await this.#advance(run, stored.value, stored.revision);
+    inbox.settle(runId, arrived.length);
+    await this.#act(next);
+    return this.#again(next);
+  }
+
+  /**
+   * Stores a new run with everything that can be decided at once, and dispatches its first tasks.
+   *
+   * @throws KedgeError JOB_IMPOSSIBLE when a job fits no node there is, were it idle.
+   */
+  async submit(run: Run): Promise<Run> {
+    const created = await this.#advance(run, undefined, 0);
+    await this.#act(created);
+    return created;
+  }
+
+  async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {
+    const { stores, book, registry, models, deployJobs, clock, events } = this.#options;
+    const at = timestampFromMs(clock.now());
+    loseTasks(run, at, registry);
+    deployJobs.observe(run, at);
+    progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
+    placeJobs(run, at, book);
+    // Placing may have failed a job for good.
+    progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
+    book.releaseEnded(run);
+    if (before !== undefined && equals(RunSchema, run, before)) return run;
+    try {
+      if (before === undefined) await stores.runs.create(run.id, run);
+      else await stores.runs.update(run.id, run, revision);
+    } catch (error) {
+      book.restoreRun(run.id, before);
+      throw error;
+    }
+    recordRunEvents(events, before, run);
+    return run;
+  }
+
+  async #act(run: Run): Promise<void> {
+    const { deployJobs, assignments } = this.#options;
+    for (const { job, nodeId, taskId, fence, state } of activeTasks(run)) {
+      if (state === TaskState.OFFERED) await this.#tendOffer(run, job);
+      else if (run.cancelRequested || isJobEnded(job.state)) await assignments.cancelTask(nodeId, { taskId, fence });
+    }
+    for (const job of run.jobs) {
+      if (job.state === JobState.RUNNING && job.spec?.work.case === "deploy") await deployJobs.act(run, job);
+    }
+  }
+
+  async #tendOffer(run: Run, job: Run["jobs"][number]): Promise<void> {
+    const { dispatcher } = this.#options;
+    const task = currentTask(job);
+    if (task === undefined) return;
+    const ageMs = dispatcher.offerAgeMs(task);
+    if (run.cancelRequested || ageMs > OFFER_TIMEOUT_MS) {
+      const reason = run.cancelRequested ? "the run was cancelled" : `${task.nodeId} did not claim it in time`;
+      // Either way the event stream tells what happened, through the inbox.
+      await dispatcher.withdraw(run, job, task, reason);
+    } else {
+      await dispatcher.offer(run, job, task);
+    }
+  }
+
+  #again(run: Run): ReconcileResult | undefined {
+    if (this.#options.deployJobs.hasNews(run)) return { requeueAfterMs: 0 };
+    const deadlineMs = nextDeadlineMs(run);
+    if (deadlineMs === undefined) return undefined;
+    const waitMs = Math.max(1, deadlineMs - this.#options.clock.now());
+    const offered = run.jobs.some((job) => job.state === JobState.OFFERED);
+    return { requeueAfterMs: Math.min(waitMs, offered ? OFFER_REPEAT_MS : RESYNC_MS) };
+  }
+}

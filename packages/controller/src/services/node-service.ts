@@ -1,0 +1,122 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Authority } from "@kedge/bus";
+import { KedgeError } from "@kedge/domain";
+import { type NodeService, Role } from "@kedge/proto";
+import type { ServiceImplementation } from "@kedge/rpc";
+import { joinText, type TokenRegistry } from "../auth/tokens.ts";
+import type { NodeWriter } from "../nodes/node-writer.ts";
+import type { NodeRegistry } from "../nodes/registry.ts";
+import type { Stores } from "../stores.ts";
+import { changes } from "./change-stream.ts";
+import { pageOf } from "./paging.ts";
+
+/** What the node service works with. */
+export interface NodeServiceOptions {
+  readonly stores: Stores;
+  readonly writer: NodeWriter;
+  readonly registry: NodeRegistry;
+  readonly tokens: TokenRegistry;
+  readonly authority: Authority;
+  /** host:port that joining nodes are told. */
+  readonly controllerAddress: () => string;
+  readonly natsServers: () => readonly string[];
+}
+
+const HOUR_MS = 3_600_000;
+const MAX_TTL_MS = 30 * 24 * HOUR_MS;
+
+/** NodeService: join tokens, enrolment, listing, cordon, drain, removal. */
+export function createNodeService(options: NodeServiceOptions): ServiceImplementation<typeof NodeService> {
+  const { stores, writer, registry, tokens, authority } = options;
+  const describe = (node: Parameters<NodeRegistry["describe"]>[0]) => registry.describe(node);
+  return {
+    createJoinToken: async (request, context) => {
+      const ttlMs = request.ttl === undefined ? HOUR_MS : durationMs(request.ttl);
+      if (ttlMs <= 0 || ttlMs > MAX_TTL_MS) {
+        throw new KedgeError("INVALID_FIELD", "ttl must be more than 0 and at most 30 days", { field: "ttl" });
+      }
+      const made = await tokens.create({
+        name: "join",
+        role: Role.UNSPECIFIED,
+        createdBy: context.principal.name,
+        ttlMs,
+        join: { uses: request.uses || 1, labels: request.labels },
+      });
+      const token = joinText(made, options.controllerAddress(), authority.caFingerprint);
+      return { token, ...(made.info.expiresAt === undefined ? {} : { expiresAt: made.info.expiresAt }) };
+    },
+    enroll: async (request) => {
+      const { node, jwt } = await writer.enroll(request);
+      return {
+        nodeId: node.id,
+        natsJwt: jwt,
+        natsServers: [...options.natsServers()],
+        caPem: authority.caPem,
+        controllerKey: authority.signer.publicKey,
+        labels: node.labels,
+      };
+    },
+    getNode: async (request) => ({ node: describe(writer.find(request.nodeId)) }),
+    listNodes: async (request) => {
+      const selector = Object.entries(request.labelSelector);
+      const all = [...stores.nodes.entries()].map(([, { value }]) => value);
+      const wanted = all.filter((node) => selector.every(([key, value]) => node.labels[key] === value));
+      const page = pageOf(
+        wanted.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+        (node) => node.id,
+        request,
+      );
+      return { nodes: page.items.map(describe), nextPageToken: page.nextPageToken };
+    },
+    watchNodes: async function* (_request, context) {
+      const dirty = new Set([...stores.nodes.entries()].map(([key]) => key));
+      const subscribe = (notify: () => void) => {
+        const mark = (key: string) => {
+          dirty.add(key);
+          notify();
+        };
+        const unsubscribe = stores.nodes.onChange(mark);
+        const forget = registry.onHeartbeat(mark);
+        return () => {
+          unsubscribe();
+          forget();
+        };
+      };
+      for await (const _ of changes(subscribe, context.signal)) {
+        const keys = [...dirty];
+        dirty.clear();
+        for (const key of keys) {
+          const node = stores.nodes.get(key)?.value;
+          yield node === undefined ? { node: { id: key }, removed: true } : { node: describe(node) };
+        }
+      }
+    },
+    cordonNode: async ({ nodeId }) => ({
+      node: describe(
+        await writer.edit(nodeId, (node) => {
+          node.cordoned = true;
+        }),
+      ),
+    }),
+    uncordonNode: async ({ nodeId }) => ({
+      node: describe(
+        await writer.edit(nodeId, (node) => {
+          node.cordoned = false;
+          node.draining = false;
+        }),
+      ),
+    }),
+    drainNode: async ({ nodeId }) => ({
+      node: describe(
+        await writer.edit(nodeId, (node) => {
+          node.cordoned = true;
+          node.draining = true;
+        }),
+      ),
+    }),
+    removeNode: async ({ nodeId }) => {
+      await writer.remove(nodeId);
+      return {};
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { KedgeError } from "@kedge/domain";
+import type { Clock } from "@kedge/kernel";
+import { compilePipeline, lintPipeline } from "@kedge/pipeline";
+import { PipelineSchema, type PipelineService, type PlacementExplanation } from "@kedge/proto";
+import type { ServiceImplementation } from "@kedge/rpc";
+import { explain } from "@kedge/scheduler";
+import type { CapacityBook } from "../nodes/capacity-book.ts";
+import { jobDemand } from "../runs/placement.ts";
+import type { Stores } from "../stores.ts";
+import { lookUp } from "./lookup.ts";
+import { pageOf } from "./paging.ts";
+import { diagnosticText } from "./run-service.ts";
+
+const NOT_FOUND = { reason: "PIPELINE_NOT_FOUND", noun: "pipeline", field: "name" } as const;
+
+/** PipelineService: keeps pipeline files, checks them, shows what a run of one would be. */
+export function createPipelineService(
+  stores: Stores,
+  book: CapacityBook,
+  clock: Clock,
+): ServiceImplementation<typeof PipelineService> {
+  return {
+    applyPipeline: async (request, context) => {
+      const diagnostics = lintPipeline(request.source);
+      const errors = diagnosticText(diagnostics);
+      if (errors !== "") throw new KedgeError("INVALID_PIPELINE", errors, { field: "source" });
+      const name = pipelineName(request.source);
+      const stored = stores.pipelines.get(name);
+      if (stored?.value.source === request.source) return { pipeline: stored.value, diagnostics };
+      const pipeline = create(PipelineSchema, {
+        name,
+        source: request.source,
+        generation: (stored?.value.generation ?? 0n) + 1n,
+        updatedAt: timestampFromMs(clock.now()),
+        updatedBy: context.principal.name,
+      });
+      if (stored) await stores.pipelines.update(name, pipeline, stored.revision);
+      else await stores.pipelines.create(name, pipeline);
+      return { pipeline, diagnostics };
+    },
+    getPipeline: async (request) => ({ pipeline: lookUp(stores.pipelines, request.name, NOT_FOUND).value }),
+    listPipelines: async (request) => {
+      const all = [...stores.pipelines.entries()].map(([, { value }]) => value);
+      const page = pageOf(
+        all.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+        (pipeline) => pipeline.name,
+        request,
+      );
+      return { pipelines: page.items, nextPageToken: page.nextPageToken };
+    },
+    deletePipeline: async (request) => {
+      const { revision } = lookUp(stores.pipelines, request.name, NOT_FOUND);
+      await stores.pipelines.delete(request.name, revision);
+      return {};
+    },
+    lintPipeline: async (request) => ({ diagnostics: lintPipeline(request.source, request.file || "kedge.yaml") }),
+    planPipeline: async (request) => {
+      const { spec, diagnostics } = compilePipeline(request.source, { parameters: request.parameters });
+      const placements: Record<string, PlacementExplanation> = {};
+      for (const job of spec?.jobs ?? []) {
+        if (job.work.case === "steps") placements[job.name] = explain(book.cluster, jobDemand(job.name, job));
+      }
+      return { ...(spec === undefined ? {} : { spec }), placements, diagnostics };
+    },
+  };
+}
+
+/** The name a valid pipeline file gives itself; parameters that have no default do not matter for it. */
+function pipelineName(source: string): string {
+  const name = /^name:\s*["']?([a-z0-9-]+)["']?\s*(?:#.*)?$/m.exec(source)?.[1];
+  if (name !== undefined) return name;
+  throw new KedgeError("INVALID_PIPELINE", "the pipeline has no name", {
+    field: "source",
+    hint: "add `name: my-pipeline`",
+  });
+}

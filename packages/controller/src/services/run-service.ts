@@ -1,0 +1,247 @@
+import { clone } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Bus } from "@kedge/bus";
+import { isJobEnded, isRunEnded, KedgeError } from "@kedge/domain";
+import { type Clock, newId } from "@kedge/kernel";
+import { compilePipeline } from "@kedge/pipeline";
+import {
+  type Diagnostic,
+  Diagnostic_Severity,
+  FailureClass,
+  JobState,
+  type PipelineSpec,
+  type Run,
+  RunSchema,
+  type RunService,
+  RunState,
+  type SubmitRunRequest,
+} from "@kedge/proto";
+import type { ServiceImplementation } from "@kedge/rpc";
+import { newRun } from "../runs/new-run.ts";
+import type { RunReconciler } from "../runs/run-reconciler.ts";
+import { failJob } from "../runs/task-events.ts";
+import type { Stores } from "../stores.ts";
+import { changes } from "./change-stream.ts";
+import { lookUp } from "./lookup.ts";
+import { pageOf } from "./paging.ts";
+import { streamRunLogs } from "./run-logs.ts";
+
+/** What the run service works with. */
+export interface RunServiceOptions {
+  readonly bus: Bus;
+  readonly stores: Stores;
+  readonly runs: RunReconciler;
+  readonly clock: Clock;
+  /** Queues a run to be looked at. */
+  readonly touch: (runId: string) => void;
+}
+
+const IDEMPOTENCY_MS = 24 * 3600 * 1000;
+
+/** RunService over the store: submit, look, follow, cancel, retry, decide. */
+export function createRunService(options: RunServiceOptions): ServiceImplementation<typeof RunService> {
+  const { bus, stores, clock } = options;
+  const idempotency = new Map<string, Promise<Run>>();
+
+  const submit = async (request: SubmitRunRequest, submittedBy: string): Promise<Run> => {
+    const spec = compile(stores, request);
+    const run = newRun({
+      id: newId(clock),
+      spec,
+      parameters: request.parameters,
+      source: request.source,
+      submittedBy,
+      idempotencyKey: request.idempotencyKey,
+      labels: request.labels,
+      nowMs: clock.now(),
+    });
+    const created = await options.runs.submit(run);
+    options.touch(created.id);
+    return created;
+  };
+
+  const edit = async (runId: string, change: (run: Run) => void): Promise<Run> => {
+    const { value, revision } = findRun(stores, runId);
+    const next = clone(RunSchema, value);
+    change(next);
+    const stored = await stores.runs.update(value.id, next, revision);
+    options.touch(value.id);
+    return stored.value;
+  };
+
+  return {
+    submitRun: async (request, context) => {
+      const key = request.idempotencyKey;
+      if (key === "") return { run: await submit(request, context.principal.name) };
+      const known = findByKey(stores, key, clock.now());
+      if (known !== undefined) return { run: known };
+      // Two calls with one key at the same time share the one submission.
+      const pending = idempotency.get(key) ?? submit(request, context.principal.name);
+      idempotency.set(key, pending);
+      try {
+        return { run: await pending };
+      } finally {
+        idempotency.delete(key);
+      }
+    },
+    getRun: async (request) => ({ run: findRun(stores, request.runId).value }),
+    listRuns: async (request) => {
+      const runs = [...stores.runs.entries()].map(([, { value }]) => value);
+      const wanted = runs.filter(
+        (run) =>
+          (request.pipeline === "" || run.pipeline === request.pipeline) &&
+          (request.state === RunState.UNSPECIFIED || run.state === request.state),
+      );
+      const page = pageOf(
+        wanted.toSorted((a, b) => (a.id < b.id ? 1 : -1)),
+        (run) => run.id,
+        request,
+      );
+      return { runs: page.items, nextPageToken: page.nextPageToken };
+    },
+    watchRun: async function* (request, context) {
+      const { id } = findRun(stores, request.runId).value;
+      const subscribe = (notify: () => void) => stores.runs.onChange((key) => key === id && notify());
+      for await (const _ of changes(subscribe, context.signal)) {
+        const run = stores.runs.get(id)?.value;
+        if (run === undefined) return;
+        yield { run };
+        if (isRunEnded(run.state)) return;
+      }
+    },
+    streamLogs: (request, context) => {
+      const run = findRun(stores, request.runId).value;
+      if (request.job !== "") findJob(run, request.job);
+      return streamRunLogs({ bus, stores, runId: run.id, job: request.job, follow: request.follow }, context.signal);
+    },
+    cancelRun: async (request, context) => ({
+      run: await edit(request.runId, (run) => {
+        if (isRunEnded(run.state)) throw new KedgeError("RUN_FINISHED", `run ${run.id} has ended`, { field: "run_id" });
+        run.cancelRequested = true;
+        run.reason = request.reason || `cancelled by ${context.principal.name}`;
+      }),
+    }),
+    retryRun: async (request) => ({ run: await edit(request.runId, (run) => retry(run, request.jobs, clock.now())) }),
+    approveJob: async (request, context) => ({
+      run: await edit(request.runId, (run) => {
+        const job = blockedJob(run, request.job);
+        job.state = JobState.SUCCEEDED;
+        job.decidedBy = context.principal.name;
+        job.reason = decision("approved", context.principal.name, request.comment);
+        job.finishedAt = timestampFromMs(clock.now());
+      }),
+    }),
+    rejectJob: async (request, context) => ({
+      run: await edit(request.runId, (run) => {
+        const job = blockedJob(run, request.job);
+        job.decidedBy = context.principal.name;
+        const message = decision("rejected", context.principal.name, request.comment);
+        const failure = {
+          $typeName: "kedge.v1.Failure",
+          class: FailureClass.REJECTED,
+          message,
+          exitCode: 0,
+          step: "",
+        } as const;
+        failJob(job, failure, timestampFromMs(clock.now()));
+      }),
+    }),
+  };
+}
+
+/** A run by id or by a prefix that names one run. @throws KedgeError RUN_NOT_FOUND. */
+export function findRun(stores: Stores, idOrPrefix: string): { value: Run; revision: number } {
+  const exact = stores.runs.get(idOrPrefix);
+  if (exact !== undefined) return exact;
+  const matches = idOrPrefix.length < 4 ? [] : [...stores.runs.entries()].filter(([id]) => id.startsWith(idOrPrefix));
+  const [only] = matches;
+  if (only !== undefined && matches.length === 1) return only[1];
+  if (matches.length > 1) {
+    throw new KedgeError("RUN_NOT_FOUND", `${matches.length} runs begin with ${idOrPrefix}`, {
+      field: "run_id",
+      hint: "give more of the id",
+    });
+  }
+  return lookUp(stores.runs, idOrPrefix, { reason: "RUN_NOT_FOUND", noun: "run", field: "run_id" });
+}
+
+function compile(stores: Stores, request: SubmitRunRequest): PipelineSpec {
+  const source =
+    request.pipeline.case === "pipelineName"
+      ? lookUp(stores.pipelines, request.pipeline.value, {
+          reason: "PIPELINE_NOT_FOUND",
+          noun: "pipeline",
+          field: "pipeline_name",
+        }).value.source
+      : request.pipeline.value;
+  if (source === undefined || source === "") {
+    throw new KedgeError("INVALID_FIELD", "pipeline_source or pipeline_name is missing", { field: "pipeline_source" });
+  }
+  const { spec, diagnostics } = compilePipeline(source, { parameters: request.parameters });
+  if (spec !== undefined) return spec;
+  throw new KedgeError("INVALID_PIPELINE", diagnosticText(diagnostics), { field: "pipeline_source" });
+}
+
+/** Errors of a file as `file:line:column: message`, one a line. */
+export function diagnosticText(diagnostics: readonly Diagnostic[]): string {
+  return diagnostics
+    .filter((diagnostic) => diagnostic.severity === Diagnostic_Severity.ERROR)
+    .map(
+      ({ file, line, column, message, hint }) =>
+        `${file}:${line}:${column}: ${message}${hint === "" ? "" : ` (${hint})`}`,
+    )
+    .join("\n");
+}
+
+function findByKey(stores: Stores, key: string, nowMs: number): Run | undefined {
+  for (const [, { value }] of stores.runs.entries()) {
+    if (value.idempotencyKey !== key || value.createdAt === undefined) continue;
+    if (nowMs - timestampMs(value.createdAt) < IDEMPOTENCY_MS) return value;
+  }
+  return undefined;
+}
+
+function findJob(run: Run, name: string): Run["jobs"][number] {
+  const job = run.jobs.find((candidate) => candidate.spec?.name === name);
+  if (job !== undefined) return job;
+  const names = run.jobs.map((candidate) => candidate.spec?.name).join(", ");
+  throw new KedgeError("JOB_NOT_FOUND", `run ${run.id} has no job ${JSON.stringify(name)}`, {
+    field: "job",
+    hint: `its jobs are ${names}`,
+  });
+}
+
+function blockedJob(run: Run, name: string): Run["jobs"][number] {
+  const job = findJob(run, name);
+  if (job.state === JobState.BLOCKED) return job;
+  throw new KedgeError("JOB_NOT_BLOCKED", `job ${name} does not wait for an approval`, { field: "job" });
+}
+
+function retry(run: Run, names: readonly string[], nowMs: number): void {
+  if (!isRunEnded(run.state)) {
+    throw new KedgeError("INVALID_FIELD", `run ${run.id} still runs`, { field: "run_id", hint: "cancel it first" });
+  }
+  for (const name of names) findJob(run, name);
+  for (const job of run.jobs) {
+    const chosen = names.length === 0 ? job.state !== JobState.SUCCEEDED : names.includes(job.spec?.name ?? "");
+    const skipped = isJobEnded(job.state) && job.state === JobState.SKIPPED;
+    if (!chosen && !skipped) continue;
+    job.state = JobState.WAITING;
+    job.reason = "";
+    job.steps = [];
+    delete job.failure;
+    delete job.finishedAt;
+    delete job.startedAt;
+    delete job.readyAt;
+    job.deployedRevision = 0;
+  }
+  run.state = RunState.RUNNING;
+  run.reason = "";
+  run.cancelRequested = false;
+  run.timeoutSeconds += Math.ceil((nowMs - (run.createdAt === undefined ? nowMs : timestampMs(run.createdAt))) / 1000);
+  delete run.finishedAt;
+}
+
+function decision(what: string, who: string, comment: string): string {
+  return comment === "" ? `${what} by ${who}` : `${what} by ${who}: ${comment}`;
+}

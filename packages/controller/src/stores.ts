@@ -1,0 +1,51 @@
+import { type Bus, openStore, type Signer, type Store } from "@kedge/bus";
+import {
+  AssignmentSchema,
+  DeploymentSchema,
+  ModelSchema,
+  ModelVersionSchema,
+  NodeSchema,
+  PipelineSchema,
+  RouteSchema,
+  RunSchema,
+  TokenSchema,
+} from "@kedge/proto";
+
+/** Every document the controller keeps, each bucket behind an in-memory read model. */
+export interface Stores {
+  readonly nodes: Store<typeof NodeSchema>;
+  readonly runs: Store<typeof RunSchema>;
+  readonly pipelines: Store<typeof PipelineSchema>;
+  readonly deployments: Store<typeof DeploymentSchema>;
+  readonly models: Store<typeof ModelSchema>;
+  readonly modelVersions: Store<typeof ModelVersionSchema>;
+  readonly tokens: Store<typeof TokenSchema>;
+  /** Signed for the node the key names. */
+  readonly assignments: Store<typeof AssignmentSchema>;
+  /** Signed for every node. */
+  readonly routes: Store<typeof RouteSchema>;
+}
+
+/** Opens all buckets; they are empty until started. */
+export function openStores(bus: Bus, signer: Signer): Stores {
+  return {
+    nodes: openStore(bus, { bucket: "nodes", schema: NodeSchema }),
+    runs: openStore(bus, { bucket: "runs", schema: RunSchema }),
+    pipelines: openStore(bus, { bucket: "pipelines", schema: PipelineSchema }),
+    deployments: openStore(bus, { bucket: "deployments", schema: DeploymentSchema }),
+    models: openStore(bus, { bucket: "models", schema: ModelSchema }),
+    modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema }),
+    tokens: openStore(bus, { bucket: "tokens", schema: TokenSchema }),
+    assignments: openStore(bus, {
+      bucket: "assignments",
+      schema: AssignmentSchema,
+      signing: { signer, audience: (nodeId) => nodeId },
+    }),
+    routes: openStore(bus, { bucket: "routes", schema: RouteSchema, signing: { signer, audience: () => "*" } }),
+  };
+}
+
+/** Starts all read models; resolves when each has seen everything that is stored. */
+export async function startStores(stores: Stores, signal: AbortSignal): Promise<void> {
+  await Promise.all(Object.values(stores).map((store) => store.start(signal)));
+}

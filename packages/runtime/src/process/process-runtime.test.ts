@@ -53,7 +53,7 @@ describe("the process runtime's own", () => {
     const spec = script("twice", "echo ran; sleep 0.2");
     await Promise.all([runtime.start(spec), reopen().start(spec), reopen().start(spec)]);
     expect(await runtime.wait("twice", forever)).toMatchObject({ exitCode: 0 });
-    expect((await output(runtime, "twice")).stdout).toBe("ran\n");
+    expect(await output(runtime, "twice")).toEqual({ stdout: "ran\n", stderr: "" });
   });
 
   it("survives the death of the wrapper alone and ends its command", async () => {

@@ -15,7 +15,7 @@ const SCRIPT = [
   "trap : TERM INT HUP",
   'f="$1"; shift; s=gone',
   "read -r s </proc/$$/stat || :",
-  'set -C; echo "$s" >"$f/process" || exit 0; set +C',
+  'set -C; { echo "$s" >"$f/process"; } 2>/dev/null || exit 0; set +C',
   '(exec "$@")',
   'echo "$?" >"$f/exit"',
   "kill -9 0",

@@ -3,7 +3,7 @@
 //   node -C kedge-source bench/throughput.mjs [seconds a round] [rounds]
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, createServer, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -62,11 +62,18 @@ async function throughput() {
   await settled();
   const before = counted;
   const rates = { bare: [], kedge: [] };
+  const cpuMicros = { bare: [], kedge: [] };
+  const pids = {
+    bare: children[1].pid,
+    kedge: JSON.parse(readFileSync(join(dir, "gateway/process.json"), "utf8")).pid,
+  };
   let sent = 0;
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of round % 2 === 0 ? ["bare", "kedge"] : ["kedge", "bare"]) {
+      const cpuBefore = cpuMicrosOf(pids[name]);
       const result = await wrk(targets[name], SECONDS);
       rates[name].push(result.rate);
+      cpuMicros[name].push((cpuMicrosOf(pids[name]) - cpuBefore) / result.requests);
       if (name === "kedge") sent += result.requests;
     }
   }
@@ -79,9 +86,20 @@ async function throughput() {
   print("bare HAProxy", `${Math.round(bareRate)} req/s (median of ${ROUNDS} x ${SECONDS} s)`);
   print("Kedge gateway", `${Math.round(kedgeRate)} req/s, every request logged and counted (${sent} sent)`);
   print(
+    "processor time of HAProxy",
+    `bare ${median(cpuMicros.bare).toFixed(1)} us a request, Kedge ${median(cpuMicros.kedge).toFixed(1)} us`,
+  );
+  print(
     "ratio",
     `${(kedgeRate / bareRate).toFixed(3)} (rounds: ${rates.kedge.map((rate, i) => (rate / rates.bare[i]).toFixed(3)).join(" ")})`,
   );
+}
+
+/** Processor time a process has used; /proc counts in ticks of 10 ms. */
+function cpuMicrosOf(pid) {
+  const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
 async function splitAndChanges() {

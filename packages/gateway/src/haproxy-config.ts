@@ -117,18 +117,16 @@ function renderFrontend(options: ResolvedGatewayOptions, port: number): string {
   log global
   log-format "${LOG_FORMAT}"
   http-request set-var(txn.began) date(0,us)
-  http-request set-log-level silent if { path /v2/health/live /v2/health/ready }
-  http-request return status 200 content-type application/json string '{"live":true}' if { path /v2/health/live }
-  http-request return status 200 content-type application/json string '{"ready":true}' if { path /v2/health/ready }
-  http-request set-var(txn.deployment) req.fhdr(kedge-deployment) if { req.fhdr(kedge-deployment) -m found }
+  http-request set-var(txn.deployment) req.fhdr(kedge-deployment)
   http-request set-var(txn.deployment) path,field(4,/) if !{ var(txn.deployment) -m found } { path_beg /v2/models/ }
-  http-request set-var(txn.prefixed) bool(true) if !{ var(txn.deployment) -m found } { path_beg /d/ }
-  http-request set-var(txn.deployment) path,field(3,/) if { var(txn.prefixed) -m bool }
+  http-request set-var(txn.deployment) path,field(3,/) if !{ var(txn.deployment) -m found } { path_beg /d/ }
   http-request set-var(txn.route) var(txn.deployment),map_str(${gatewayPaths(options.dir).routes})
   http-request set-log-level silent unless { var(txn.route) -m found }
+  http-request return status 200 content-type application/json string '{"live":true}' if { path /v2/health/live } !{ var(txn.route) -m found }
+  http-request return status 200 content-type application/json string '{"ready":true}' if { path /v2/health/ready } !{ var(txn.route) -m found }
   http-request return status 404 content-type application/json string '{"error":"no such deployment on this node"}' unless { var(txn.route) -m found }
-  http-request disable-l7-retry unless { method GET HEAD OPTIONS } or { path_beg /v2/models/ }
-  http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { var(txn.prefixed) -m bool }
+  http-request disable-l7-retry unless { path_beg /v2/models/ } or { method GET HEAD OPTIONS }
+  http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { path_beg /d/ } !{ req.fhdr(kedge-deployment) -m found }
   http-response set-var(txn.label) ${label}
   use_backend %[var(txn.route),field(1,:)]
 `;

@@ -25,7 +25,9 @@ export function dockerMessage(error: unknown): string {
     const json = error.json;
     if (typeof json === "object" && json !== null && "message" in json) return String(json.message);
   }
-  return errorMessage(error).trim();
+  return errorMessage(error)
+    .replace(/^\(HTTP code \d+\) [a-z ]+ - /, "")
+    .trim();
 }
 
 /** Every error of the engine or of the way to it becomes one of ours here, by status or errno. */

@@ -96,6 +96,8 @@ export class Reconciler {
   }
 
   #later(key: string, delayMs: number): void {
+    // A run that ends after stop() must not leave a timer behind.
+    if (this.#abort.signal.aborted) return;
     this.#timers.get(key)?.();
     this.#timers.set(
       key,

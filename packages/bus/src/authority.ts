@@ -18,6 +18,7 @@ import { busError } from "./nats-error.ts";
 import { controllerExports, nodeAccount, nodeUser } from "./node-permissions.ts";
 import { readTextFile, writePrivateFile } from "./private-file.ts";
 import { createSigner, type Signer } from "./signing.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** How an authority is opened. */
 export interface AuthorityOptions {
@@ -35,7 +36,8 @@ export interface BusCredentials {
 
 const UNLIMITED = { conn: -1, leaf: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true };
 const JETSTREAM = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
-const CLAIMS_TIMEOUT_MS = 5_000;
+const CLAIMS_TIMEOUT_MS = 3_000;
+const CLAIMS_ATTEMPTS = 3;
 
 /**
  * Opens the root of trust of an installation in a folder of its own, making what is missing: a certificate authority
@@ -205,13 +207,21 @@ function assertUserKey(key: string): void {
   throw new KedgeError("INVALID_FIELD", "public_key: not a user's nkey", { field: "public_key" });
 }
 
+/** Replacing an account by the same account changes nothing, so a lost answer is simply asked for again. */
 async function pushClaims(admin: Bus, jwt: string): Promise<void> {
   const doing = "updating an account on the NATS server";
-  try {
-    const answer = await admin.connection.request("$SYS.REQ.CLAIMS.UPDATE", jwt, { timeout: CLAIMS_TIMEOUT_MS });
-    const { error } = answer.json<{ error?: { code?: number; description?: string } }>();
-    if (error !== undefined) throw new KedgeError("BUS_UNAVAILABLE", `${doing}: ${error.description ?? "refused"}`);
-  } catch (error) {
-    throw busError(error, doing);
+  const options = { timeout: CLAIMS_TIMEOUT_MS };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const answer = await whileConnected(admin, () =>
+        admin.connection.request("$SYS.REQ.CLAIMS.UPDATE", jwt, options),
+      );
+      const { error } = answer.json<{ error?: { description?: string } }>();
+      if (error === undefined) return;
+      throw new KedgeError("INTERNAL", `${doing}: ${error.description ?? "refused"}`);
+    } catch (error) {
+      const failure = busError(error, doing);
+      if (!failure.retryable || attempt >= CLAIMS_ATTEMPTS) throw failure;
+    }
   }
 }

@@ -4,6 +4,7 @@ import type { Bus } from "./bus.ts";
 import { directGet } from "./direct-get.ts";
 import { busError, isLostRace } from "./nats-error.ts";
 import { STREAMS, subjects } from "./subjects.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** Largest chunk. */
 export const CHUNK_BYTES = 256 * 1024;
@@ -27,7 +28,8 @@ export async function putChunk(bus: Bus, bytes: Uint8Array): Promise<PutChunkRes
   }
   const sha256 = digest(bytes);
   try {
-    await bus.jetstream.publish(subjects.chunk(sha256), bytes, { expect: { lastSubjectSequence: 0 }, timeout: 10_000 });
+    const options = { expect: { lastSubjectSequence: 0 }, timeout: 10_000 };
+    await whileConnected(bus, () => bus.jetstream.publish(subjects.chunk(sha256), bytes, options));
     return { sha256, stored: true };
   } catch (error) {
     if (isLostRace(error)) return { sha256, stored: false };

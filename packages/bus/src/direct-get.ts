@@ -1,6 +1,7 @@
 import type { Msg, MsgHdrs } from "@nats-io/nats-core";
 import type { Bus } from "./bus.ts";
 import { busError } from "./nats-error.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** A stored message as direct get returns it. */
 export interface Stored {
@@ -21,9 +22,8 @@ const TIMEOUT_MS = 5_000;
  */
 export async function directGet(bus: Bus, stream: string, subject: string): Promise<Stored | undefined> {
   try {
-    const answer = await bus.connection.request(`${bus.apiPrefix}.DIRECT.GET.${stream}.${subject}`, "", {
-      timeout: TIMEOUT_MS,
-    });
+    const request = `${bus.apiPrefix}.DIRECT.GET.${stream}.${subject}`;
+    const answer = await whileConnected(bus, () => bus.connection.request(request, "", { timeout: TIMEOUT_MS }));
     return storedFrom(answer);
   } catch (error) {
     throw busError(error, `reading ${subject}`);

@@ -4,8 +4,8 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/nats-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { addNode } from "./provision.ts";
-import { bucketStream, STREAMS, subjects } from "./subjects.ts";
 import { openStore } from "./store.ts";
+import { bucketStream, STREAMS, subjects } from "./subjects.ts";
 import { offerTask } from "./task-messages.ts";
 import { startTestBus, type TestBus, type TestNode } from "./testing/test-bus.ts";
 
@@ -158,17 +158,29 @@ describe("a hostile agent", () => {
     await refused(subject, JSON.stringify({ stream_name: "KEDGE_OFFERS", batch: 1, no_wait: true, last_by_subj: "x" }));
   });
 
-  it.each([">", "kedge.>", "kedge.node.>", "kedge.to.>", "_INBOX.>", "_INBOX.n2.>", "kedge.doc.>", "$JS.>", "_R_.>", "$SYS.>"])(
-    "cannot subscribe to %s",
-    async (subject) => {
-      const errors: unknown[] = [];
-      hostile.bus.connection.subscribe(subject, { callback: (error) => void (error !== null && errors.push(error)) });
-      await expect.poll(() => errors.length, { timeout: 5_000 }).toBeGreaterThan(0);
-    },
-  );
+  it.each([
+    ">",
+    "kedge.>",
+    "kedge.node.>",
+    "kedge.to.>",
+    "_INBOX.>",
+    "_INBOX.n2.>",
+    "kedge.doc.>",
+    "$JS.>",
+    "_R_.>",
+    "$SYS.>",
+  ])("cannot subscribe to %s", async (subject) => {
+    const errors: unknown[] = [];
+    hostile.bus.connection.subscribe(subject, { callback: (error) => void (error !== null && errors.push(error)) });
+    await expect.poll(() => errors.length, { timeout: 5_000 }).toBeGreaterThan(0);
+  });
 
   it("cannot manage streams through the client library", async () => {
-    const manager = await jetstreamManager(hostile.bus.connection, { apiPrefix: "KJS.API", checkAPI: false, timeout: 500 });
+    const manager = await jetstreamManager(hostile.bus.connection, {
+      apiPrefix: "KJS.API",
+      checkAPI: false,
+      timeout: 500,
+    });
     await expect(manager.streams.info(STREAMS.tasks)).rejects.toThrow();
     await expect(manager.consumers.add(bucketStream("assignments"), { durable_name: "evil" })).rejects.toThrow();
   });

@@ -4,6 +4,7 @@ import type { Bus } from "./bus.ts";
 import { directGet } from "./direct-get.ts";
 import { isLostRace } from "./nats-error.ts";
 import { bucketStream, subjects } from "./subjects.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** How a controller stands for election. */
 export interface LeaderLeaseOptions {
@@ -109,10 +110,9 @@ export class LeaderLease implements Component {
 
   async #write(record: LeaseRecord, revision: number): Promise<number> {
     const { bus, key } = this.#options;
-    const ack = await bus.jetstream.publish(subjects.kv("leases", key), JSON.stringify(record), {
-      expect: { lastSubjectSequence: revision },
-      timeout: this.#ttlMs / 3,
-    });
+    const options = { expect: { lastSubjectSequence: revision }, timeout: this.#ttlMs / 3 };
+    const publish = () => bus.jetstream.publish(subjects.kv("leases", key), JSON.stringify(record), options);
+    const ack = await whileConnected(bus, publish);
     return ack.seq;
   }
 

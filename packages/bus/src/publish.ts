@@ -3,6 +3,7 @@ import { secureBytes } from "@kedge/kernel";
 import { JetStreamApiError, type PubAck } from "@nats-io/jetstream";
 import type { Bus } from "./bus.ts";
 import { busError } from "./nats-error.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** How a message is published. */
 export interface PublishOptions {
@@ -33,7 +34,7 @@ export async function publishOnce(
   const msgID = options.messageId ?? Buffer.from(secureBytes(16)).toString("base64url");
   for (let attempt = 1; ; attempt++) {
     try {
-      return await bus.jetstream.publish(subject, bytes, { msgID, timeout: TIMEOUT_MS });
+      return await whileConnected(bus, () => bus.jetstream.publish(subject, bytes, { msgID, timeout: TIMEOUT_MS }));
     } catch (error) {
       const isRetryable = !(error instanceof JetStreamApiError);
       const isLast = attempt >= (options.attempts ?? 3) || bus.connection.isClosed();

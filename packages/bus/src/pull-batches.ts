@@ -6,6 +6,7 @@ import {
   type JsMsg,
 } from "@nats-io/jetstream";
 import type { Bus } from "./bus.ts";
+import { untilConnected, whileConnected } from "./while-connected.ts";
 
 /** A durable consumer to pull from. */
 export interface PullOptions {
@@ -43,10 +44,13 @@ export async function* pullBatches(bus: Bus, options: PullOptions, signal: Abort
 
 async function* pullOnce(bus: Bus, options: PullOptions, signal: AbortSignal): AsyncGenerator<JsMsg[]> {
   const { stream, durable, config, batch: size = 256 } = options;
-  if (config !== undefined) await bus.manager.consumers.add(stream, config);
-  const consumer = await bus.jetstream.consumers.get(stream, durable);
+  await untilConnected(bus, signal);
   const epoch = bus.epoch;
-  while (!signal.aborted && bus.epoch === epoch) yield* pullBatch(bus, { consumer, size }, signal);
+  const consumer = await whileConnected(bus, async () => {
+    if (config !== undefined) await bus.manager.consumers.add(stream, config);
+    return await bus.jetstream.consumers.get(stream, durable);
+  });
+  while (!signal.aborted && bus.connected && bus.epoch === epoch) yield* pullBatch(bus, { consumer, size }, signal);
 }
 
 /** One pull request, handed on in as few pieces as it arrives in. */

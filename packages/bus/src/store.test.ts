@@ -34,7 +34,9 @@ describe("a store", () => {
     await expect(other.create("a", node("a"))).rejects.toSatisfy((error) => isKedgeError(error, "CONFLICT"));
     await expect.poll(() => other.get("a")?.revision).toBe(created.revision);
     const updated = await other.update("a", node("a", "2"), created.revision);
-    await expect(mine.update("a", node("a", "3"), created.revision)).rejects.toSatisfy((error) => isKedgeError(error, "CONFLICT"));
+    await expect(mine.update("a", node("a", "3"), created.revision)).rejects.toSatisfy((error) =>
+      isKedgeError(error, "CONFLICT"),
+    );
     await expect.poll(() => mine.get("a")?.value.agentVersion).toBe("2");
     await expect(mine.delete("a", created.revision)).rejects.toSatisfy((error) => isKedgeError(error, "CONFLICT"));
     await mine.delete("a", updated.revision);
@@ -86,7 +88,9 @@ describe("a store", () => {
     for (let i = 1; i <= 3; i++) {
       // A write whose answer was lost may have been stored: read it back as any writer would.
       const attempt = async (): Promise<string> => {
-        known = await mine.update("s", node("s", String(i)), mine.get("s")?.revision ?? known.revision).catch(() => known);
+        known = await mine
+          .update("s", node("s", String(i)), mine.get("s")?.revision ?? known.revision)
+          .catch(() => known);
         return mine.get("s")?.value.agentVersion ?? "";
       };
       await expect.poll(attempt, { timeout: 20_000, interval: 100 }).toBe(String(i));
@@ -99,12 +103,20 @@ describe("a store", () => {
     const { signer } = world.authority;
     const bus = await world.connectController();
     const routes = openStore(bus, { bucket: "routes", schema: RouteSchema, signing: { signer, audience: () => "*" } });
-    const own = openStore(bus, { bucket: "assignments", schema: AssignmentSchema, signing: { signer, audience: (k) => k } });
+    const own = openStore(bus, {
+      bucket: "assignments",
+      schema: AssignmentSchema,
+      signing: { signer, audience: (k) => k },
+    });
     await Promise.all([routes.start(stop.signal), own.start(stop.signal)]);
     const agent = await world.connectNode("n9");
     const changes: DocumentChange<typeof RouteSchema>[] = [];
     const verify = { key: signer.publicKey, audience: "n9" };
-    const watch = watchDocument(agent.bus, { bucket: "routes", key: "d", schema: RouteSchema, verify }, (c) => void changes.push(c));
+    const watch = watchDocument(
+      agent.bus,
+      { bucket: "routes", key: "d", schema: RouteSchema, verify },
+      (c) => void changes.push(c),
+    );
     await expect.poll(() => changes.at(-1)?.revision).toBe(0);
     const first = await routes.create("d", create(RouteSchema, { deployment: "d", generation: 1n }));
     await expect.poll(() => changes.at(-1)?.value?.generation).toBe(1n);

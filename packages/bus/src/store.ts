@@ -1,6 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { KedgeError } from "@kedge/domain";
 import { SignedSchema } from "@kedge/proto";
+import type { JetStreamPublishOptions, PubAck } from "@nats-io/jetstream";
 import { headers } from "@nats-io/nats-core";
 import type { Bus } from "./bus.ts";
 import { directGet, isDeleteMarker } from "./direct-get.ts";
@@ -8,6 +9,7 @@ import { busError, isLostRace } from "./nats-error.ts";
 import { type Signer, verifySignedBytes } from "./signing.ts";
 import { readStream } from "./stream-reader.ts";
 import { type BucketName, bucketStream, subjects } from "./subjects.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** What a store holds and where. */
 export interface StoreOptions<D extends DescMessage> {
@@ -131,9 +133,8 @@ export class Store<D extends DescMessage> {
     marker.set("KV-Operation", "PURGE");
     marker.set("Nats-Rollup", "sub");
     try {
-      const ack = await this.#bus.jetstream.publish(this.#subject(key), "", {
+      const ack = await this.#publish(key, new Uint8Array(), {
         headers: marker,
-        timeout: PUBLISH_TIMEOUT_MS,
         ...(revision === undefined ? {} : { expect: { lastSubjectSequence: revision } }),
       });
       this.#forget(key, ack.seq);
@@ -149,16 +150,18 @@ export class Store<D extends DescMessage> {
       throw new KedgeError("TOO_LARGE", message);
     }
     try {
-      const ack = await this.#bus.jetstream.publish(this.#subject(key), bytes, {
-        expect: { lastSubjectSequence: expected },
-        timeout: PUBLISH_TIMEOUT_MS,
-      });
+      const ack = await this.#publish(key, bytes, { expect: { lastSubjectSequence: expected } });
       const document = { value, revision: ack.seq };
       this.#remember(key, document);
       return document;
     } catch (error) {
       throw this.#failure(error, key);
     }
+  }
+
+  #publish(key: string, bytes: Uint8Array, options: Partial<JetStreamPublishOptions>): Promise<PubAck> {
+    const complete = { ...options, timeout: PUBLISH_TIMEOUT_MS };
+    return whileConnected(this.#bus, () => this.#bus.jetstream.publish(this.#subject(key), bytes, complete));
   }
 
   #failure(error: unknown, key: string): KedgeError {

@@ -1,5 +1,13 @@
-import { AckPolicy, type Consumer, type ConsumerConfig, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import {
+  AckPolicy,
+  type Consumer,
+  type ConsumerConfig,
+  type ConsumerInfo,
+  DeliverPolicy,
+  type JsMsg,
+} from "@nats-io/jetstream";
 import type { Bus } from "./bus.ts";
+import { untilConnected, whileConnected } from "./while-connected.ts";
 
 /** What of a stream is read. */
 export interface ReadOptions {
@@ -52,16 +60,16 @@ async function* readOnce(
   position: Position,
   signal: AbortSignal,
 ): AsyncGenerator<Reading> {
+  await untilConnected(bus, signal);
   const epoch = bus.epoch;
-  const info = await bus.manager.consumers.add(options.stream, consumerConfig(options, position.last));
-  const consumer = await bus.jetstream.consumers.get(options.stream, info.name);
+  const { info, consumer } = await whileConnected(bus, () => makeConsumer(bus, options, position.last));
   try {
     if (info.num_pending === 0 && !position.caughtUp) {
       position.caughtUp = true;
       yield { kind: "caught-up" };
     }
     let delivered = 0;
-    while (!signal.aborted && bus.epoch === epoch && (options.follow || !position.caughtUp)) {
+    while (!signal.aborted && bus.connected && bus.epoch === epoch && (options.follow || !position.caughtUp)) {
       for await (const message of fetchBatch(bus, consumer, signal)) {
         // A gap means that messages were lost on the way: begin anew behind the last good one.
         if (bus.epoch !== epoch || message.info.deliverySequence !== ++delivered) return;
@@ -78,6 +86,15 @@ async function* readOnce(
       // It goes by itself when it is not used for a while.
     });
   }
+}
+
+async function makeConsumer(
+  bus: Bus,
+  options: ReadOptions,
+  last: number,
+): Promise<{ readonly info: ConsumerInfo; readonly consumer: Consumer }> {
+  const info = await bus.manager.consumers.add(options.stream, consumerConfig(options, last));
+  return { info, consumer: await bus.jetstream.consumers.get(options.stream, info.name) };
 }
 
 /** One pull; ends early when the signal aborts or the connection changes. */

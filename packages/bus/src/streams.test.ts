@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { isKedgeError } from "@kedge/domain";
-import { EventSchema, type Heartbeat, HeartbeatSchema, LeaseRenewalSchema, LogChunkSchema, type Window, WindowSchema } from "@kedge/proto";
+import {
+  EventSchema,
+  type Heartbeat,
+  HeartbeatSchema,
+  LeaseRenewalSchema,
+  LogChunkSchema,
+  type Window,
+  WindowSchema,
+} from "@kedge/proto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { getChunk, putChunk } from "./chunk-store.ts";
 import { publishEvent, readEvents } from "./events.ts";
@@ -16,6 +24,12 @@ import {
   watchLeases,
 } from "./node-messages.ts";
 import { startTestBus, type TestBus, type TestNode } from "./testing/test-bus.ts";
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
 
 describe("messages of nodes", () => {
   let world: TestBus;
@@ -43,7 +57,8 @@ describe("messages of nodes", () => {
     await publishLog(node.bus, chunk(1, "other"));
     const history: bigint[] = [];
     const { signal } = new AbortController();
-    for await (const { sequence } of readLogs(world.bus, { runId: "r1", follow: false }, signal)) history.push(sequence);
+    for await (const { sequence } of readLogs(world.bus, { runId: "r1", follow: false }, signal))
+      history.push(sequence);
     expect(history).toEqual(Array.from({ length: count }, (_, i) => BigInt(i + 1)));
     const abort = new AbortController();
     let seen = 0;
@@ -57,17 +72,18 @@ describe("messages of nodes", () => {
 
   it("ends at once for a log that is empty, and skips tasks the caller does not accept", async () => {
     const { signal } = new AbortController();
-    const all = await Array.fromAsync(readLogs(world.bus, { runId: "none", follow: false }, signal));
+    const all = await collect(readLogs(world.bus, { runId: "none", follow: false }, signal));
     expect(all).toEqual([]);
     const accept = (): boolean => false;
-    expect(await Array.fromAsync(readLogs(world.bus, { runId: "other", follow: false, accept }, signal))).toEqual([]);
+    expect(await collect(readLogs(world.bus, { runId: "other", follow: false, accept }, signal))).toEqual([]);
   });
 
   it("goes on reading a log over a server restart", async () => {
     const abort = new AbortController();
     const seen: bigint[] = [];
     const reading = (async () => {
-      for await (const { sequence } of readLogs(world.bus, { runId: "r2", follow: true }, abort.signal)) seen.push(sequence);
+      for await (const { sequence } of readLogs(world.bus, { runId: "r2", follow: true }, abort.signal))
+        seen.push(sequence);
     })();
     await publishLog(node.bus, chunk(1, "r2"));
     await expect.poll(() => seen.length).toBe(1);
@@ -118,19 +134,27 @@ describe("messages of nodes", () => {
     expect(await putChunk(world.bus, bytes)).toEqual({ sha256, stored: true });
     expect(await putChunk(world.bus, bytes)).toEqual({ sha256, stored: false });
     expect(Buffer.from(await getChunk(node.bus, sha256)).toString()).toBe("weights");
-    await expect(getChunk(world.bus, "0".repeat(64))).rejects.toSatisfy((error) => isKedgeError(error, "CHUNK_NOT_FOUND"));
+    await expect(getChunk(world.bus, "0".repeat(64))).rejects.toSatisfy((error) =>
+      isKedgeError(error, "CHUNK_NOT_FOUND"),
+    );
     await world.bus.jetstream.publish(`kedge.chunk.${"1".repeat(64)}`, "wrong");
-    await expect(getChunk(node.bus, "1".repeat(64))).rejects.toSatisfy((error) => isKedgeError(error, "DIGEST_MISMATCH"));
-    await expect(putChunk(world.bus, new Uint8Array(256 * 1024 + 1))).rejects.toSatisfy((error) => isKedgeError(error, "TOO_LARGE"));
+    await expect(getChunk(node.bus, "1".repeat(64))).rejects.toSatisfy((error) =>
+      isKedgeError(error, "DIGEST_MISMATCH"),
+    );
+    await expect(putChunk(world.bus, new Uint8Array(256 * 1024 + 1))).rejects.toSatisfy((error) =>
+      isKedgeError(error, "TOO_LARGE"),
+    );
   });
 
   it("gives the newest events as history, then live ones", async () => {
-    for (const reason of ["A", "B", "C"]) await publishEvent(world.bus, create(EventSchema, { kind: "node", name: "n1", reason }));
+    for (const reason of ["A", "B", "C"])
+      await publishEvent(world.bus, create(EventSchema, { kind: "node", name: "n1", reason }));
     const seen: string[] = [];
     const abort = new AbortController();
     for await (const { reason } of readEvents(world.bus, { kind: "node", history: 2, follow: true }, abort.signal)) {
       seen.push(reason);
-      if (seen.length === 2) await publishEvent(world.bus, create(EventSchema, { kind: "node", name: "n2", reason: "D" }));
+      if (seen.length === 2)
+        await publishEvent(world.bus, create(EventSchema, { kind: "node", name: "n2", reason: "D" }));
       if (seen.length === 3) abort.abort();
     }
     expect(seen).toEqual(["B", "C", "D"]);

@@ -15,6 +15,7 @@ import { busError, isLostRace } from "./nats-error.ts";
 import { publishOnce } from "./publish.ts";
 import type { Signer } from "./signing.ts";
 import { STREAMS, subjects } from "./subjects.ts";
+import { whileConnected } from "./while-connected.ts";
 
 /** Who decided a task: the agent by claiming it, or the controller by taking it back. */
 export type WithdrawOutcome = "withdrawn" | "claimed";
@@ -72,9 +73,10 @@ export async function claimTask(bus: Bus, ref: TaskRefFull, bootId: string): Pro
 async function decideTask(bus: Bus, event: TaskEvent): Promise<boolean> {
   const ref = refOf(event);
   try {
-    await bus.jetstream.publish(subjects.taskEvents(ref.nodeId, ref.taskId), toBinary(TaskEventSchema, event), {
-      expect: { lastSubjectSequence: 0 },
-    });
+    const subject = subjects.taskEvents(ref.nodeId, ref.taskId);
+    const bytes = toBinary(TaskEventSchema, event);
+    const expect = { lastSubjectSequence: 0 };
+    await whileConnected(bus, () => bus.jetstream.publish(subject, bytes, { expect, timeout: 5_000 }));
     return true;
   } catch (error) {
     if (isLostRace(error)) return false;

@@ -1,5 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type TaskEvent, TaskEventSchema, TaskOfferSchema, type TaskRefFull, TaskRefFullSchema } from "@kedge/proto";
+import { createUser } from "@nats-io/nkeys";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PulledOffer, pullOffers } from "./offers.ts";
 import { createSigner } from "./signing.ts";
@@ -7,7 +8,6 @@ import { subjects } from "./subjects.ts";
 import { consumeTaskEvents } from "./task-event-consumer.ts";
 import { claimTask, offerTask, publishTaskEvent, withdrawTask } from "./task-messages.ts";
 import { startTestBus, type TestBus, type TestNode } from "./testing/test-bus.ts";
-import { createUser } from "@nats-io/nkeys";
 
 describe("tasks over the bus", () => {
   let world: TestBus;
@@ -71,9 +71,15 @@ describe("tasks over the bus", () => {
   it("decides every race the same way for both sides", async () => {
     const ids = Array.from({ length: 40 }, (_, i) => `race${i}`);
     const outcomes = await Promise.all(
-      ids.map(async (id) => [await Promise.all([claimTask(node.bus, refOf(id), "b"), withdrawTask(world.bus, refOf(id), "x")])]),
+      ids.map(async (id) => [
+        await Promise.all([claimTask(node.bus, refOf(id), "b"), withdrawTask(world.bus, refOf(id), "x")]),
+      ]),
     );
-    for (const [pair] of outcomes) expect([["claimed", "claimed"], ["lost", "withdrawn"]]).toContainEqual(pair);
+    for (const [pair] of outcomes)
+      expect([
+        ["claimed", "claimed"],
+        ["lost", "withdrawn"],
+      ]).toContainEqual(pair);
   });
 
   it("delivers events in order, retries a failing handler, and drops lies", async () => {

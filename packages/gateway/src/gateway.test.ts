@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -166,6 +168,25 @@ describe("faults", () => {
     expect(gateway.stats().starts).toBe(2);
     await gateway.apply([service({ 1: 10_000 }, [await bed.replica("b", 1)])]);
     expect((await bed.get(gateway, "/v2/models/m")).body).toContain("b ");
+  });
+
+  test("the process that started HAProxy is killed: the next one takes HAProxy over", async () => {
+    const replica = await bed.replica("a", 1);
+    const script = join(import.meta.dirname, "testing/serve-until-killed.ts");
+    const host = spawn("node", ["-C", "kedge-source", script, bed.dir, String(replica.port)], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    bed.onClose(async () => host.kill("SIGKILL"));
+    await once(host.stdout, "data");
+    const pid = haproxyPid();
+    host.kill("SIGKILL");
+    await once(host, "exit");
+    const gateway = await bed.gateway();
+    expect(haproxyPid()).toBe(pid);
+    expect(gateway.stats()).toMatchObject({ starts: 0, reloads: 0 });
+    expect(await bed.load(gateway, 100)).toEqual(onlyOk(100));
+    const counted = () => gateway.stats().deployments[0]?.revisions[0]?.requests ?? 0;
+    expect(await eventually(counted, (count) => count >= 100)).toBe(100);
   });
 
   test("left serving: requests meanwhile are answered, and counted by the next process", async () => {

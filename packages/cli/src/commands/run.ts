@@ -1,0 +1,130 @@
+import { KedgeError } from "@kedge/domain";
+import { newId, systemClock } from "@kedge/kernel";
+import {
+  ApproveJobResponseSchema,
+  CancelRunResponseSchema,
+  GetRunResponseSchema,
+  RejectJobResponseSchema,
+  RetryRunResponseSchema,
+  type Run,
+  SubmitRunResponseSchema,
+} from "@kedge/proto";
+import { LISTINGS } from "../listings.ts";
+import { argument, keyValue, positiveInteger, readInput } from "../options.ts";
+import type { View } from "../output/output.ts";
+import { runView } from "../output/views.ts";
+import { printLogs, requireSuccess, watchRun } from "../run-progress.ts";
+import { addRemote, type CommandGroup, type Session } from "../session.ts";
+
+interface SubmitOptions {
+  readonly file?: string;
+  readonly param?: Record<string, string>;
+  readonly label?: Record<string, string>;
+  readonly repo?: string;
+  readonly commit?: string;
+  readonly ref?: string;
+  readonly wait?: boolean;
+  readonly follow?: boolean;
+}
+
+const shown = ({ run }: { readonly run?: Run | undefined }): View => (run === undefined ? [] : runView(run));
+
+/** `kedge run ...` */
+export const runCommands: CommandGroup = (program, host) => {
+  const run = program.command("run").description("runs of pipelines");
+  addRemote<SubmitOptions>(run, host, {
+    usage: "submit [pipeline]",
+    description: "start a run of a pipeline file, or of an applied pipeline by name",
+    options: (command) =>
+      command
+        .option("-f, --file <path>", "pipeline file; - is standard input")
+        .option("-p, --param <key=value>", "parameter; may be repeated", keyValue)
+        .option("--label <key=value>", "label of the run; may be repeated", keyValue)
+        .option("--repo <url>", "repository that git can clone")
+        .option("--commit <id>", "full commit id")
+        .option("--ref <name>", "branch or tag, for people")
+        .option("--wait", "wait for the end; exit 3 unless the run succeeds")
+        .option("--follow", "like --wait, and print the logs"),
+    run: submit,
+  });
+  addRemote<{ limit?: number; pipeline?: string }>(run, host, {
+    usage: "list",
+    description: "list runs, newest first",
+    options: (command) =>
+      command.option("--limit <count>", "most runs", positiveInteger).option("--pipeline <name>", "of this pipeline"),
+    run: (session, _args, options) => LISTINGS.runs(session, options),
+  });
+  addRemote(run, host, {
+    usage: "get <run>",
+    description: "show a run and its jobs",
+    run: async ({ client, output }, args) =>
+      output.show(GetRunResponseSchema, await client.runs.getRun({ runId: argument(args, 0) }), shown),
+  });
+  addRemote(run, host, {
+    usage: "watch <run>",
+    description: "print a run's changes until it ends; exit 3 unless it succeeds",
+    run: async (session, args) => requireSuccess(await watchRun(session, argument(args, 0), "items")),
+  });
+  addRemote<{ reason?: string }>(run, host, {
+    usage: "cancel <run>",
+    description: "stop a run",
+    options: (command) => command.option("--reason <text>", "why"),
+    run: async ({ client, output }, args, { reason = "" }) => {
+      const response = await client.runs.cancelRun({ runId: argument(args, 0), reason });
+      output.show(CancelRunResponseSchema, response, shown);
+    },
+  });
+  addRemote(run, host, {
+    usage: "retry <run> [jobs...]",
+    description: "run jobs again; default: all that did not succeed",
+    run: async ({ client, output }, args) => {
+      const response = await client.runs.retryRun({ runId: argument(args, 0), jobs: args.slice(1) });
+      output.show(RetryRunResponseSchema, response, shown);
+    },
+  });
+  addRemote<{ comment?: string }>(run, host, {
+    usage: "approve <run> <job>",
+    description: "let a job that waits for a person go on",
+    options: (command) => command.option("--comment <text>", "why"),
+    run: async ({ client, output }, args, { comment = "" }) => {
+      const response = await client.runs.approveJob({ runId: argument(args, 0), job: argument(args, 1), comment });
+      output.show(ApproveJobResponseSchema, response, shown);
+    },
+  });
+  addRemote<{ comment?: string }>(run, host, {
+    usage: "reject <run> <job>",
+    description: "end a job that waits for a person",
+    options: (command) => command.option("--comment <text>", "why"),
+    run: async ({ client, output }, args, { comment = "" }) => {
+      const response = await client.runs.rejectJob({ runId: argument(args, 0), job: argument(args, 1), comment });
+      output.show(RejectJobResponseSchema, response, shown);
+    },
+  });
+};
+
+async function submit(session: Session, args: readonly string[], options: SubmitOptions): Promise<void> {
+  const { client, output } = session;
+  const response = await client.runs.submitRun({
+    pipeline: await pipelineOf(args[0], options.file),
+    parameters: options.param ?? {},
+    labels: options.label ?? {},
+    source: { repository: options.repo ?? "", commit: options.commit ?? "", ref: options.ref ?? "" },
+    idempotencyKey: newId(systemClock),
+  });
+  const waits = options.wait === true || options.follow === true;
+  if (!waits || response.run === undefined) return output.show(SubmitRunResponseSchema, response, shown);
+  const runId = response.run.id;
+  output.progress(`run ${runId} submitted`);
+  if (options.follow) await printLogs(session, { runId, follow: true });
+  const run = await watchRun(session, runId, "progress");
+  if (!options.follow) output.show(GetRunResponseSchema, await client.runs.getRun({ runId }), shown);
+  requireSuccess(run);
+}
+
+async function pipelineOf(name: string | undefined, file: string | undefined) {
+  if ((name === undefined) === (file === undefined)) {
+    throw new KedgeError("INVALID_OPTION", "give either a pipeline file with -f or the name of an applied pipeline");
+  }
+  if (file !== undefined) return { case: "pipelineSource" as const, value: await readInput(file) };
+  return { case: "pipelineName" as const, value: name ?? "" };
+}

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isKedgeError, KedgeError } from "@kedge/domain";
+import { KedgeError } from "@kedge/domain";
 import { secureBytes } from "@kedge/kernel";
 import type { FileEntry, ModelManifest } from "@kedge/proto";
 import { assertManifest } from "./manifest-rules.ts";
@@ -144,11 +144,6 @@ export class ModelCache {
   #tree(digest: string): string {
     return join(this.#options.dir, "models", digest);
   }
-}
-
-/** Tells whether trying again cannot help: the model itself is bad. */
-export function isBadModel(error: unknown): boolean {
-  return isKedgeError(error, "INVALID_MODEL") || isKedgeError(error, "SIGNATURE_INVALID");
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -19,8 +19,8 @@ export interface ServingOptions {
   readonly modelServerEntry: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Watches a deployment's route; the result ends the watch. */
-  readonly watchRoute: (deployment: string, onRoute: (route: Route) => void) => () => void;
+  /** Watches a deployment's route, undefined when it has none; the result ends the watch. */
+  readonly watchRoute: (deployment: string, onRoute: (route: Route | undefined) => void) => () => void;
   /** Something that heartbeats tell changed. */
   readonly onChange: () => void;
 }
@@ -78,22 +78,19 @@ export class Serving {
     });
   }
 
-  /** Takes a new assignment; one older than that in force is ignored. */
+  /** Takes a new assignment. Only newer ones come, as the bus sorts out the order. */
   setAssignment(assignment: Assignment): void {
-    if (this.#assignment !== undefined && assignment.generation < this.#assignment.generation) return;
     this.#follow(assignment);
     this.#write(() => this.#store.saveAssignment(assignment));
   }
 
-  /** Takes a new route; one older than that in force is ignored. The gateway has it within the same turn. */
-  setRoute(route: Route): void {
-    const known = this.#routes.get(route.deployment);
-    if (!isName("deployment", route.deployment)) return;
-    if (known !== undefined && route.generation < known.generation) return;
-    this.#routes.set(route.deployment, route);
-    this.#options.logger.info({ deployment: route.deployment, generation: route.generation }, "route changed");
+  /** Takes a deployment's new route, or its end. The gateway is told within the same turn. */
+  setRoute(deployment: string, route: Route | undefined): void {
+    if (route === undefined) this.#routes.delete(deployment);
+    else this.#routes.set(deployment, route);
     this.#changed();
-    this.#write(() => this.#store.saveRoute(route));
+    this.#options.logger.info({ deployment, generation: String(route?.generation ?? 0) }, "route changed");
+    this.#write(() => (route === undefined ? this.#store.removeRoute(deployment) : this.#store.saveRoute(route)));
   }
 
   /** Lets go of everything; replicas and gateway go on serving. */
@@ -124,7 +121,7 @@ export class Serving {
   #watch(deployment: string): void {
     if (this.#watches.has(deployment) || !isName("deployment", deployment)) return;
     const unwatch = this.#options.watchRoute(deployment, (route) => {
-      if (route.deployment === deployment) this.setRoute(route);
+      if (route === undefined || route.deployment === deployment) this.setRoute(deployment, route);
     });
     this.#watches.set(deployment, unwatch);
   }

@@ -37,7 +37,7 @@ export async function isAdoptable(
   }
   while (alive()) {
     try {
-      const claim = await bus.claim(record.ref);
+      const claim = await bus.claim(record.ref, record.progress.bootId);
       if (claim === "lost") return "unknown";
       await makeWorkspace(record.workspace);
       return "adopt";

@@ -10,10 +10,10 @@ import { isTaskId, TaskRecord } from "./task-record.ts";
 import { type TaskOutcome, TaskRunner } from "./task-runner.ts";
 import { makeWorkspace } from "./workspace.ts";
 
-/** An offer, verified to be the controller's and for this node, and the ways to answer for its delivery. */
+/** An offer, verified to be the controller's and for this node, and the ways to answer for its delivery; none fails. */
 export interface OfferDelivery {
   readonly offer: TaskOffer;
-  ack(): void;
+  ack(): Promise<void>;
   /** Deliver it again, after a while. */
   nak(delayMs?: number): void;
   /** Never deliver it again. */
@@ -23,7 +23,7 @@ export interface OfferDelivery {
 /** The executor's way to the controller. */
 export interface TaskBus {
   /** First message on the task's subject wins; an error leaves open who did. */
-  claim(ref: TaskRefFull): Promise<"claimed" | "lost">;
+  claim(ref: TaskRefFull, bootId: string): Promise<"claimed" | "lost">;
   publishEvent(event: TaskEvent): Promise<void>;
   publishLog(chunk: LogChunk): Promise<void>;
 }
@@ -31,6 +31,8 @@ export interface TaskBus {
 /** How tasks are run on this node. */
 export interface TaskExecutorOptions {
   readonly nodeId: string;
+  /** New at each start of the agent. */
+  readonly bootId: string;
   /** Folder for records and workspaces. */
   readonly tasksDir: string;
   readonly bus: TaskBus;
@@ -81,7 +83,7 @@ export class TaskExecutor {
 
   /** Answers one offer: claims and runs it, or says why not. Never throws. */
   async take(delivery: OfferDelivery): Promise<void> {
-    const { lease, logger, clock, tasksDir, nodeId } = this.#options;
+    const { lease, logger, clock, tasksDir, nodeId, bootId } = this.#options;
     const { offer } = delivery;
     const { ref } = offer;
     if (ref === undefined || ref.nodeId !== nodeId || !isTaskId(ref.taskId) || offer.job?.work.case !== "steps") {
@@ -92,7 +94,7 @@ export class TaskExecutor {
     if (this.#stopping) return delivery.nak(RETRY_OFFER_MS);
     if (this.#cancelled.has(ref.taskId)) return delivery.ack();
     if (!(await lease.ensureFresh(FRESH_LEASE_MS))) return delivery.nak(RETRY_OFFER_MS);
-    const record = TaskRecord.make(tasksDir, offer, ref, clock.now());
+    const record = TaskRecord.make(tasksDir, offer, { ref, bootId, nowMs: clock.now() });
     await this.#claim(record, delivery);
   }
 
@@ -123,7 +125,7 @@ export class TaskExecutor {
     const runner = this.#makeRunner(record);
     this.#runners.set(ref.taskId, runner);
     // The record is on the disk before the work starts, and its writing does not delay the claim.
-    const [claim, written] = await Promise.allSettled([bus.claim(ref), this.#prepare(record)]);
+    const [claim, written] = await Promise.allSettled([bus.claim(ref, record.progress.bootId), this.#prepare(record)]);
     if (claim.status === "fulfilled" && claim.value === "claimed" && written.status === "fulfilled") {
       this.#run(record, runner);
       return delivery.ack();
@@ -136,7 +138,7 @@ export class TaskExecutor {
     const failed = claim.status === "rejected" ? claim.reason : written.status === "rejected" && written.reason;
     logger.warn({ err: failed, taskId: ref.taskId }, "claim failed");
     this.#adopt(record);
-    delivery.ack();
+    await delivery.ack();
   }
 
   async #prepare(record: TaskRecord): Promise<void> {

@@ -8,6 +8,8 @@ import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
 export interface TaskProgress {
   /** `claiming`: the claim may or may not be stored; `running`; `finished`: only the report is missing. */
   phase: "claiming" | "running" | "finished";
+  /** Boot of the agent that claimed it; repeating a claim under the same id answers as the first time. */
+  bootId: string;
   /** Index of the first step that is not known to have ended. */
   step: number;
   /** Wall times, milliseconds since 1970; time-outs are counted from them. */
@@ -16,6 +18,14 @@ export interface TaskProgress {
   outputs: Record<string, string>;
   metrics: Record<string, number>;
   finished?: TaskFinished;
+}
+
+/** Who claims a task, and when. */
+export interface TaskClaim {
+  readonly ref: TaskRefFull;
+  readonly bootId: string;
+  /** Wall time, milliseconds since 1970. */
+  readonly nowMs: number;
 }
 
 interface StoredProgress extends Omit<TaskProgress, "finished"> {
@@ -45,9 +55,11 @@ export class TaskRecord {
   }
 
   /** The record of a task that is about to be claimed; nothing is written yet. */
-  static make(tasksDir: string, offer: TaskOffer, ref: TaskRefFull, nowMs: number): TaskRecord {
+  static make(tasksDir: string, offer: TaskOffer, claim: TaskClaim): TaskRecord {
+    const { ref, bootId, nowMs } = claim;
     const progress: TaskProgress = {
       phase: "claiming",
+      bootId,
       step: 0,
       startedAtMs: nowMs,
       stepStartedAtMs: nowMs,

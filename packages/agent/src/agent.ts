@@ -1,0 +1,272 @@
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { KedgeError } from "@kedge/domain";
+import { Gateway } from "@kedge/gateway";
+import { newId } from "@kedge/kernel";
+import type { Capacity } from "@kedge/proto";
+import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
+import { ControllerLink } from "./controller-link.ts";
+import { composeHeartbeat } from "./heartbeat-message.ts";
+import { loadIdentity, loadSeed, type NodeIdentity } from "./identity/node-identity.ts";
+import { AgentCounters, createMetrics, type MetricSources } from "./metrics.ts";
+import { type Health, type MetricsServer, startMetricsServer } from "./metrics-server.ts";
+import { measureCapacity } from "./node/capacity.ts";
+import { HeartbeatLoop } from "./node/heartbeat.ts";
+import { Lease } from "./node/lease.ts";
+import { LeaseFile } from "./node/lease-file.ts";
+import { openRuntimes } from "./node/runtimes.ts";
+import { ModelCache } from "./serving/model-cache.ts";
+import { Serving } from "./serving/serving.ts";
+import { WindowRelay } from "./serving/window-relay.ts";
+import { lockDataDir } from "./state/data-lock.ts";
+import type { StepRuntimes } from "./steps/step-context.ts";
+import { TaskExecutor } from "./tasks/task-executor.ts";
+
+/** An agent that runs. */
+export interface RunningAgent {
+  readonly nodeId: string;
+  /** `host:port` of the node's gateway; empty on a node without HAProxy. */
+  readonly gatewayAddress: string;
+  /** `host:port` of the metrics server; undefined when it was not asked for. */
+  readonly metricsAddress: string | undefined;
+  /**
+   * Ends the agent, not its work: tasks, replicas and the gateway run on and are adopted by the next agent on the same
+   * data folder. Tasks need that within 30 s, or they are lost and ended by it. May be called twice.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the agent of a node that has joined. Resolves when what the last agent left was taken up and the node serves;
+ * the connection to the controller is made in the background and may come later.
+ *
+ * @throws KedgeError INVALID_OPTION, also for a node that has not joined; CONFLICT when an agent runs on the folder.
+ */
+export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
+  const resolved = resolveAgentOptions(options);
+  const { dataDir } = resolved;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const identity = await loadIdentity(dataDir);
+  if (identity === undefined) {
+    throw new KedgeError("INVALID_OPTION", `${dataDir} holds no node`, { field: "dataDir", hint: "join it first" });
+  }
+  const unlock = await lockDataDir(dataDir);
+  const runtimes = await openRuntimes(resolved, identity.nodeId);
+  const capacity = await measureCapacity(dataDir, resolved.capacity);
+  const seed = await loadSeed(dataDir);
+  const lastRenewedAtMs = await new LeaseFile(dataDir).load();
+  const agent = new Agent({ options: resolved, identity, seed, runtimes, capacity, lastRenewedAtMs, unlock });
+  try {
+    await agent.start();
+  } catch (error) {
+    await agent.stop();
+    throw error;
+  }
+  return agent;
+}
+
+interface AgentParts {
+  readonly options: ResolvedAgentOptions;
+  readonly identity: NodeIdentity;
+  readonly seed: Uint8Array;
+  readonly runtimes: StepRuntimes;
+  readonly capacity: Capacity;
+  readonly lastRenewedAtMs: number | undefined;
+  readonly unlock: () => Promise<void>;
+}
+
+class Agent implements RunningAgent {
+  readonly #parts: AgentParts;
+  readonly #bootId: string;
+  readonly #abort = new AbortController();
+  readonly #counters = new AgentCounters();
+  readonly #link: ControllerLink;
+  readonly #lease: Lease;
+  readonly #tasks: TaskExecutor;
+  readonly #heartbeats: HeartbeatLoop;
+  readonly #windows: WindowRelay;
+  readonly #models: ModelCache;
+  readonly #gateway: Gateway | undefined;
+  readonly #serving: Serving | undefined;
+  #sequence = 0n;
+  #cachedModels: readonly string[] = [];
+  #gatewayStarted = false;
+  #metrics: MetricsServer | undefined;
+  #offers: Promise<void> = Promise.resolve();
+  #unwatch: () => void = () => {};
+  #stopping: Promise<void> | undefined;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    const { options, identity, seed, runtimes, lastRenewedAtMs } = parts;
+    const { clock, dataDir, haproxyPath, modelServerEntry, keepWorkspaces } = options;
+    const { nodeId, caPem } = identity;
+    const logger = options.logger.child({ nodeId });
+    const bootId = newId(clock);
+    const onChange = (): void => this.#heartbeats.changed();
+    this.#bootId = bootId;
+    const link = new ControllerLink({ identity, seed, bootId, clock, logger });
+    this.#link = link;
+    this.#heartbeats = new HeartbeatLoop({ clock, logger, send: () => this.#beat() });
+    this.#windows = new WindowRelay({
+      publish: (window) => link.window(window),
+      isConnected: () => link.isConnected,
+    });
+    const leaseFile = new LeaseFile(dataDir);
+    this.#lease = new Lease({
+      ...{ clock, logger, lastRenewedAtMs },
+      renew: () => link.renewLease(this.#tasks.running),
+      onRenewed: (sentAtMs) => leaseFile.save(sentAtMs, logger),
+      onExpired: () => this.#tasks.loseAll(),
+    });
+    this.#tasks = new TaskExecutor({
+      ...{ nodeId, bootId, runtimes, caPem, clock, logger, keepWorkspaces, onChange },
+      tasksDir: join(dataDir, "tasks"),
+      bus: link,
+      lease: this.#lease,
+      onEnd: (outcome) => this.#counters.taskEnded(outcome),
+    });
+    this.#models = new ModelCache({
+      dir: join(dataDir, "cache"),
+      getChunk: (sha256) => link.getChunk(sha256),
+      openManifest: (bytes) => link.openManifest(bytes),
+    });
+    if (!existsSync(haproxyPath)) {
+      logger.warn({ haproxyPath }, "HAProxy is missing, this node serves nothing");
+      return;
+    }
+    this.#gateway = new Gateway({
+      ...{ nodeId, bootId, clock, logger, haproxyPath },
+      dir: join(dataDir, "gateway"),
+      listen: options.gatewayListen,
+      onWindow: (window) => this.#windows.add(window),
+    });
+    this.#serving = new Serving({
+      ...{ nodeId, runtimes, modelServerEntry, clock, logger },
+      gateway: this.#gateway,
+      models: this.#models,
+      documentsDir: join(dataDir, "documents"),
+      watchRoute: (deployment, onRoute) => link.watchRoute(deployment, onRoute),
+      onChange: () => this.#servingChanged(),
+    });
+  }
+
+  get nodeId(): string {
+    return this.#parts.identity.nodeId;
+  }
+
+  get gatewayAddress(): string {
+    return this.#gatewayStarted ? (this.#gateway?.address ?? "") : "";
+  }
+
+  get metricsAddress(): string | undefined {
+    return this.#metrics?.address;
+  }
+
+  async start(): Promise<void> {
+    const { options } = this.#parts;
+    if (this.#gateway !== undefined) {
+      await this.#gateway.start(this.#abort.signal);
+      this.#gatewayStarted = true;
+      await this.#serving?.recover();
+    }
+    this.#lease.start();
+    await this.#tasks.recover();
+    this.#unwatch = this.#link.watchAssignment((assignment) => {
+      this.#tasks.cancel(assignment.cancelledTasks.map(({ taskId }) => taskId));
+      this.#serving?.setAssignment(assignment);
+    });
+    this.#heartbeats.start();
+    this.#link.onConnected(() => this.#connected());
+    this.#offers = this.#takeOffers();
+    if (options.metricsListen !== undefined) {
+      const registry = await createMetrics(this.#metricSources());
+      this.#metrics = await startMetricsServer(options.metricsListen, registry, () => this.#health());
+    }
+    options.logger.info({ nodeId: this.nodeId, bootId: this.#bootId, gateway: this.gatewayAddress }, "agent started");
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopOnce();
+    return this.#stopping;
+  }
+
+  async #stopOnce(): Promise<void> {
+    this.#abort.abort();
+    this.#unwatch();
+    this.#heartbeats.stop();
+    await this.#metrics?.stop();
+    await this.#tasks.stop();
+    await this.#serving?.stop();
+    if (this.#gatewayStarted) await this.#gateway?.stop({ keepServing: true });
+    await this.#lease.stop();
+    await this.#link.close();
+    await this.#offers;
+    await this.#parts.unlock();
+  }
+
+  async #takeOffers(): Promise<void> {
+    const { logger } = this.#parts.options;
+    try {
+      // Offers are taken side by side: one that waits for its claim holds up no other.
+      for await (const delivery of this.#link.offers(this.#abort.signal)) void this.#tasks.take(delivery);
+    } catch (error) {
+      if (!this.#abort.signal.aborted) logger.error({ err: error }, "offers are no longer pulled");
+    }
+  }
+
+  #connected(): void {
+    void this.#lease.ensureFresh(0);
+    this.#windows.flush();
+    this.#heartbeats.changed();
+  }
+
+  #servingChanged(): void {
+    this.#heartbeats.changed();
+    const { logger } = this.#parts.options;
+    this.#models.list().then(
+      (digests) => {
+        this.#cachedModels = digests;
+      },
+      (error: unknown) => logger.debug({ err: error }, "model cache not listed"),
+    );
+  }
+
+  #beat(): void {
+    const { identity, capacity, runtimes } = this.#parts;
+    this.#sequence += 1n;
+    if (this.#link.isConnected) this.#counters.heartbeats += 1;
+    const gatewayAddress = this.gatewayAddress;
+    this.#link.heartbeat(
+      composeHeartbeat({
+        ...{ nodeId: identity.nodeId, bootId: this.#bootId, capacity, runtimes, gatewayAddress },
+        sequence: this.#sequence,
+        tasks: this.#tasks.running,
+        serving: this.#serving,
+        cachedModels: this.#cachedModels,
+      }),
+    );
+  }
+
+  #metricSources(): MetricSources {
+    return {
+      counters: this.#counters,
+      runningTasks: () => this.#tasks.running.length,
+      replicas: () => this.#serving?.replicas ?? [],
+      leaseAgeMs: () => this.#lease.ageMs,
+      isConnected: () => this.#link.isConnected,
+      droppedWindows: () => this.#windows.dropped,
+      gateway: () => this.#gateway?.stats(),
+    };
+  }
+
+  #health(): Health {
+    return {
+      nodeId: this.nodeId,
+      connected: this.#link.isConnected,
+      leaseHeld: this.#lease.held,
+      gateway: this.gatewayAddress,
+    };
+  }
+}

@@ -1,0 +1,87 @@
+import { isAbsolute } from "node:path";
+import { KedgeError } from "@kedge/domain";
+import { type Clock, type Logger, silentLogger, systemClock } from "@kedge/kernel";
+import type { CapacityOverride } from "./node/capacity.ts";
+
+/** Where something listens. */
+export interface ListenAddress {
+  /** IP address. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** A way to run work on this node. */
+export type RuntimeName = "process" | "docker";
+
+/** How an agent is started. */
+export interface AgentOptions {
+  /** Absolute folder that `joinNode` filled. */
+  readonly dataDir: string;
+  /** Main script of the model server, .js or .ts. */
+  readonly modelServerEntry: string;
+  /** Where users reach the deployments of this node. Default 127.0.0.1, any free port, which is then kept. */
+  readonly gatewayListen?: ListenAddress;
+  /** Default: plain processes, and Docker if its engine answers. */
+  readonly runtimes?: readonly RuntimeName[];
+  /** Where /metrics and /healthz are served. Default: nowhere. */
+  readonly metricsListen?: ListenAddress;
+  /** Amounts to report instead of the measured ones, and custom resources. */
+  readonly capacity?: CapacityOverride;
+  /** Default /usr/sbin/haproxy. Without that program the node runs tasks only. */
+  readonly haproxyPath?: string;
+  /** Default /var/run/docker.sock. */
+  readonly dockerSocket?: string;
+  /** Leave workspaces of ended tasks on the disk. Default false. */
+  readonly keepWorkspaces?: boolean;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+}
+
+/** Options with defaults, checked. */
+export interface ResolvedAgentOptions extends Required<Omit<AgentOptions, "runtimes" | "metricsListen">> {
+  /** Undefined: what is there. */
+  readonly runtimes: readonly RuntimeName[] | undefined;
+  readonly metricsListen: ListenAddress | undefined;
+}
+
+/**
+ * Fills in defaults.
+ *
+ * @throws KedgeError INVALID_OPTION naming the option, what it must be and what came.
+ */
+export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions {
+  const resolved: ResolvedAgentOptions = {
+    gatewayListen: { host: "127.0.0.1", port: 0 },
+    capacity: {},
+    haproxyPath: "/usr/sbin/haproxy",
+    dockerSocket: "/var/run/docker.sock",
+    keepWorkspaces: false,
+    logger: silentLogger,
+    clock: systemClock,
+    runtimes: undefined,
+    metricsListen: undefined,
+    ...options,
+  };
+  for (const field of ["dataDir", "modelServerEntry", "haproxyPath", "dockerSocket"] as const) {
+    if (!isAbsolute(resolved[field])) throw invalid(field, "an absolute path", resolved[field]);
+  }
+  assertPort("gatewayListen.port", resolved.gatewayListen.port);
+  if (resolved.metricsListen !== undefined) assertPort("metricsListen.port", resolved.metricsListen.port);
+  if (resolved.runtimes?.length === 0) throw invalid("runtimes", "at least one runtime", "none");
+  const { cpuMilli, memoryMib, diskMib, custom = {} } = resolved.capacity;
+  for (const [name, amount] of Object.entries({ cpuMilli, memoryMib, diskMib, ...custom })) {
+    if (amount === undefined || (Number.isInteger(amount) && amount >= 0 && amount < 2 ** 32)) continue;
+    throw invalid(`capacity.${name}`, "a whole number from 0", String(amount));
+  }
+  return resolved;
+}
+
+function assertPort(field: string, port: number): void {
+  if (Number.isInteger(port) && port >= 0 && port < 65_536) return;
+  throw invalid(field, "a port from 0 to 65535", String(port));
+}
+
+function invalid(field: string, expected: string, actual: string): KedgeError {
+  return new KedgeError("INVALID_OPTION", `${field}: expected ${expected}, got ${JSON.stringify(actual)}`, { field });
+}

@@ -1,0 +1,39 @@
+import { create } from "@bufbuild/protobuf";
+import { type Capacity, type Heartbeat, HeartbeatSchema, type TaskRef } from "@kedge/proto";
+import { measureLoad } from "./node/capacity.ts";
+import { runtimeKinds } from "./node/runtimes.ts";
+import type { Serving } from "./serving/serving.ts";
+import type { StepRuntimes } from "./steps/step-context.ts";
+
+/** Version the agent reports. */
+export const AGENT_VERSION = "0.1.0";
+
+/** What a heartbeat tells. */
+export interface HeartbeatInput {
+  readonly nodeId: string;
+  readonly bootId: string;
+  readonly sequence: bigint;
+  readonly capacity: Capacity;
+  readonly runtimes: StepRuntimes;
+  readonly gatewayAddress: string;
+  readonly tasks: readonly Pick<TaskRef, "taskId" | "fence">[];
+  /** Undefined on a node that serves nothing. */
+  readonly serving: Serving | undefined;
+  readonly cachedModels: readonly string[];
+}
+
+/** The node as it is now. */
+export function composeHeartbeat(input: HeartbeatInput): Heartbeat {
+  const { nodeId, bootId, sequence, capacity, runtimes, gatewayAddress, tasks, serving, cachedModels } = input;
+  return create(HeartbeatSchema, {
+    ...{ nodeId, bootId, sequence, capacity, gatewayAddress },
+    ...measureLoad(),
+    agentVersion: AGENT_VERSION,
+    runtimes: runtimeKinds(runtimes),
+    runningTasks: [...tasks],
+    replicas: serving?.replicas ?? [],
+    routes: serving?.appliedRoutes ?? [],
+    assignmentGeneration: serving?.assignmentGeneration ?? 0n,
+    cachedModels: [...cachedModels],
+  });
+}

@@ -1,0 +1,48 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { errorMessage } from "@kedge/domain";
+import { RuntimeKind } from "@kedge/proto";
+import {
+  connectDocker,
+  createDockerRuntime,
+  createImageStore,
+  createNetworks,
+  createProcessRuntime,
+  probeDocker,
+} from "@kedge/runtime";
+import type { ResolvedAgentOptions } from "../config.ts";
+import type { StepRuntimes } from "../steps/step-context.ts";
+
+/**
+ * The ways to run work on this node: those that were asked for, or plain processes and a Docker Engine that answers.
+ * An engine that was asked for is used even if it does not answer yet.
+ */
+export async function openRuntimes(options: ResolvedAgentOptions, nodeId: string): Promise<StepRuntimes> {
+  const { dataDir, clock, logger, runtimes, dockerSocket } = options;
+  const wantsProcess = runtimes?.includes("process") ?? true;
+  const process = wantsProcess ? createProcessRuntime({ dir: join(dataDir, "processes"), clock, logger }) : undefined;
+  const wantsDocker = runtimes?.includes("docker") ?? existsSync(dockerSocket);
+  if (!wantsDocker) return { process, docker: undefined, images: undefined, networks: undefined };
+  const client = connectDocker(dockerSocket);
+  try {
+    const { version } = await probeDocker(client);
+    logger.info({ version }, "Docker Engine answers");
+  } catch (error) {
+    logger.warn({ reason: errorMessage(error) }, "Docker Engine does not answer");
+    if (runtimes === undefined) return { process, docker: undefined, images: undefined, networks: undefined };
+  }
+  return {
+    process,
+    docker: createDockerRuntime({ docker: client, clock, logger, instance: nodeId }),
+    images: createImageStore({ docker: client }),
+    networks: createNetworks(client),
+  };
+}
+
+/** Kinds of the runtimes that are there, for heartbeats. */
+export function runtimeKinds({ process, docker }: StepRuntimes): RuntimeKind[] {
+  const kinds: RuntimeKind[] = [];
+  if (docker !== undefined) kinds.push(RuntimeKind.DOCKER);
+  if (process !== undefined) kinds.push(RuntimeKind.PROCESS);
+  return kinds;
+}

@@ -1,0 +1,161 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  consumeTaskEvents,
+  offerTask,
+  openStore,
+  putChunk,
+  readLogs,
+  type Store,
+  startTestBus,
+  type TestBus,
+} from "@kedge/bus";
+import { silentLogger, systemClock } from "@kedge/kernel";
+import {
+  AssignmentSchema,
+  RouteSchema,
+  StepListSchema,
+  type TaskEvent,
+  type TaskFinished,
+  type TaskOffer,
+  TaskOfferSchema,
+} from "@kedge/proto";
+import type { AgentOptions } from "../config.ts";
+import { saveIdentity } from "../identity/node-identity.ts";
+import { writeFileAtomic } from "../state/atomic-file.ts";
+
+/** Main script of the model server, as the agent of this repository starts it. */
+export const MODEL_SERVER_ENTRY = resolve(import.meta.dirname, "../../../model-server/src/main.ts");
+
+type Steps = MessageInitShape<typeof StepListSchema>["steps"];
+type JobInit = Omit<NonNullable<MessageInitShape<typeof TaskOfferSchema>["job"]>, "$typeName" | "work">;
+
+/** The controller's side of one node, on a real NATS server. */
+export class ControllerFixture {
+  readonly testBus: TestBus;
+  readonly nodeId: string;
+  readonly dataDir: string;
+  readonly events: TaskEvent[] = [];
+  readonly assignments: Store<typeof AssignmentSchema>;
+  readonly routes: Store<typeof RouteSchema>;
+  readonly #abort = new AbortController();
+
+  private constructor(testBus: TestBus, nodeId: string, dataDir: string) {
+    this.testBus = testBus;
+    this.nodeId = nodeId;
+    this.dataDir = dataDir;
+    const { bus, authority } = testBus;
+    const { signer } = authority;
+    const assignments = { signer, audience: (key: string) => key };
+    this.assignments = openStore(bus, { bucket: "assignments", schema: AssignmentSchema, signing: assignments });
+    this.routes = openStore(bus, { bucket: "routes", schema: RouteSchema, signing: { signer, audience: () => "*" } });
+  }
+
+  /** A NATS server, and the data folder of a node that has joined it. */
+  static async start(nodeId: string): Promise<ControllerFixture> {
+    const testBus = await startTestBus();
+    const dataDir = await mkdtemp(join(tmpdir(), "kedge-agent-"));
+    const fixture = new ControllerFixture(testBus, nodeId, dataDir);
+    await fixture.#open();
+    return fixture;
+  }
+
+  async #open(): Promise<void> {
+    const { testBus, nodeId, dataDir } = this;
+    const node = await testBus.connectNode(nodeId);
+    await node.bus.close();
+    await writeFileAtomic(join(dataDir, "node.nk"), node.seed);
+    await saveIdentity(dataDir, {
+      nodeId,
+      publicKey: node.publicKey,
+      natsJwt: node.jwt,
+      natsServers: [testBus.nats.address],
+      caPem: testBus.authority.caPem,
+      controllerKey: testBus.authority.signer.publicKey,
+      labels: {},
+    });
+    await Promise.all([this.assignments.start(this.#abort.signal), this.routes.start(this.#abort.signal)]);
+    void this.#collect();
+  }
+
+  async #collect(): Promise<void> {
+    const { bus } = this.testBus;
+    const consuming = consumeTaskEvents(bus, "test-events", this.#abort.signal);
+    for await (const { event, ack } of consuming) {
+      this.events.push(event);
+      ack();
+    }
+  }
+
+  options(more: Partial<AgentOptions> = {}): AgentOptions {
+    const { dataDir } = this;
+    const capacity = { gpus: [], memoryMib: 1024 };
+    return {
+      ...{ dataDir, modelServerEntry: MODEL_SERVER_ENTRY, runtimes: ["process"], capacity },
+      logger: silentLogger,
+      ...more,
+    };
+  }
+
+  offer(taskId: string, steps: Steps, job: JobInit = {}): TaskOffer {
+    const ref = { nodeId: this.nodeId, taskId, fence: 1, runId: "run1", job: taskId };
+    const work = { case: "steps" as const, value: create(StepListSchema, { steps: steps ?? [] }) };
+    return create(TaskOfferSchema, { ref, job: { name: taskId, ...job, work }, leaseSeconds: 30 });
+  }
+
+  /** Offers a task and resolves with its end. */
+  async run(taskId: string, steps: Steps, job: JobInit = {}): Promise<TaskFinished> {
+    await offerTask(this.testBus.bus, this.testBus.authority.signer, this.offer(taskId, steps, job));
+    return this.finished(taskId);
+  }
+
+  async finished(taskId: string): Promise<TaskFinished> {
+    return waitFor(
+      () => this.of(taskId).flatMap(({ event }) => (event.case === "finished" ? [event.value] : []))[0],
+      () => `${taskId}: ${this.of(taskId).map(({ event }) => event.case)}`,
+    );
+  }
+
+  of(taskId: string): TaskEvent[] {
+    return this.events.filter(({ ref }) => ref?.taskId === taskId);
+  }
+
+  /** All that a task has logged. */
+  async log(job: string): Promise<{ text: string; sequences: number[] }> {
+    const parts: Buffer[] = [];
+    const sequences: number[] = [];
+    const reading = readLogs(this.testBus.bus, { runId: "run1", job, follow: false }, this.#abort.signal);
+    for await (const chunk of reading) {
+      parts.push(Buffer.from(chunk.data));
+      sequences.push(Number(chunk.sequence));
+    }
+    return { text: Buffer.concat(parts).toString("utf8"), sequences };
+  }
+
+  async putChunk(bytes: Uint8Array): Promise<string> {
+    return (await putChunk(this.testBus.bus, bytes)).sha256;
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.testBus.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Polls until the value is there; on time-out says what was seen last. */
+export async function waitFor<T>(
+  read: () => T | undefined | Promise<T | undefined>,
+  describe: () => string,
+  timeoutMs = 20_000,
+): Promise<NonNullable<T>> {
+  const deadline = systemClock.monotonic() + timeoutMs;
+  for (;;) {
+    const value = await read();
+    if (value !== undefined && value !== null && value !== false) return value;
+    if (systemClock.monotonic() > deadline) throw new Error(`waited in vain; last seen: ${describe()}`);
+    await systemClock.sleep(20);
+  }
+}

@@ -4,17 +4,25 @@ import { Comparison, type GateJob, type GateResult, GateResultSchema, type GateR
 /** Looks up a metric of a model version; undefined when the version or the metric is not there. */
 export type BaselineLookup = (model: string, version: string, metric: string) => number | undefined;
 
+/** Jobs whose metrics a gate may look at. */
+export interface GateScope {
+  /** The jobs the gate needs; where a rule that names no job looks. */
+  readonly needed: readonly Job[];
+  /** Every job of the run. */
+  readonly all: readonly Job[];
+}
+
 /**
- * Evaluates a gate against the metrics that the jobs it needs reported.
+ * Evaluates a gate against the metrics that earlier jobs reported.
  * A metric nobody reported fails the rule and says so; a baseline that does not exist yet passes it and says so,
  * since a first version has nothing to be compared with.
  */
-export function evaluateGate(gate: GateJob, needed: readonly Job[], baseline: BaselineLookup): GateResult[] {
-  return gate.rules.map((rule) => evaluateRule(rule, needed, baseline));
+export function evaluateGate(gate: GateJob, scope: GateScope, baseline: BaselineLookup): GateResult[] {
+  return gate.rules.map((rule) => evaluateRule(rule, scope, baseline));
 }
 
-function evaluateRule(rule: GateRule, needed: readonly Job[], baseline: BaselineLookup): GateResult {
-  const value = findMetric(rule, needed);
+function evaluateRule(rule: GateRule, scope: GateScope, baseline: BaselineLookup): GateResult {
+  const value = findMetric(rule, scope);
   const result = create(GateResultSchema, { rule, threshold: rule.threshold });
   if (value === undefined) {
     result.message = `no job reported a metric "${rule.metric}"`;
@@ -36,8 +44,8 @@ function evaluateRule(rule: GateRule, needed: readonly Job[], baseline: Baseline
   return result;
 }
 
-function findMetric(rule: GateRule, needed: readonly Job[]): number | undefined {
-  const candidates = rule.job === "" ? needed : needed.filter((job) => job.spec?.name === rule.job);
+function findMetric(rule: GateRule, { needed, all }: GateScope): number | undefined {
+  const candidates = rule.job === "" ? needed : all.filter((job) => job.spec?.name === rule.job);
   for (const job of candidates) if (Object.hasOwn(job.metrics, rule.metric)) return job.metrics[rule.metric];
   return undefined;
 }

@@ -58,7 +58,7 @@ function startIfReady(job: Job, jobs: ReadonlyMap<string, Job>, at: Timestamp, b
       return;
     case "gate":
       job.startedAt = at;
-      job.gateResults = evaluateGate(work.value, needed, baseline);
+      job.gateResults = evaluateGate(work.value, { needed, all: [...jobs.values()] }, baseline);
       closeGate(job, at);
       return;
     case "deploy":

@@ -15,6 +15,7 @@ export const ErrorCode = {
   UNAVAILABLE: 14,
   UNAUTHENTICATED: 16,
 } as const;
+/** A gRPC status by name. */
 export type ErrorCodeName = keyof typeof ErrorCode;
 
 interface ReasonEntry {

@@ -47,7 +47,11 @@ export function isTransition<S extends number>(table: Table<S>, from: S, to: S):
   return table[from]?.includes(to) ?? false;
 }
 
+/** Tells whether a task is over: no attempt of it is under way any more. */
 export const isTaskEnded = (state: TaskState): boolean => ENDED_TASKS.has(state);
+/** Tells whether a job is over: it needs no more work; a held or blocked one still does. */
 export const isJobEnded = (state: JobState): boolean => ENDED_JOBS.has(state);
+/** Tells whether a run is over: all its jobs have ended. */
 export const isRunEnded = (state: RunState): boolean => ENDED_RUNS.has(state);
+/** Tells whether a rollout is over: it will never change again. */
 export const isRolloutEnded = (state: RolloutState): boolean => ENDED_ROLLOUTS.has(state);

@@ -51,6 +51,7 @@ export class Reconciler {
     return this.#queue.size;
   }
 
+  /** Starts the workers. Call once. */
   start(): void {
     for (let i = 0; i < (this.#options.concurrency ?? 1); i++) this.#workers.push(this.#work());
   }

@@ -181,6 +181,15 @@ test("the deadline ends a rollout that waits for replicas or requests, but not o
   expect(quiet.rollout.transitions.some(({ reason }) => reason.includes("0 of 100 requests"))).toBe(true);
 });
 
+test("the deadline does not run while the old replicas are kept on purpose", () => {
+  const world = new World(canary());
+  world.rollout.progressDeadlineSeconds = 40;
+  world.rollout = stepToPromoting(world);
+  world.step(39);
+  expect(world.step(9)).toBe(RolloutState.PROMOTING);
+  expect(world.step(1)).toBe(RolloutState.SUCCEEDED);
+});
+
 test("a pause holds the share and stops the deadline; the judge still acts", () => {
   const world = new World(canary());
   world.step();

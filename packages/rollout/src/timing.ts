@@ -18,10 +18,10 @@ export function retireAt(rollout: Rollout): number | undefined {
   return timestampMs(rollout.stepStartedAt) + (rollout.fromRevision === 0 ? 0 : RETIRE_DELAY_MS);
 }
 
-/** When a rollout without progress is given up. The time a step is held on purpose does not count. */
+/** When a rollout without progress is given up. The time it holds or waits on purpose does not count. */
 export function deadlineAt(rollout: Rollout): number {
   const since = rollout.progressAt ?? rollout.startedAt;
   const sinceMs = since === undefined ? 0 : timestampMs(since);
   const deadlineMs = (rollout.progressDeadlineSeconds || DEFAULT_DEADLINE_SECONDS) * 1000;
-  return Math.max(sinceMs, holdEndsAt(rollout) ?? 0) + deadlineMs;
+  return Math.max(sinceMs, holdEndsAt(rollout) ?? 0, retireAt(rollout) ?? 0) + deadlineMs;
 }

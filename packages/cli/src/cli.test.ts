@@ -16,14 +16,15 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function kedge(line: string, env: Record<string, string> = {}) {
-  const written = { stdout: "", stderr: "" };
+  const stdout: string[] = [];
+  const stderr: string[] = [];
   const code = await runCommandLine(["node", "kedge", ...line.split(" ")], {
     env: { KEDGE_CONFIG: join(folder, "config.json"), ...env },
-    stdout: { write: (text) => void (written.stdout += text) },
-    stderr: { write: (text) => void (written.stderr += text) },
+    stdout: { write: (text) => stdout.push(text) },
+    stderr: { write: (text) => stderr.push(text) },
     signal: () => new AbortController().signal,
   });
-  return { code, ...written };
+  return { code, stdout: stdout.join(""), stderr: stderr.join("") };
 }
 
 describe("command line", () => {

@@ -64,7 +64,7 @@ describe("the embedded server", () => {
     await bus.close();
     const last = changed.pid;
     await changed.stop();
-    expect(await isOurServer(last, config)).toBe(false);
+    expect(await isOurServer(last, join(dir, "nats", "nats.conf"))).toBe(false);
   });
 
   it("keeps revocations over a restart of everything", async () => {

@@ -28,13 +28,9 @@ export async function ensureDocker() {
   const engine = spawn(dockerd, [], { stdio: ["ignore", fd, fd], detached: true });
   closeSync(fd);
   const ended = new Promise((done) => engine.once("exit", done));
-  let hasEnded = false;
-  ended.then(() => {
-    hasEnded = true;
-  });
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await answers())) {
-    if (hasEnded || Date.now() > deadline) {
+    if (engine.exitCode !== null || Date.now() > deadline) {
       throw new SetupError(
         `the Docker Engine did not start:\n${readFileSync(log, "utf8").split("\n").slice(-8).join("\n")}`,
       );

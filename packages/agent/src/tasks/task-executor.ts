@@ -122,7 +122,7 @@ export class TaskExecutor {
   async #claim(record: TaskRecord, delivery: OfferDelivery): Promise<void> {
     const { bus, logger } = this.#options;
     const { ref } = record;
-    const runner = this.#makeRunner(record);
+    const runner = this.#makeRunner(record, false);
     this.#runners.set(ref.taskId, runner);
     // The record is on the disk before the work starts, and its writing does not delay the claim.
     const [claim, written] = await Promise.allSettled([bus.claim(ref, record.progress.bootId), this.#prepare(record)]);
@@ -146,10 +146,10 @@ export class TaskExecutor {
     await record.save();
   }
 
-  #makeRunner(record: TaskRecord): TaskRunner {
+  #makeRunner(record: TaskRecord, adopted: boolean): TaskRunner {
     const { bus, runtimes, caPem, clock, logger, keepWorkspaces } = this.#options;
     return new TaskRunner({
-      ...{ record, runtimes, caPem, clock, logger, keepWorkspaces },
+      ...{ record, runtimes, caPem, clock, logger, keepWorkspaces, adopted },
       publishEvent: (event) => bus.publishEvent(event),
       publishLog: (chunk) => bus.publishLog(chunk),
     });
@@ -157,15 +157,19 @@ export class TaskExecutor {
 
   /** Takes up a task whose claim may or may not have been stored, or that already ran. */
   #adopt(record: TaskRecord): void {
-    const runner = this.#makeRunner(record);
+    const runner = this.#makeRunner(record, true);
     this.#runners.set(record.ref.taskId, runner);
     this.#run(record, runner, async () => {
       const { bus, clock, logger, lease, runtimes } = this.#options;
       const alive = () => lease.held && !this.#stopping;
       const settled = await isAdoptable(record, { bus, clock, logger, runtimes, alive });
       if (settled === "adopt") return true;
-      if (settled === "unknown") Object.assign(record.progress, { phase: "finished", finished: endedByInterruption() });
-      return settled === "unknown";
+      if (settled === "unknown") {
+        Object.assign(record.progress, { phase: "finished", finished: endedByInterruption() });
+        return true;
+      }
+      if (!this.#stopping) await rm(record.directory, { recursive: true, force: true });
+      return false;
     });
   }
 

@@ -31,6 +31,8 @@ export interface TaskRunnerOptions {
   readonly publishLog: (chunk: LogChunk) => Promise<void>;
   /** Leave the workspace on the disk. */
   readonly keepWorkspaces: boolean;
+  /** An earlier agent process, or an earlier try, may have begun the task. */
+  readonly adopted: boolean;
 }
 
 /** Thrown through a step when the node may no longer run its task. */
@@ -98,7 +100,7 @@ export class TaskRunner {
   async run(): Promise<TaskOutcome> {
     const { progress } = this.#record;
     try {
-      if (progress.phase !== "claiming") this.#logPosition = await this.#log.resume();
+      if (this.#options.adopted) this.#logPosition = await this.#log.resume();
       const finished = progress.finished ?? (await this.#work());
       if (finished === undefined) return "detached";
       return await this.#report(finished);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createSigner, offerTask, subjects } from "@kedge/bus";
-import { AssignmentSchema, FailureClass, SignedSchema, TaskOfferSchema, TaskState } from "@kedge/proto";
+import { AssignmentSchema, FailureClass, SignedSchema, SourceSchema, TaskOfferSchema, TaskState } from "@kedge/proto";
 import { createAccount } from "@nats-io/nkeys";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
@@ -96,8 +96,7 @@ describe("tasks", () => {
     await send(forged);
     await send({ ...forged, keyId: authority.signer.publicKey });
     await send(authority.signer.sign(TaskOfferSchema, offer, "n2"));
-    const escaping = create(TaskOfferSchema, { ...offer, ref: { ...offer.ref, $typeName: "kedge.v1.TaskRefFull" } });
-    if (escaping.ref !== undefined) escaping.ref.taskId = "../../escape";
+    const escaping = controller.offer("../../escape", [script(`touch ${marker}`)]);
     await send(authority.signer.sign(TaskOfferSchema, escaping, "n1"));
     expect((await controller.run("after-hostile", [script("true")])).state).toBe(TaskState.SUCCEEDED);
     expect(existsSync(marker)).toBe(false);
@@ -133,7 +132,7 @@ describe("tasks", () => {
       ]);
       const source = { repository, commit };
       const { bus, authority } = controller.testBus;
-      await offerTask(bus, authority.signer, create(TaskOfferSchema, { ...offer, source }));
+      await offerTask(bus, authority.signer, Object.assign(offer, { source: create(SourceSchema, source) }));
       expect((await controller.finished("checkout-1")).outputs).toEqual({ commit });
       expect((await controller.log("checkout-1")).text).toContain("content");
     } finally {

@@ -15,6 +15,7 @@ import {
 import { silentLogger, systemClock } from "@kedge/kernel";
 import {
   AssignmentSchema,
+  JobSpecSchema,
   RouteSchema,
   StepListSchema,
   type TaskEvent,
@@ -30,7 +31,7 @@ import { writeFileAtomic } from "../state/atomic-file.ts";
 export const MODEL_SERVER_ENTRY = resolve(import.meta.dirname, "../../../model-server/src/main.ts");
 
 type Steps = MessageInitShape<typeof StepListSchema>["steps"];
-type JobInit = Omit<NonNullable<MessageInitShape<typeof TaskOfferSchema>["job"]>, "$typeName" | "work">;
+type JobInit = Omit<MessageInitShape<typeof JobSpecSchema>, "$typeName" | "work">;
 
 /** The controller's side of one node, on a real NATS server. */
 export class ControllerFixture {
@@ -41,6 +42,7 @@ export class ControllerFixture {
   readonly assignments: Store<typeof AssignmentSchema>;
   readonly routes: Store<typeof RouteSchema>;
   readonly #abort = new AbortController();
+  #collecting: Promise<void> = Promise.resolve();
 
   private constructor(testBus: TestBus, nodeId: string, dataDir: string) {
     this.testBus = testBus;
@@ -77,16 +79,11 @@ export class ControllerFixture {
       labels: {},
     });
     await Promise.all([this.assignments.start(this.#abort.signal), this.routes.start(this.#abort.signal)]);
-    void this.#collect();
-  }
-
-  async #collect(): Promise<void> {
-    const { bus } = this.testBus;
-    const consuming = consumeTaskEvents(bus, "test-events", this.#abort.signal);
-    for await (const { event, ack } of consuming) {
-      this.events.push(event);
-      ack();
-    }
+    const onEvents = (events: TaskEvent[]): Promise<void> => {
+      this.events.push(...events);
+      return Promise.resolve();
+    };
+    this.#collecting = consumeTaskEvents(testBus.bus, { durable: "test-events", onEvents }, this.#abort.signal);
   }
 
   options(more: Partial<AgentOptions> = {}): AgentOptions {
@@ -122,16 +119,14 @@ export class ControllerFixture {
     return this.events.filter(({ ref }) => ref?.taskId === taskId);
   }
 
-  /** All that a task has logged. */
+  /** All that a task has logged, in order; a chunk that was stored twice counts once. */
   async log(job: string): Promise<{ text: string; sequences: number[] }> {
-    const parts: Buffer[] = [];
-    const sequences: number[] = [];
+    const chunks = new Map<number, Uint8Array>();
     const reading = readLogs(this.testBus.bus, { runId: "run1", job, follow: false }, this.#abort.signal);
-    for await (const chunk of reading) {
-      parts.push(Buffer.from(chunk.data));
-      sequences.push(Number(chunk.sequence));
-    }
-    return { text: Buffer.concat(parts).toString("utf8"), sequences };
+    for await (const chunk of reading) chunks.set(Number(chunk.sequence), chunk.data);
+    const sequences = [...chunks.keys()].sort((a, b) => a - b);
+    const text = Buffer.concat(sequences.map((sequence) => chunks.get(sequence) ?? Buffer.alloc(0))).toString("utf8");
+    return { text, sequences };
   }
 
   async putChunk(bytes: Uint8Array): Promise<string> {
@@ -140,6 +135,7 @@ export class ControllerFixture {
 
   async stop(): Promise<void> {
     this.#abort.abort();
+    await this.#collecting;
     await this.testBus.stop();
     await rm(this.dataDir, { recursive: true, force: true });
   }
@@ -149,7 +145,7 @@ export class ControllerFixture {
 export async function waitFor<T>(
   read: () => T | undefined | Promise<T | undefined>,
   describe: () => string,
-  timeoutMs = 20_000,
+  timeoutMs = 8_000,
 ): Promise<NonNullable<T>> {
   const deadline = systemClock.monotonic() + timeoutMs;
   for (;;) {

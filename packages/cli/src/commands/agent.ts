@@ -1,17 +1,19 @@
-import { KedgeError } from "@kedge/domain";
-import { aborted } from "@kedge/kernel";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import type { ListenAddress, RuntimeName } from "@kedge/agent";
+import { KedgeError, MAX_NAME_LENGTH } from "@kedge/domain";
+import { aborted, createLogger } from "@kedge/kernel";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { joinNode, startAgent } from "../embedded.ts";
 import { keyValue, repeated } from "../options.ts";
 import { type CommandGroup, createOutput, type Host } from "../session.ts";
 import { defaultDataDir, LOG_LEVELS } from "./up.ts";
 
 interface RunOptions {
   readonly dataDir: string;
-  readonly gatewayListen: string;
-  readonly metricsListen?: string;
-  readonly runtime: readonly ("docker" | "process")[];
-  readonly logLevel: string;
+  readonly gatewayListen?: ListenAddress;
+  readonly metricsListen?: ListenAddress;
+  readonly runtime?: RuntimeName[];
+  readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
 interface JoinOptions extends RunOptions {
@@ -20,6 +22,8 @@ interface JoinOptions extends RunOptions {
   readonly label?: Readonly<Record<string, string>>;
   readonly taint?: readonly string[];
 }
+
+const JOIN_TIMEOUT_MS = 30_000;
 
 /** `kedge agent ...` */
 export const agentCommands: CommandGroup = (program, host) => {
@@ -36,8 +40,10 @@ export const agentCommands: CommandGroup = (program, host) => {
       const hint = "Make one with kedge token create --node.";
       throw new KedgeError("INVALID_OPTION", "a join token is needed", { field: "--token", hint });
     }
-    const { name, label: labels = {}, taint: taints = [], dataDir } = options;
-    await joinNode({ token, labels, taints, dataDir, signal: host.signal(), ...(name === undefined ? {} : { name }) });
+    const { joinNode } = await import("@kedge/agent");
+    const { name: nodeId = hostNodeName(), label: labels = {}, taint: taints = [] } = options;
+    const signal = AbortSignal.any([host.signal(), AbortSignal.timeout(JOIN_TIMEOUT_MS)]);
+    await joinNode({ token, nodeId, labels, taints, dataDir: resolve(options.dataDir), signal });
     await runAgent(host, options);
   });
   const run = addRunOptions(new Command("run").description("run the agent of a machine that has joined"));
@@ -48,9 +54,9 @@ export const agentCommands: CommandGroup = (program, host) => {
 function addRunOptions(command: Command): Command {
   return command
     .option("--data-dir <path>", "where the node keeps its identity and files", defaultDataDir("agent"))
-    .option("--gateway-listen <host:port>", "where models are served; port 0: a free one", "127.0.0.1:0")
-    .option("--metrics-listen <host:port>", "serve Prometheus metrics")
-    .option("--runtime <list>", "comma-separated: docker, process", runtimes, ["docker", "process"])
+    .option("--gateway-listen <host:port>", "where models are served; default: 127.0.0.1, a free port", listenAddress)
+    .option("--metrics-listen <host:port>", "serve Prometheus metrics", listenAddress)
+    .option("--runtime <list>", "comma-separated: docker, process; default: what is there", runtimes)
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
 }
 
@@ -60,12 +66,41 @@ function runtimes(text: string): string[] {
   throw new InvalidArgumentError("Expected docker, process or both.");
 }
 
+function listenAddress(text: string): ListenAddress {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) throw new InvalidArgumentError("Expected host:port.");
+  return { host, port };
+}
+
+/** The machine's name as a node name: its first label, with dashes for what a node name must not have. */
+function hostNodeName(): string {
+  const label = hostname().split(".")[0] ?? "";
+  return (
+    label
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, "-")
+      .slice(0, MAX_NAME_LENGTH.node)
+      .replace(/^-|-$/g, "") || "node"
+  );
+}
+
 async function runAgent(host: Host, options: RunOptions): Promise<void> {
-  const { dataDir, gatewayListen, metricsListen, runtime, logLevel } = options;
-  const metrics = metricsListen === undefined ? {} : { metricsListen };
-  const signal = host.signal();
-  const agent = await startAgent({ dataDir, gatewayListen, runtimes: runtime, logLevel, ...metrics });
-  createOutput(host, false).progress(`node ${agent.nodeId} is running`);
-  await aborted(signal);
+  // Loaded on demand: no other command needs it.
+  const { startAgent } = await import("@kedge/agent");
+  const { MODEL_SERVER_ENTRY } = await import("@kedge/model-server");
+  const { gatewayListen, metricsListen, runtime, logLevel } = options;
+  const agent = await startAgent({
+    dataDir: resolve(options.dataDir),
+    modelServerEntry: MODEL_SERVER_ENTRY,
+    logger: createLogger({ name: "agent", level: logLevel }),
+    ...(gatewayListen === undefined ? {} : { gatewayListen }),
+    ...(metricsListen === undefined ? {} : { metricsListen }),
+    ...(runtime === undefined ? {} : { runtimes: runtime }),
+  });
+  const serving = agent.gatewayAddress === "" ? "" : `, serving at ${agent.gatewayAddress}`;
+  createOutput(host, false).progress(`node ${agent.nodeId} is running${serving}`);
+  await aborted(host.signal());
   await agent.stop();
 }

@@ -1,9 +1,8 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { saveContext } from "@kedge/client";
-import { aborted } from "@kedge/kernel";
+import { aborted, createLogger } from "@kedge/kernel";
 import { Command, Option } from "commander";
-import { startController } from "../embedded.ts";
 import { type CommandGroup, createOutput } from "../session.ts";
 
 interface UpOptions {
@@ -12,12 +11,12 @@ interface UpOptions {
   readonly natsListen: string;
   readonly httpListen: string;
   readonly natsServer?: string;
-  readonly logLevel: string;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly advertise?: string;
 }
 
 /** Log levels, quietest last. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"];
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 /** Where a part of Kedge keeps its state by default. */
 export function defaultDataDir(...parts: string[]): string {
@@ -37,12 +36,18 @@ export const upCommand: CommandGroup = (program, host) => {
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
   command.action(async (options: UpOptions) => {
     const signal = host.signal();
-    const controller = await startController(options);
+    // Loaded on demand: no other command needs it.
+    const { startController } = await import("@kedge/controller");
+    const { logLevel, ...settings } = options;
+    const logger = createLogger({ name: "controller", level: logLevel });
+    const controller = await startController({ ...settings, env: { ...host.env }, logger }, signal);
     try {
       const { address, caPem, adminToken: token } = controller;
       await saveContext("local", { address, caPem, token }, host.env);
       const output = createOutput(host, false);
-      output.raw(`Kedge is up at ${address}. This machine's context "local" has the admin token.`);
+      output.raw(
+        `Kedge is up at ${address}; metrics at http://${controller.httpAddress}/metrics. This machine's context "local" has the admin token.`,
+      );
       output.raw("Add a node:   kedge token create --node   then, there:   kedge agent join --token <token>");
       output.raw("First run:    kedge run submit -f kedge.yaml --follow");
       await aborted(signal);

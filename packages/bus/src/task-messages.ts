@@ -17,8 +17,10 @@ import type { Signer } from "./signing.ts";
 import { STREAMS, subjects } from "./subjects.ts";
 import { whileConnected } from "./while-connected.ts";
 
-/** Who decided a task: the agent by claiming it, or the controller by taking it back. */
+/** What a withdrawal found: the task is taken back for good, or its agent has it. */
 export type WithdrawOutcome = "withdrawn" | "claimed";
+
+/** What a claim found: the task is this boot's, or somebody else's decision came first. */
 export type ClaimOutcome = "claimed" | "lost";
 
 function refOf(message: TaskOffer | TaskEvent): TaskRefFull {
@@ -114,13 +116,4 @@ export function decodeTaskEvent(bytes: Uint8Array): TaskEvent | undefined {
 export async function publishTaskEvent(bus: Bus, event: TaskEvent): Promise<void> {
   const ref = refOf(event);
   await publishOnce(bus, subjects.taskEvents(ref.nodeId, ref.taskId), toBinary(TaskEventSchema, event));
-}
-
-/** Removes a withdrawn or forgotten offer from its node's queue, if it is still there. Costs one purge. */
-export async function deleteOffers(bus: Bus, nodeId: string): Promise<void> {
-  try {
-    await bus.manager.streams.purge(STREAMS.offers, { filter: subjects.offers(nodeId) });
-  } catch (error) {
-    throw busError(error, `removing the offers of ${nodeId}`);
-  }
 }

@@ -23,6 +23,8 @@ export interface ReplicaSetOptions {
 
 const DRAIN_MS = 10_000;
 const DRAIN_POLL_MS = 50;
+const ADOPT_MS = 5000;
+const ADOPT_POLL_MS = 10;
 
 /** The replicas of this node. Makes them be those of an assignment, each at its own pace. */
 export class ReplicaSet {
@@ -74,6 +76,24 @@ export class ReplicaSet {
         await runtime?.remove(id);
       }
     }
+  }
+
+  /**
+   * Resolves when every replica that an earlier agent process left running has shown whether it is ready, or after 5 s.
+   * Until then it is unknown which endpoints are good.
+   */
+  async adopted(): Promise<void> {
+    const { nodeId, runtimes, clock } = this.#options;
+    const running = new Set<string>();
+    for (const runtime of [runtimes.process, runtimes.docker]) {
+      const found = await runtime?.list({ "kedge.node": nodeId }).catch(() => []); // No engine: nothing in it answers.
+      for (const { state, labels } of found ?? []) {
+        if (state === "running") running.add(labels["kedge.replica"] ?? "");
+      }
+    }
+    const deadline = clock.monotonic() + ADOPT_MS;
+    const isOpen = (): boolean => [...this.#replicas].some(([id, each]) => running.has(id) && !each.isSettled);
+    while (!this.#stopped && isOpen() && clock.monotonic() < deadline) await clock.sleep(ADOPT_POLL_MS);
   }
 
   /** Lets go of all replicas; they go on serving. */

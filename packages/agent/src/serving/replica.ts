@@ -73,6 +73,11 @@ export class Replica {
     return this.#state === ReplicaState.READY ? this.#port : undefined;
   }
 
+  /** Whether it became ready or failed since this object was made. */
+  get isSettled(): boolean {
+    return this.#state === ReplicaState.READY || this.#state === ReplicaState.STOPPING || this.#failures > 0;
+  }
+
   start(): void {
     this.#loop ??= this.#keepRunning();
   }

@@ -6,6 +6,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { CHUNK_BYTES, subscribeHeartbeats } from "@kedge/bus";
 import {
   AssignmentSchema,
+  type FileEntry,
+  FileEntrySchema,
   type Heartbeat,
   ModelManifestSchema,
   ReplicaAssignmentSchema,
@@ -18,6 +20,11 @@ import { ControllerFixture, waitFor } from "../testing/agent-fixture.ts";
 import { type AgentProcess, spawnAgent } from "../testing/spawn-agent.ts";
 
 const MODELS = dirname(createRequire(import.meta.url).resolve("@ricky0123/vad-web/package.json"));
+const SETTINGS = JSON.stringify({
+  warmup: {
+    inputs: { input: { shape: [1, 512] }, state: { shape: [2, 1, 128] }, sr: { shape: [], fill: 16_000 } },
+  },
+});
 const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 describe("serving", () => {
@@ -33,27 +40,24 @@ describe("serving", () => {
     agent = await spawnAgent(controller.dataDir);
   });
   afterAll(async () => {
-    // Without replicas and routes nothing is left running when the agent ends.
-    if (agent !== undefined) await assign(3n, []).catch(() => {});
-    await waitFor(
-      () => heartbeat?.replicas.length === 0,
-      () => JSON.stringify(heartbeat?.replicas.map(({ state }) => state)),
-    ).catch(() => {});
     await agent?.end("SIGTERM");
-    await stopGateway(controller.dataDir);
     await controller.stop();
   });
 
   async function push(file: string): Promise<string> {
-    const bytes = await readFile(join(MODELS, "dist", file));
+    const weights = await readFile(join(MODELS, "dist", file));
+    const files = await Promise.all([entry("model.json", Buffer.from(SETTINGS)), entry("model.onnx", weights)]);
+    const manifest = create(ModelManifestSchema, { model: "vad", files });
+    const signed = controller.testBus.authority.signer.sign(ModelManifestSchema, manifest, "*");
+    return controller.putChunk(toBinary(SignedSchema, signed));
+  }
+
+  async function entry(path: string, bytes: Buffer): Promise<FileEntry> {
     const chunks: string[] = [];
     for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
       chunks.push(await controller.putChunk(bytes.subarray(at, at + CHUNK_BYTES)));
     }
-    const files = [{ path: "model.onnx", size: BigInt(bytes.length), sha256: sha(bytes), chunks }];
-    const manifest = create(ModelManifestSchema, { model: "vad", files });
-    const signed = controller.testBus.authority.signer.sign(ModelManifestSchema, manifest, "*");
-    return controller.putChunk(toBinary(SignedSchema, signed));
+    return create(FileEntrySchema, { path, size: BigInt(bytes.length), sha256: sha(bytes), chunks });
   }
 
   const replica = (number: number, manifestDigest: string) =>
@@ -129,20 +133,3 @@ describe("serving", () => {
     expect(heartbeat).toMatchObject({ replicas: [{ restarts: 0 }, { restarts: 0 }] });
   });
 });
-
-/** Ends the HAProxy that the agent left serving. */
-async function stopGateway(dataDir: string): Promise<void> {
-  const { Gateway } = await import("@kedge/gateway");
-  const { silentLogger, systemClock } = await import("@kedge/kernel");
-  const gateway = new Gateway({
-    dir: join(dataDir, "gateway"),
-    listen: { host: "127.0.0.1", port: 0 },
-    nodeId: "n1",
-    bootId: "end",
-    clock: systemClock,
-    logger: silentLogger,
-    onWindow: () => {},
-  });
-  await gateway.start(new AbortController().signal);
-  await gateway.stop();
-}

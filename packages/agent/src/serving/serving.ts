@@ -41,6 +41,9 @@ export class Serving {
   #assignment: Assignment | undefined;
   #writes: Promise<void> = Promise.resolve();
   #cancelPrune: () => void = () => {};
+  /** The gateway serves on as the last process left it until the adopted replicas have shown their state. */
+  #isAdopting = false;
+  #adopting: Promise<void> = Promise.resolve();
 
   constructor(options: ServingOptions) {
     this.#options = options;
@@ -72,7 +75,14 @@ export class Serving {
     const { logger } = this.#options;
     for (const route of await this.#store.loadRoutes()) this.#routes.set(route.deployment, route);
     const assignment = await this.#store.loadAssignment();
-    if (assignment !== undefined) this.#follow(assignment);
+    if (assignment !== undefined) {
+      this.#isAdopting = true;
+      this.#follow(assignment);
+      this.#adopting = this.#replicas.adopted().then(() => {
+        this.#isAdopting = false;
+        this.#changed();
+      });
+    }
     await this.#replicas.removeOrphans().catch((error: unknown) => {
       logger.warn({ reason: errorMessage(error) }, "orphans not looked for");
     });
@@ -99,6 +109,7 @@ export class Serving {
     this.#watches.clear();
     this.#cancelPrune();
     await this.#replicas.stop();
+    await this.#adopting;
     await this.#writes;
   }
 
@@ -135,7 +146,7 @@ export class Serving {
   }
 
   #changed(): void {
-    void this.#traffic.apply();
+    if (!this.#isAdopting) void this.#traffic.apply();
     this.#options.onChange();
   }
 

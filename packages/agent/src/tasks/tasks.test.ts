@@ -41,7 +41,11 @@ describe("tasks", () => {
         env: { MINE: "mine" },
       }),
     ]);
-    expect(finished).toMatchObject({ state: TaskState.SUCCEEDED, outputs: { KEY: "value" }, metrics: { accuracy: 0.5 } });
+    expect(finished).toMatchObject({
+      state: TaskState.SUCCEEDED,
+      outputs: { KEY: "value" },
+      metrics: { accuracy: 0.5 },
+    });
     const { text, sequences } = await controller.log("ok-1");
     for (const line of ["one\n", "two run1 ok-1 1 true mine\n", "KEY=value\n", "err\n"]) expect(text).toContain(line);
     expect(sequences).toEqual(sequences.map((_, index) => index + 1));
@@ -74,7 +78,10 @@ describe("tasks", () => {
       () => "not started",
     );
     const cancelledTasks = [{ taskId: "cancel-1", fence: 1 }];
-    await controller.assignments.create("n1", create(AssignmentSchema, { nodeId: "n1", generation: 1n, cancelledTasks }));
+    await controller.assignments.create(
+      "n1",
+      create(AssignmentSchema, { nodeId: "n1", generation: 1n, cancelledTasks }),
+    );
     const { state, failure } = await running;
     expect([state, failure?.class]).toEqual([TaskState.CANCELLED, FailureClass.CANCELLED]);
   });

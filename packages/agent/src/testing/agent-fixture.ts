@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
@@ -15,7 +15,7 @@ import {
 import { silentLogger, systemClock } from "@kedge/kernel";
 import {
   AssignmentSchema,
-  JobSpecSchema,
+  type JobSpecSchema,
   RouteSchema,
   StepListSchema,
   type TaskEvent,
@@ -137,6 +137,7 @@ export class ControllerFixture {
     this.#abort.abort();
     await this.#collecting;
     await this.testBus.stop();
+    await endProcessesOf(this.dataDir);
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
@@ -153,5 +154,21 @@ export async function waitFor<T>(
     if (value !== undefined && value !== null && value !== false) return value;
     if (systemClock.monotonic() > deadline) throw new Error(`waited in vain; last seen: ${describe()}`);
     await systemClock.sleep(20);
+  }
+}
+
+/** Ends what an agent left running on purpose: its gateway and workloads all name their folder. */
+async function endProcessesOf(dataDir: string): Promise<void> {
+  for (const name of await readdir("/proc")) {
+    const command = /^\d+$/.test(name) ? await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "") : "";
+    if (command.includes(dataDir)) end(Number(name));
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself just now.
   }
 }

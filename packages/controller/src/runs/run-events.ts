@@ -14,7 +14,7 @@ export function recordRunEvents(events: EventRecorder, before: Run | undefined, 
   }
   after.jobs.forEach((job, i) => {
     const old = before?.jobs[i]?.state ?? JobState.WAITING;
-    if (old !== job.state) recordJob(events, after, job);
+    if (old !== job.state && isTold(after, job)) recordJob(events, after, job);
   });
   if (isRunEnded(after.state) && before?.state !== after.state) {
     const bad = after.state !== RunState.SUCCEEDED;
@@ -29,9 +29,16 @@ export function recordRunEvents(events: EventRecorder, before: Run | undefined, 
   }
 }
 
+/**
+ * Which job states are told as events. Every event is a durable write, and the run's document has all states: starts
+ * and, in a run of one job, the success that the run's own end tells are left out.
+ */
+function isTold(run: Run, job: Job): boolean {
+  if (job.state === JobState.OFFERED || job.state === JobState.WAITING || job.state === JobState.RUNNING) return false;
+  return run.jobs.length > 1 || job.state !== JobState.SUCCEEDED;
+}
+
 function recordJob(events: EventRecorder, run: Run, job: Job): void {
-  // Offers come and go by the hundred; the states people wait for are the others.
-  if (job.state === JobState.OFFERED || job.state === JobState.WAITING) return;
   events.record({
     kind: "job",
     name: run.id,

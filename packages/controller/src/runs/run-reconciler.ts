@@ -65,14 +65,13 @@ export class RunReconciler {
   }
 
   /**
-   * Stores a new run with everything that can be decided at once, and dispatches its first tasks.
+   * Stores a new run with everything that can be decided at once, its first placements included. The caller queues it:
+   * offers go out with its first reconciliation, not before the answer to whoever submitted it.
    *
    * @throws KedgeError JOB_IMPOSSIBLE when a job fits no node there is, were it idle.
    */
   async submit(run: Run): Promise<Run> {
-    const created = await this.#advance(run, undefined, 0);
-    await this.#act(created);
-    return created;
+    return await this.#advance(run, undefined, 0);
   }
 
   async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {

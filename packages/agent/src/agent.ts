@@ -171,8 +171,9 @@ class Agent implements RunningAgent {
       this.#gatewayStarted = true;
       await this.#serving?.recover();
     }
-    this.#lease.start();
+    // A renewal must not revive tasks whose lease ran out while no agent was there.
     await this.#tasks.recover();
+    this.#lease.start();
     this.#unwatch = this.#link.watchAssignment((assignment) => {
       this.#tasks.cancel(assignment.cancelledTasks.map(({ taskId }) => taskId));
       this.#serving?.setAssignment(assignment);

@@ -1,0 +1,49 @@
+// `npm run bench [-- name ...]`: measures, each figure beside its floor or goal, after asserting that the work was done.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+interface Bench {
+  readonly about: string;
+  readonly script: string;
+  readonly args?: readonly string[];
+}
+
+const BENCHES: Readonly<Record<string, Bench>> = {
+  dispatch: { about: "submit to process started, and 2,000 jobs, durable", script: "test/bench/dispatch.ts" },
+  messaging: { about: "what NATS allows", script: "packages/bus/bench/messaging.mjs" },
+  rpc: { about: "a unary call beside bare grpc-js", script: "packages/rpc/bench/unary.mjs" },
+  runtime: { about: "a container step and a process beside bare ones", script: "packages/runtime/bench/overhead.mjs" },
+  gateway: { about: "throughput and split beside bare HAProxy", script: "packages/gateway/bench/throughput.mjs" },
+  "model-server": { about: "inference over HTTP beside in-process", script: "packages/model-server/bench/latency.mjs" },
+  judge: {
+    about: "false rollbacks, requests to detection",
+    script: "packages/analysis/bench/simulate.mjs",
+    args: ["200"],
+  },
+  pipeline: { about: "compile beside bare YAML parsing", script: "packages/pipeline/bench/compile.mjs" },
+  rollback: { about: "a bad release at 200 requests/s and 10 %", script: "test/bench/rollback.ts" },
+  memory: { about: "an agent at rest", script: "test/bench/memory.ts" },
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in BENCHES));
+if (unknown.length > 0 || wanted.includes("--help")) {
+  for (const [name, { about }] of Object.entries(BENCHES)) console.log(`${name.padEnd(14)} ${about}`);
+  process.exitCode = wanted.includes("--help") ? 0 : 2;
+} else {
+  for (const [name, bench] of Object.entries(BENCHES)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    console.log(`\n## ${name}: ${bench.about}`);
+    if ((await runBench(bench)) !== 0) process.exitCode = 1;
+  }
+}
+
+function runBench({ script, args = [] }: Bench): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [`${root}${script}`, ...args], { cwd: root, stdio: "inherit" });
+    child.on("error", reject);
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}

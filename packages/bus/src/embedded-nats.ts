@@ -6,6 +6,7 @@ import type { Clock, Component, Logger } from "@kedge/kernel";
 import type { Authority } from "./authority.ts";
 import type { NatsBinary } from "./nats-binary.ts";
 import type { NatsConfigOptions } from "./nats-config.ts";
+import { writeNatsFiles } from "./nats-files.ts";
 import { endServer, freePort, greetingServerName, isOurServer, startDetached } from "./nats-process.ts";
 import { readTextFile, writePrivateFile } from "./private-file.ts";
 
@@ -70,6 +71,10 @@ export class EmbeddedNats implements Component {
     return this.#pid;
   }
 
+  get #logFile(): string {
+    return join(resolve(this.#options.dir), "nats.log");
+  }
+
   get #host(): string {
     return this.#options.host ?? "127.0.0.1";
   }
@@ -124,11 +129,7 @@ export class EmbeddedNats implements Component {
 
   async #launch(signal: AbortSignal): Promise<void> {
     const { authority, binary, clock } = this.#options;
-    const { certPem, keyPem } = authority.serverCertificate;
-    const config = this.#config();
-    await writePrivateFile(config.certFile, certPem);
-    await writePrivateFile(config.keyFile, keyPem);
-    await writePrivateFile(this.#configFile, await authority.natsConfig(config));
+    await writeNatsFiles(this.#configFile, this.#config(), authority);
     this.#pid = await startDetached(binary.path, this.#configFile);
     const state: RunState = { pid: this.#pid, fingerprint: this.#fingerprint() };
     await writePrivateFile(this.#stateFile, JSON.stringify(state));
@@ -144,7 +145,7 @@ export class EmbeddedNats implements Component {
     await endServer(this.#pid, this.#configFile, this.#options.clock);
     this.#pid = 0;
     if (signal.aborted) throw new KedgeError("CANCELLED", "starting NATS was given up", { cause: signal.reason });
-    const log = await readFile(this.#config().logFile, "utf8").catch(() => "");
+    const log = await readFile(this.#logFile, "utf8").catch(() => "");
     const tail = log.trimEnd().split("\n").slice(-3).join("\n");
     throw new KedgeError("PROCESS_FAILED", `nats-server did not come up on ${this.address}: ${tail}`);
   }
@@ -189,7 +190,7 @@ export class EmbeddedNats implements Component {
       dataDir: join(dir, "data"),
       certFile: join(dir, "server.crt"),
       keyFile: join(dir, "server.key"),
-      logFile: join(dir, "nats.log"),
+      logFile: this.#logFile,
       serverVersion: binary.version,
       ...(maxStoreBytes === undefined ? {} : { maxStoreBytes }),
       ...(syncAlways === undefined ? {} : { syncAlways }),

@@ -8,6 +8,7 @@ export { LeaderLease, type LeaderLeaseOptions } from "./leader-lease.ts";
 export { publishLog, type ReadLogsOptions, readLogs } from "./logs.ts";
 export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
 export type { NatsConfigOptions } from "./nats-config.ts";
+export { writeNatsFiles } from "./nats-files.ts";
 export {
   publishHeartbeat,
   publishWindow,

@@ -1,4 +1,4 @@
-/** What the configuration of the embedded server depends on. All paths are absolute. */
+/** What a server's configuration depends on. All paths are absolute. */
 export interface NatsConfigOptions {
   readonly serverName: string;
   /** Default 127.0.0.1. */
@@ -8,7 +8,8 @@ export interface NatsConfigOptions {
   readonly dataDir: string;
   readonly certFile: string;
   readonly keyFile: string;
-  readonly logFile: string;
+  /** Absent: standard error. */
+  readonly logFile?: string;
   /** Version of the server that will read it, e.g. "2.15.1". */
   readonly serverVersion: string;
   /** Most bytes on disk; default 64 GiB. */
@@ -35,9 +36,7 @@ export function renderNatsConfig(options: NatsConfigOptions, trust: NatsTrust): 
   return [
     `server_name: ${text(options.serverName)}`,
     `listen: ${text(`${options.host ?? "127.0.0.1"}:${options.port}`)}`,
-    `log_file: ${text(options.logFile)}`,
-    "logfile_size_limit: 16MB",
-    ...(since210 ? ["logfile_max_num: 3"] : []),
+    ...(options.logFile === undefined ? [] : logFileLines(options.logFile, since210)),
     "max_payload: 1MB",
     'write_deadline: "10s"',
     "tls {",
@@ -59,6 +58,10 @@ export function renderNatsConfig(options: NatsConfigOptions, trust: NatsTrust): 
     "}",
     "",
   ].join("\n");
+}
+
+function logFileLines(path: string, since210: boolean): string[] {
+  return [`log_file: ${text(path)}`, "logfile_size_limit: 16MB", ...(since210 ? ["logfile_max_num: 3"] : [])];
 }
 
 function text(value: string): string {

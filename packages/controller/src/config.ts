@@ -10,6 +10,11 @@ export interface ControllerOptions {
   readonly listen?: string;
   /** host:port of the embedded NATS server. Default 127.0.0.1:7461; port 0 takes a free one, kept for later starts. */
   readonly natsListen?: string;
+  /**
+   * host:port of a NATS server that runs elsewhere with what `writeNatsConfig` wrote; then none is started, and nodes
+   * are sent there.
+   */
+  readonly natsExternal?: string;
   /** host:port of /metrics, /healthz and /readyz. Default 127.0.0.1:7462; port 0 takes a free one. */
   readonly httpListen?: string;
   /** Host that agents and clients use to reach this machine; also in the certificate. Default: the host of `listen`. */
@@ -27,6 +32,7 @@ export interface ControllerConfig {
   readonly dataDir: string;
   readonly listen: HostPort;
   readonly natsListen: HostPort;
+  readonly natsExternal: HostPort | undefined;
   readonly httpListen: HostPort;
   readonly advertise: string;
   readonly env: NodeJS.ProcessEnv;
@@ -49,6 +55,7 @@ export function resolveControllerOptions(options: ControllerOptions): Controller
     dataDir: resolve(options.dataDir),
     listen,
     natsListen: parseHostPort("natsListen", options.natsListen ?? "127.0.0.1:7461"),
+    natsExternal: options.natsExternal === undefined ? undefined : parseHostPort("natsExternal", options.natsExternal),
     httpListen: parseHostPort("httpListen", options.httpListen ?? "127.0.0.1:7462"),
     advertise: options.advertise ?? (listen.host === "0.0.0.0" ? "127.0.0.1" : listen.host),
     env: options.natsServer === undefined ? env : { ...env, KEDGE_NATS_SERVER: options.natsServer },

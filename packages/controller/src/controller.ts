@@ -1,20 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  type Bus,
-  connectBus,
-  EmbeddedNats,
-  findNatsServer,
-  LeaderLease,
-  openAuthority,
-  provisionStore,
-} from "@kedge/bus";
+import { type Bus, connectBus, LeaderLease, openAuthority, provisionStore } from "@kedge/bus";
 import { type Component, ComponentGroup } from "@kedge/kernel";
 import { createRpcServer, type RpcServer } from "@kedge/rpc";
 import { ensureAdminToken } from "./admin-token.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { type ControllerConfig, type ControllerOptions, resolveControllerOptions } from "./config.ts";
 import { HttpServer } from "./http-server.ts";
+import { createNatsServer, serverHosts } from "./nats-server.ts";
 import { startStores } from "./stores.ts";
 
 /** A controller that runs. */
@@ -23,9 +16,9 @@ export interface RunningController {
   readonly address: string;
   /** host:port of /metrics. */
   readonly httpAddress: string;
-  /** host:port of the embedded NATS server. */
+  /** host:port of the NATS server. */
   readonly natsAddress: string;
-  /** Process id of the embedded NATS server. */
+  /** Process id of the embedded NATS server; 0 with an external one. */
   readonly natsPid: () => number;
   readonly caPem: string;
   readonly caFingerprint: string;
@@ -36,7 +29,7 @@ export interface RunningController {
 }
 
 /**
- * Starts NATS and the controller in this process, and resolves when both serve.
+ * Starts NATS, unless it runs elsewhere, and the controller in this process, and resolves when both serve.
  *
  * @throws KedgeError UNSUPPORTED_PLATFORM without nats-server, INVALID_OPTION, PROCESS_FAILED.
  */
@@ -44,17 +37,8 @@ export async function startController(options: ControllerOptions, signal: AbortS
   const config = resolveControllerOptions(options);
   const { clock, logger } = config;
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const binary = await findNatsServer({ env: config.env });
-  const authority = await openAuthority(join(config.dataDir, "authority"), { hosts: [config.advertise], clock });
-  const nats = new EmbeddedNats({
-    dir: join(config.dataDir, "nats"),
-    binary,
-    authority,
-    host: config.natsListen.host,
-    port: config.natsListen.port,
-    clock,
-    logger,
-  });
+  const authority = await openAuthority(join(config.dataDir, "authority"), { hosts: serverHosts(config), clock });
+  const nats = await createNatsServer(config, authority);
   await nats.start(signal);
   const started: Component[] = [];
   const stop = async ({ keepNats = false } = {}): Promise<void> => {
@@ -71,8 +55,7 @@ export async function startController(options: ControllerOptions, signal: AbortS
     started.push(closing("bus", bus));
     await provisionStore(bus, { replicas: 1 });
     const abort = new AbortController();
-    const natsServer = `${config.advertise}:${nats.address.split(":").at(-1)}`;
-    const assembly = assemble({ bus, admin, authority, config, natsServer });
+    const assembly = assemble({ bus, admin, authority, config, natsServer: nats.advertised });
     await startStores(assembly.stores, abort.signal);
     started.push({ name: "stores", start: async () => {}, stop: async () => abort.abort() });
     const adminToken = await ensureAdminToken(config.dataDir, assembly.tokens);

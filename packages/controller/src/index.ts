@@ -1,3 +1,3 @@
 export type { ControllerOptions } from "./config.ts";
 export { type RunningController, startController } from "./controller.ts";
-export { CONTROLLER_VERSION } from "./version.ts";
+export { type NatsConfigFilesOptions, writeNatsConfig } from "./nats-config.ts";

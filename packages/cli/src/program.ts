@@ -8,6 +8,7 @@ import { getCommand } from "./commands/get.ts";
 import { helpCommand } from "./commands/help-topics.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { modelCommands } from "./commands/model.ts";
+import { natsConfigCommand } from "./commands/nats-config.ts";
 import { nodeCommands } from "./commands/node.ts";
 import { pipelineCommands } from "./commands/pipeline.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
@@ -19,6 +20,7 @@ import { type CommandGroup, connectionOptions, type Host } from "./session.ts";
 
 const GROUPS: readonly CommandGroup[] = [
   upCommand,
+  natsConfigCommand,
   agentCommands,
   tokenCommands,
   nodeCommands,

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { ListenAddress, RuntimeName } from "@kedge/agent";
@@ -18,6 +19,8 @@ interface RunOptions {
 
 interface JoinOptions extends RunOptions {
   readonly token?: string;
+  readonly tokenFile?: string;
+  readonly ifNeeded?: boolean;
   readonly name?: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly taint?: readonly string[];
@@ -31,25 +34,39 @@ export const agentCommands: CommandGroup = (program, host) => {
   const join = new Command("join")
     .description("enrol this machine with a join token, then run the agent")
     .option("--token <token>", "join token (KEDGE_JOIN_TOKEN)")
+    .option("--token-file <path>", "file with the join token")
+    .option("--if-needed", "when the machine has joined before, only run the agent")
     .option("--name <name>", "name of the node; default: the host's name")
     .option("--label <key=value>", "label of the node; may be repeated", keyValue)
     .option("--taint <key>", "taint of the node; may be repeated", repeated);
   addRunOptions(join).action(async (options: JoinOptions) => {
-    const token = options.token ?? host.env["KEDGE_JOIN_TOKEN"];
-    if (token === undefined) {
-      const hint = "Make one with kedge token create --node.";
-      throw new KedgeError("INVALID_OPTION", "a join token is needed", { field: "--token", hint });
+    const { joinNode, loadIdentity } = await import("@kedge/agent");
+    const dataDir = resolve(options.dataDir);
+    if (!options.ifNeeded || (await loadIdentity(dataDir)) === undefined) {
+      const token = await joinToken(host, options);
+      const { name: nodeId = hostNodeName(), label: labels = {}, taint: taints = [] } = options;
+      const signal = AbortSignal.any([host.signal(), AbortSignal.timeout(JOIN_TIMEOUT_MS)]);
+      await joinNode({ token, nodeId, labels, taints, dataDir, signal });
     }
-    const { joinNode } = await import("@kedge/agent");
-    const { name: nodeId = hostNodeName(), label: labels = {}, taint: taints = [] } = options;
-    const signal = AbortSignal.any([host.signal(), AbortSignal.timeout(JOIN_TIMEOUT_MS)]);
-    await joinNode({ token, nodeId, labels, taints, dataDir: resolve(options.dataDir), signal });
     await runAgent(host, options);
   });
   const run = addRunOptions(new Command("run").description("run the agent of a machine that has joined"));
   run.action((options: RunOptions) => runAgent(host, options));
   agent.addCommand(join).addCommand(run);
 };
+
+async function joinToken(host: Host, { token, tokenFile }: JoinOptions): Promise<string> {
+  if (token !== undefined) return token;
+  if (tokenFile !== undefined) {
+    return readFile(tokenFile, "utf8").catch((cause: unknown) => {
+      throw new KedgeError("INVALID_OPTION", `cannot read ${tokenFile}`, { field: "--token-file", cause });
+    });
+  }
+  const fromEnv = host.env["KEDGE_JOIN_TOKEN"];
+  if (fromEnv !== undefined) return fromEnv;
+  const hint = "Make one with kedge token create --node.";
+  throw new KedgeError("INVALID_OPTION", "a join token is needed", { field: "--token", hint });
+}
 
 function addRunOptions(command: Command): Command {
   return command

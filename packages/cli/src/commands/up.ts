@@ -11,6 +11,7 @@ interface UpOptions {
   readonly natsListen: string;
   readonly httpListen: string;
   readonly natsServer?: string;
+  readonly natsExternal?: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly advertise?: string;
 }
@@ -32,6 +33,7 @@ export const upCommand: CommandGroup = (program, host) => {
     .option("--nats-listen <host:port>", "NATS server for agents", "127.0.0.1:7461")
     .option("--http-listen <host:port>", "metrics and browsers", "127.0.0.1:7462")
     .option("--nats-server <path>", "nats-server program to run")
+    .option("--nats-external <host:port>", "use this NATS server, started with kedge nats-config's files")
     .option("--advertise <host>", "host name or address that agents reach this machine by")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
   command.action(async (options: UpOptions) => {

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { KedgeError } from "@kedge/domain";
+import { isKedgeError, KedgeError } from "@kedge/domain";
 import { type Clock, secureBytes } from "@kedge/kernel";
 import { type Role, type Token, TokenSchema } from "@kedge/proto";
 import type { Principal } from "@kedge/rpc";
@@ -23,6 +23,7 @@ export interface MadeToken {
   readonly secret: string;
 }
 
+const MAX_RACES = 20;
 const ID = /^[0-9a-f]{16}$/;
 
 /** Makes, checks and revokes tokens. Stored are SHA-256 hashes: the secrets have 256 random bits, so no salt or stretching. */
@@ -64,21 +65,33 @@ export class TokenRegistry {
   }
 
   /**
-   * Spends one use of a join token.
+   * Spends one use of a join token; none when the node it admits is enrolled with the same key already.
    *
-   * @throws KedgeError JOIN_TOKEN_INVALID; CONFLICT when it was used by somebody else at the same time.
+   * @throws KedgeError JOIN_TOKEN_INVALID; CONFLICT when others use it at the same time again and again.
    */
-  async spendJoinToken(id: string, secret: string): Promise<Token> {
+  async spendJoinToken(id: string, secret: string, { again }: { readonly again: boolean }): Promise<Token> {
+    for (let attempt = 1; ; attempt++) {
+      const { token, revision } = this.#joinToken(id, secret, again ? 0 : 1);
+      if (again) return token;
+      try {
+        await this.#stores.tokens.update(id, { ...token, usesLeft: token.usesLeft - 1 }, revision);
+        return token;
+      } catch (error) {
+        if (!isKedgeError(error, "CONFLICT") || attempt >= MAX_RACES) throw error;
+      }
+    }
+  }
+
+  #joinToken(id: string, secret: string, leastUses: number): { token: Token; revision: number } {
     const token = this.#valid(id, secret);
     const stored = this.#stores.tokens.get(id);
-    if (token === undefined || stored === undefined || !token.join || token.usesLeft === 0) {
+    if (token === undefined || stored === undefined || !token.join || token.usesLeft < leastUses) {
       throw new KedgeError("JOIN_TOKEN_INVALID", "the join token is unknown, used up or expired", {
         field: "token",
         hint: "make a new one with `kedge token create --node`",
       });
     }
-    await this.#stores.tokens.update(id, { ...token, usesLeft: token.usesLeft - 1 }, stored.revision);
-    return token;
+    return { token, revision: stored.revision };
   }
 
   /** @throws KedgeError TOKEN_NOT_FOUND. */

@@ -21,7 +21,8 @@ import type { Stores } from "../stores.ts";
 export interface Origin {
   readonly createdBy: string;
   readonly runId?: string;
-  readonly job?: string;
+  /** The attempt of a run's deploy job that asks, as `<run>/<job>/<attempt>`; asking again changes nothing. */
+  readonly attempt?: string;
   readonly commit?: string;
   /** Make a new revision even if the template is in force already. */
   readonly force?: boolean;
@@ -54,7 +55,7 @@ export class DeploymentWriter {
 
   /**
    * Makes a spec the wanted state. A changed template makes a new revision; the same template again changes nothing.
-   * Repeating the call for the same run and job gives the first call's revision.
+   * Repeating the call for the same attempt of a job gives the first call's revision.
    *
    * @throws KedgeError INVALID_FIELD, MODEL_NOT_FOUND.
    */
@@ -76,14 +77,16 @@ export class DeploymentWriter {
   /**
    * Changes a deployment with compare-and-set, repeating the edit when somebody else was faster. The edit works on a
    * copy; when it changes nothing, nothing is written.
+   *
+   * @throws KedgeError CONFLICT when others were faster again and again; whatever the edit throws.
    */
-  async edit(name: string, edit: (deployment: Deployment) => number): Promise<Applied> {
+  async edit(name: string, edit: (deployment: Deployment, nowMs: number) => number): Promise<Applied> {
     for (let attempt = 1; ; attempt++) {
       const stored = this.#stores.deployments.get(name);
       const next = stored
         ? clone(DeploymentSchema, stored.value)
         : create(DeploymentSchema, { name, createdAt: this.#now() });
-      const revision = edit(next);
+      const revision = edit(next, this.#clock.now());
       if (stored && equals(DeploymentSchema, next, stored.value)) return { deployment: next, revision, changed: false };
       next.generation += 1n;
       try {
@@ -97,8 +100,8 @@ export class DeploymentWriter {
   }
 
   #applyTo(deployment: Deployment, spec: DeploymentSpec, template: ResolvedTemplate, origin: Origin): number {
-    const jobKey = origin.runId === undefined ? undefined : `${origin.runId}/${origin.job}`;
-    const before = jobKey === undefined ? undefined : deployment.applied[jobKey];
+    const { attempt } = origin;
+    const before = attempt === undefined ? undefined : deployment.applied[attempt];
     if (before !== undefined) return before;
     if (deployment.deleting) {
       throw new KedgeError("CONFLICT", `deployment ${spec.name} is being deleted`, { field: "name" });
@@ -106,7 +109,7 @@ export class DeploymentWriter {
     deployment.spec = clone(DeploymentSpecSchema, spec);
     deployment.spec.template = template.template;
     const revision = this.#revisionFor(deployment, template, origin);
-    if (jobKey !== undefined) remember(deployment, jobKey, revision);
+    if (attempt !== undefined) remember(deployment, attempt, revision);
     return revision;
   }
 
@@ -125,8 +128,7 @@ export class DeploymentWriter {
       manifestDigest: digest,
       createdBy: origin.createdBy,
     });
-    deployment.revisions.push(revision);
-    trimRevisions(deployment);
+    addRevision(deployment, revision);
     return revision.number;
   }
 
@@ -165,15 +167,28 @@ interface ResolvedTemplate {
   readonly digest: string;
 }
 
-/** The revision that the deployment stands at or moves to; a candidate is it until it is rolled back. */
+/** The revision that the deployment stands at or moves to: the newest one until it is rolled back, else the stable one. */
 export function wantedRevision(deployment: Deployment): Revision | undefined {
-  const candidate = deployment.revisions.findLast((revision) => revision.state === RevisionState.CANDIDATE);
-  return candidate ?? deployment.revisions.find((revision) => revision.number === deployment.stableRevision);
+  const newest = deployment.revisions.at(-1);
+  if (newest?.state === RevisionState.CANDIDATE) return newest;
+  return deployment.revisions.find((revision) => revision.number === deployment.stableRevision);
 }
 
 /** Tells whether a rollout is under way. */
 export function hasActiveRollout(deployment: Deployment): boolean {
   return deployment.rollout !== undefined && !isRolloutEnded(deployment.rollout.state);
+}
+
+/** Appends a new candidate, in place. Those that still waited for their turn have lost it. */
+export function addRevision(deployment: Deployment, revision: Revision): void {
+  const rolling = hasActiveRollout(deployment) ? deployment.rollout?.toRevision : undefined;
+  for (const waiting of deployment.revisions) {
+    if (waiting.state === RevisionState.CANDIDATE && waiting.number !== rolling) {
+      waiting.state = RevisionState.ROLLED_BACK;
+    }
+  }
+  deployment.revisions.push(revision);
+  trimRevisions(deployment);
 }
 
 function remember(deployment: Deployment, key: string, revision: number): void {

@@ -1,4 +1,5 @@
 import { clone, equals } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRolloutEnded } from "@kedge/domain";
 import type { Clock, ReconcileResult } from "@kedge/kernel";
 import {
@@ -49,6 +50,7 @@ const RESYNC_MS = 5_000;
 const MAX_HISTORY = 10;
 /** Tag that follows the version in force. */
 const PROMOTED_TAG = "promoted";
+const TAG_WITHIN_MS = 3_600_000;
 
 /**
  * Makes deployments so. The order of writes is what keeps promises: the decision is stored first, then the route, then
@@ -56,6 +58,8 @@ const PROMOTED_TAG = "promoted";
  */
 export class DeploymentReconciler {
   readonly #options: DeploymentReconcilerOptions;
+  /** Revision whose model version carries the tag, by deployment, as far as this process knows. */
+  readonly #tagged = new Map<string, number>();
 
   constructor(options: DeploymentReconcilerOptions) {
     this.#options = options;
@@ -73,11 +77,11 @@ export class DeploymentReconciler {
     if (!equals(DeploymentSchema, deployment, stored.value)) {
       await this.#options.stores.deployments.update(name, deployment, stored.revision);
       recordRolloutEvents(this.#options.events, stored.value, deployment);
-      await this.#tagPromoted(stored.value, deployment);
     }
     const route = routePlan(deployment, counts);
     if (route !== undefined) await this.#options.routes.put(name, route);
     await this.#assign(name, desired(deployment), plans);
+    await this.#tagPromoted(deployment);
     return { requeueAfterMs: hasActiveRollout(deployment) ? TICK_MS : RESYNC_MS };
   }
 
@@ -145,11 +149,16 @@ export class DeploymentReconciler {
     if (isRolloutEnded(deployment.rollout.state)) closeRollout(deployment, deployment.rollout);
   }
 
-  async #tagPromoted(before: Deployment, after: Deployment): Promise<void> {
-    if (before.stableRevision === after.stableRevision) return;
-    const source = revisionOf(after, after.stableRevision)?.template?.source;
-    if (source?.case !== "model") return;
-    await this.#options.models.tag(source.value.model, Number(source.value.version), PROMOTED_TAG);
+  /** Repeated until it worked, and after a restart in case the tag was what the crash cost. */
+  async #tagPromoted({ name, stableRevision, rollout, revisions }: Deployment): Promise<void> {
+    if (rollout?.state !== RolloutState.SUCCEEDED || this.#tagged.get(name) === stableRevision) return;
+    const source = revisions.find((revision) => revision.number === stableRevision)?.template?.source;
+    const endedMs = rollout.finishedAt === undefined ? 0 : timestampMs(rollout.finishedAt);
+    // Long after the promotion the tag is where people put it.
+    if (source?.case === "model" && this.#options.clock.now() - endedMs < TAG_WITHIN_MS) {
+      await this.#options.models.tag(source.value.model, Number(source.value.version), PROMOTED_TAG);
+    }
+    this.#tagged.set(name, stableRevision);
   }
 
   async #assign(name: string, wanted: readonly number[], plans: ReadonlyMap<number, ReplicaPlan>): Promise<void> {
@@ -168,6 +177,7 @@ export class DeploymentReconciler {
     await this.#options.routes.remove(name);
     await this.#assign(name, [], new Map());
     this.#options.judges.forget(name);
+    this.#tagged.delete(name);
   }
 
   async #delete(name: string, revision: number): Promise<ReconcileResult | undefined> {

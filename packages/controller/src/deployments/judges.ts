@@ -13,8 +13,8 @@ interface Trial {
   readonly rolloutId: string;
   readonly judge: Judge;
   readonly totals: Totals;
-  /** Newest window sequence by node and boot: a window counts once. */
-  readonly seen: Map<string, bigint>;
+  /** Newest window by node: a window counts once. */
+  readonly seen: Map<string, { readonly bootId: string; readonly sequence: bigint }>;
   verdict: Verdict | undefined;
 }
 
@@ -45,9 +45,9 @@ export class RolloutJudges {
     const rollout = deployment.rollout;
     if (rollout === undefined || !hasActiveRollout(deployment)) return false;
     const trial = this.#trial(deployment.name, rollout);
-    const source = `${window.nodeId}/${window.bootId}`;
-    if ((trial.seen.get(source) ?? 0n) >= window.sequence) return false;
-    trial.seen.set(source, window.sequence);
+    const newest = trial.seen.get(window.nodeId);
+    if (newest?.bootId === window.bootId && newest.sequence >= window.sequence) return false;
+    trial.seen.set(window.nodeId, { bootId: window.bootId, sequence: window.sequence });
     const canary = armOf(window, rollout.toRevision);
     const baseline = armOf(window, rollout.fromRevision);
     trial.totals.canary = addTotals(trial.totals.canary, canary);

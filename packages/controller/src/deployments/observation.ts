@@ -1,4 +1,4 @@
-import { NodeState, ReplicaState, type Route } from "@kedge/proto";
+import { NodeState, type ReplicaAssignment, ReplicaState, type Route } from "@kedge/proto";
 import type { ReplicaCounts } from "@kedge/rollout";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
@@ -6,12 +6,13 @@ import type { ReplicaPlan } from "./replica-plan.ts";
 
 /** Counts the planned replicas of a revision by what live nodes report of them. */
 export function countReplicas(plan: ReplicaPlan, deployment: string, registry: NodeRegistry): ReplicaCounts {
-  const planned = new Set([...plan.byNode.values()].flat().map((replica) => replica.replicaId));
+  const left = new Map([...plan.byNode].map(([nodeId, planned]) => [nodeId, new Set(planned.map(idOf))]));
   let ready = 0;
   let failed = 0;
   let message: string | undefined;
   for (const { nodeId, replica } of registry.replicas(deployment)) {
-    if (!planned.has(replica.replicaId) || !replica.replicaId.includes(`-${nodeId}-`)) continue;
+    // Each node speaks for its own replicas, once for each.
+    if (!left.get(nodeId)?.delete(replica.replicaId)) continue;
     if (replica.state === ReplicaState.READY) ready++;
     if (replica.state === ReplicaState.FAILED) {
       failed++;
@@ -20,6 +21,8 @@ export function countReplicas(plan: ReplicaPlan, deployment: string, registry: N
   }
   return { desired: plan.desired, ready, failed, ...(message === undefined ? {} : { message }) };
 }
+
+const idOf = ({ replicaId }: ReplicaAssignment): string => replicaId;
 
 /**
  * The splits that every live node with replicas of the deployment applies: the route document's, once each node has

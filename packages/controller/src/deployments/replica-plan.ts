@@ -53,7 +53,8 @@ function planPerNode(spec: DeploymentSpec, revision: Revision, perNode: number, 
     }
     byNode.set(nodeId, replicas);
   }
-  const alive = [...nodes].filter((nodeId) => context.registry.state(nodeId) === NodeState.READY);
+  // Those that a controller which has just started has not heard of yet count as alive.
+  const alive = [...nodes].filter((nodeId) => context.registry.state(nodeId) !== NodeState.LOST);
   const desired = Math.max(1, alive.length) * perNode;
   return { byNode, desired, ...(nodes.size === 0 ? { pending: explain(context.book.cluster, demand) } : {}) };
 }
@@ -62,11 +63,16 @@ function planTotal(spec: DeploymentSpec, revision: Revision, total: number, cont
   const { book } = context;
   const byNode = new Map<string, ReplicaAssignment[]>();
   let count = 0;
-  for (const [nodeId, replicas] of placedByNode(spec, revision, context)) {
-    if (!mayStay(nodeId, spec, context) || context.registry.state(nodeId) === NodeState.LOST) continue;
+  const silent: [string, ReplicaAssignment[]][] = [];
+  const keep = (nodeId: string, replicas: readonly ReplicaAssignment[]): void => {
     const kept = replicas.slice(0, Math.max(0, total - count));
     if (kept.length > 0) byNode.set(nodeId, kept);
     count += kept.length;
+  };
+  for (const [nodeId, replicas] of placedByNode(spec, revision, context)) {
+    if (!mayStay(nodeId, spec, context)) continue;
+    if (context.registry.state(nodeId) === NodeState.LOST) silent.push([nodeId, replicas]);
+    else keep(nodeId, replicas);
   }
   let pending: PlacementExplanation | undefined;
   for (; count < total; count++) {
@@ -82,6 +88,8 @@ function planTotal(spec: DeploymentSpec, revision: Revision, total: number, cont
     book.cluster.reserve(result.nodeId, replica.replicaId, revision.template?.resources, options);
     byNode.set(result.nodeId, [...here, replica]);
   }
+  // Nobody can stand in for them: a node that was only cut off for a moment goes on serving.
+  for (const [nodeId, replicas] of silent) keep(nodeId, replicas);
   return { byNode, desired: total, ...(pending === undefined ? {} : { pending }) };
 }
 

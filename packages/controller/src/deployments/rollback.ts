@@ -11,7 +11,7 @@ import {
   StrategySchema,
 } from "@kedge/proto";
 import { abortRollout } from "@kedge/rollout";
-import { hasActiveRollout } from "./apply.ts";
+import { addRevision, hasActiveRollout } from "./apply.ts";
 
 /** Who asked, and when. */
 export interface RollbackRequest {
@@ -31,6 +31,12 @@ export function requestRollback(deployment: Deployment, number: number, { who, n
   const rollout = deployment.rollout;
   if (rollout !== undefined && hasActiveRollout(deployment) && (number === 0 || number === rollout.fromRevision)) {
     deployment.rollout = abortRollout(rollout, nowMs, `rolled back by ${who}`);
+    // Who wants to go back does not want what waited behind it either.
+    for (const revision of deployment.revisions) {
+      if (revision.state === RevisionState.CANDIDATE && revision.number > rollout.toRevision) {
+        revision.state = RevisionState.ROLLED_BACK;
+      }
+    }
     return rollout.fromRevision;
   }
   const target = findTarget(deployment, number);
@@ -43,7 +49,7 @@ export function requestRollback(deployment: Deployment, number: number, { who, n
     manifestDigest: target.manifestDigest,
     ...(target.template === undefined ? {} : { template: clone(ReplicaTemplateSchema, target.template) }),
   });
-  deployment.revisions.push(revision);
+  addRevision(deployment, revision);
   if (deployment.spec) {
     deployment.spec.strategy = create(StrategySchema, {
       progressDeadlineSeconds: deployment.spec.strategy?.progressDeadlineSeconds ?? 0,
@@ -52,6 +58,21 @@ export function requestRollback(deployment: Deployment, number: number, { who, n
     if (revision.template) deployment.spec.template = revision.template;
   }
   return revision.number;
+}
+
+/** Gives up a revision that is being rolled out or waits for it, in place; one that is in force stays. */
+export function abandonRevision(
+  deployment: Deployment,
+  number: number,
+  { nowMs, reason }: { readonly nowMs: number; readonly reason: string },
+): void {
+  const rollout = deployment.rollout;
+  if (rollout?.toRevision === number) {
+    deployment.rollout = abortRollout(rollout, nowMs, reason);
+    return;
+  }
+  const waiting = deployment.revisions.find((revision) => revision.number === number);
+  if (waiting?.state === RevisionState.CANDIDATE) waiting.state = RevisionState.ROLLED_BACK;
 }
 
 function findTarget(deployment: Deployment, number: number): Revision {

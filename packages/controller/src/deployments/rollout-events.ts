@@ -1,4 +1,5 @@
-import { type Deployment, RolloutState } from "@kedge/proto";
+import { equals } from "@bufbuild/protobuf";
+import { type Deployment, RolloutState, type RolloutTransition, RolloutTransitionSchema } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
 
 const REASONS: Readonly<Record<RolloutState, string>> = {
@@ -19,9 +20,7 @@ export function recordRolloutEvents(events: EventRecorder, before: Deployment, a
   const rollout = after.rollout;
   if (rollout === undefined) return;
   const known = before.rollout?.id === rollout.id ? before.rollout.transitions : [];
-  const last = known.at(-1)?.at;
-  const from = last === undefined ? 0 : rollout.transitions.findLastIndex((step) => isSame(step.at, last)) + 1;
-  for (const step of rollout.transitions.slice(from)) {
+  for (const step of newTransitions(known, rollout.transitions)) {
     events.record({
       kind: "rollout",
       name: after.name,
@@ -33,6 +32,15 @@ export function recordRolloutEvents(events: EventRecorder, before: Deployment, a
   }
 }
 
-function isSame(a: { seconds: bigint; nanos: number } | undefined, b: { seconds: bigint; nanos: number }): boolean {
-  return a?.seconds === b.seconds && a.nanos === b.nanos;
+/** What was appended to a list whose oldest entries may have been dropped meanwhile. Times may repeat. */
+function newTransitions(known: readonly RolloutTransition[], now: readonly RolloutTransition[]): RolloutTransition[] {
+  for (let dropped = 0; dropped < known.length; dropped++) {
+    const kept = known.slice(dropped);
+    const isPrefix = kept.every((step, i) => {
+      const same = now[i];
+      return same !== undefined && equals(RolloutTransitionSchema, step, same);
+    });
+    if (isPrefix) return now.slice(kept.length);
+  }
+  return [...now];
 }

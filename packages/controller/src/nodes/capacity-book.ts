@@ -19,7 +19,7 @@ export class CapacityBook {
   readonly #stores: Stores;
   readonly #registry: NodeRegistry;
   readonly #clock: Clock;
-  readonly #startedAtMs: number;
+  #startedAtMs: number;
   /** Task ids reserved for each run, to be given back when it forgets them. */
   readonly #byRun = new Map<string, Set<string>>();
   readonly #nodes = new Map<string, Node>();
@@ -31,16 +31,24 @@ export class CapacityBook {
     this.#startedAtMs = clock.now();
   }
 
-  /** Takes everything that is stored into account; call once the stores are synced. */
+  /** Takes everything that is stored into account; to be called once the stores are synced, at each start of the loops. */
   load(): void {
-    for (const [nodeId] of this.#stores.nodes.entries()) this.syncNode(nodeId);
-    for (const [, { value }] of this.#stores.runs.entries()) this.releaseEnded(value);
-    for (const [nodeId] of this.#stores.assignments.entries()) this.syncAssignment(nodeId);
+    const { nodes, runs, assignments } = this.#stores;
+    this.#startedAtMs = this.#clock.now();
+    for (const nodeId of [...keysOf(nodes), ...this.#nodes.keys()]) this.syncNode(nodeId);
+    for (const runId of [...this.#byRun.keys()]) if (runs.get(runId) === undefined) this.restoreRun(runId, undefined);
+    for (const [, { value }] of runs.entries()) this.releaseEnded(value);
+    for (const nodeId of new Set([...keysOf(assignments), ...this.#nodes.keys()])) this.syncAssignment(nodeId);
   }
 
   /** Tells whether the controller is too young to know every node. */
   isSettling(): boolean {
     return this.#clock.now() - this.#startedAtMs < SETTLING_MS;
+  }
+
+  /** Tells whether "no node could ever" may be said: every node has reported what it is. */
+  knowsEveryNode(): boolean {
+    return !this.isSettling() && [...this.#nodes.values()].every((node) => node.agentVersion !== "");
   }
 
   node(nodeId: string): Node | undefined {
@@ -115,4 +123,8 @@ export class CapacityBook {
     for (const taskId of this.#byRun.get(runId) ?? []) this.cluster.release(taskId);
     this.#byRun.delete(runId);
   }
+}
+
+function keysOf(store: { entries(): Iterable<[string, unknown]> }): string[] {
+  return [...store.entries()].map(([key]) => key);
 }

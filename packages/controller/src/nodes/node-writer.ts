@@ -50,6 +50,7 @@ export class NodeWriter {
     const { stores, authority, admin, bus, events, clock, tokens } = this.#options;
     assertName("node", request.nodeId, "node_id");
     assertLabels(request.labels);
+    assertTaints(request.taints);
     assertProof(request);
     const existing = stores.nodes.get(request.nodeId);
     if (existing !== undefined && existing.value.publicKey !== request.publicKey) {
@@ -58,7 +59,7 @@ export class NodeWriter {
         hint: `choose another --name, or remove it first: kedge node remove ${request.nodeId}`,
       });
     }
-    const token = await tokens.spendJoinToken(request.tokenId, request.tokenSecret);
+    const token = await tokens.spendJoinToken(request.tokenId, request.tokenSecret, { again: existing !== undefined });
     const node = create(NodeSchema, {
       id: request.nodeId,
       labels: { ...request.labels, ...token.nodeLabels },
@@ -69,12 +70,12 @@ export class NodeWriter {
     await addNode(bus, node.id);
     const jwt = await authority.mintNodeJwt(admin, node.id, node.publicKey);
     if (existing === undefined) await stores.nodes.create(node.id, node);
-    else
-      await stores.nodes.update(
-        node.id,
-        { ...existing.value, labels: node.labels, taints: node.taints },
-        existing.revision,
-      );
+    else {
+      await this.edit(node.id, (stored) => {
+        stored.labels = node.labels;
+        stored.taints = node.taints;
+      });
+    }
     events.record({ kind: "node", name: node.id, reason: "Enrolled", message: labelText(node.labels) });
     return { node, jwt };
   }
@@ -95,10 +96,12 @@ export class NodeWriter {
     }
   }
 
-  /** Stores what a node reports of itself when it differs from what is stored. */
+  /** Stores what a node reports of itself when it differs from what is stored; clears up after one that is gone. */
   async refresh(nodeId: string): Promise<void> {
     const { stores, registry } = this.#options;
     const stored = stores.nodes.get(nodeId);
+    // A node that is gone, or that comes back under its name, starts with nothing assigned.
+    if (stored === undefined) await stores.assignments.delete(nodeId);
     const heartbeat = registry.latest(nodeId);
     if (stored === undefined || heartbeat === undefined) return;
     const next = refreshNode(stored.value, heartbeat);
@@ -108,12 +111,11 @@ export class NodeWriter {
   /** Revokes a node's credentials and forgets it; its tasks are lost, its replicas move. @throws KedgeError NODE_NOT_FOUND. */
   async remove(nodeId: string): Promise<void> {
     const { stores, authority, admin, bus, registry, events } = this.#options;
-    const { value, revision } = lookUp(stores.nodes, nodeId, NOT_FOUND);
+    const { value } = lookUp(stores.nodes, nodeId, NOT_FOUND);
     await authority.revokeNode(admin, nodeId, value.publicKey);
-    const assignment = stores.assignments.get(nodeId);
-    if (assignment) await stores.assignments.delete(nodeId, assignment.revision);
-    await stores.nodes.delete(nodeId, revision);
     await removeNode(bus, nodeId);
+    // Whatever anybody writes about the node meanwhile, it goes; its assignment goes with the next look at it.
+    await stores.nodes.delete(nodeId);
     registry.forget(nodeId);
     events.record({
       kind: "node",
@@ -155,6 +157,15 @@ function assertLabels(labels: Readonly<Record<string, string>>): void {
       hint: "letters, digits, '.', '_', '/' and '-', at most 63 characters, beginning and ending with a letter or digit",
     });
   }
+}
+
+function assertTaints(taints: readonly string[]): void {
+  const bad = taints.find((taint) => !LABEL.test(taint));
+  if (bad === undefined && taints.length <= MAX_LABELS) return;
+  throw new KedgeError("INVALID_FIELD", `at most ${MAX_LABELS} taints, each a label's key`, {
+    field: "taints",
+    ...(bad === undefined ? {} : { hint: `${JSON.stringify(bad.slice(0, 80))} is none` }),
+  });
 }
 
 function labelText(labels: Readonly<Record<string, string>>): string {

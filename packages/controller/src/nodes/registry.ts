@@ -12,6 +12,9 @@ export const LEASE_MS = 30_000;
 /** ...and they are given away only after this much more, which covers the agent's own stopping. */
 export const LEASE_MARGIN_MS = 5_000;
 
+/** Most tasks of a node that are watched; a node that lists more lies. */
+const MAX_TASKS_SEEN = 2_000;
+
 /** How long a task is remembered after it was last listed by its node. */
 const TASK_MEMORY_MS = 60_000;
 
@@ -31,13 +34,19 @@ export class NodeRegistry {
   readonly #clock: Clock;
   readonly #live = new Map<string, LiveNode>();
   readonly #leases = new Map<string, number>();
-  readonly #startedAtMs: number;
+  #startedAtMs: number;
   readonly #listeners = new Set<(nodeId: string, previous: Heartbeat | undefined) => void>();
 
   constructor(stores: Stores, clock: Clock) {
     this.#stores = stores;
     this.#clock = clock;
     this.#startedAtMs = clock.now();
+  }
+
+  /** Forgets what may be out of date after a time in which nobody listened. Leases stay: they only ever grow. */
+  restart(): void {
+    this.#live.clear();
+    this.#startedAtMs = this.#clock.now();
   }
 
   /** Calls back after each heartbeat taken, with the one before it; the result unsubscribes. */
@@ -56,7 +65,7 @@ export class NodeRegistry {
     for (const [taskId, atMs] of this.#live.get(heartbeat.nodeId)?.tasksSeenAtMs ?? []) {
       if (nowMs - atMs < TASK_MEMORY_MS) seen.set(taskId, atMs);
     }
-    for (const task of heartbeat.runningTasks) seen.set(task.taskId, nowMs);
+    for (const task of heartbeat.runningTasks) if (seen.size < MAX_TASKS_SEEN) seen.set(task.taskId, nowMs);
     this.#live.set(heartbeat.nodeId, { heartbeat, heartbeatAtMs: nowMs, tasksSeenAtMs: seen });
     for (const listener of this.#listeners) listener(heartbeat.nodeId, previous);
   }
@@ -66,9 +75,12 @@ export class NodeRegistry {
     this.#leases.set(observation.nodeId, Math.max(known, observation.atMs));
   }
 
+  /** Forgets a node that was removed. Its lease counts until it has run out: the agent keeps its tasks that long. */
   forget(nodeId: string): void {
     this.#live.delete(nodeId);
-    this.#leases.delete(nodeId);
+    for (const [known, atMs] of this.#leases) {
+      if (this.#clock.now() - atMs > LEASE_MS + LEASE_MARGIN_MS) this.#leases.delete(known);
+    }
   }
 
   latest(nodeId: string): Heartbeat | undefined {
@@ -87,7 +99,8 @@ export class NodeRegistry {
 
   /** Tells whether the node's tasks may be given away: its lease has run out by the store's own time stamps. */
   isLeaseExpired(nodeId: string, claimedAtMs: number): boolean {
-    const renewedAtMs = Math.max(this.#leases.get(nodeId) ?? 0, claimedAtMs);
+    // A lease nobody here has seen may have been renewed just before we started.
+    const renewedAtMs = Math.max(this.#leases.get(nodeId) ?? this.#startedAtMs, claimedAtMs);
     return this.#clock.now() - renewedAtMs > LEASE_MS + LEASE_MARGIN_MS;
   }
 
@@ -124,12 +137,17 @@ export class NodeRegistry {
   }
 }
 
+const MAX_RUNTIMES = 8;
+const MAX_VERSION = 64;
+/** host:port as clients are told it; anything else from a node is left out. */
+const GATEWAY_ADDRESS = /^(?:\[[0-9a-fA-F:]{2,45}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$/;
+
 /** The node document after a heartbeat; undefined when nothing that is kept has changed. */
 export function refreshNode(node: Node, heartbeat: Heartbeat): Node | undefined {
   const next = clone(NodeSchema, node);
   next.capacity = heartbeat.capacity ?? create(CapacitySchema);
-  next.runtimes = heartbeat.runtimes;
-  next.agentVersion = heartbeat.agentVersion;
-  next.gatewayAddress = heartbeat.gatewayAddress;
+  next.runtimes = heartbeat.runtimes.slice(0, MAX_RUNTIMES);
+  next.agentVersion = heartbeat.agentVersion.slice(0, MAX_VERSION) || "unknown";
+  next.gatewayAddress = GATEWAY_ADDRESS.test(heartbeat.gatewayAddress) ? heartbeat.gatewayAddress : "";
   return equals(NodeSchema, node, next) ? undefined : next;
 }

@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Bus, offerTask, type Signer, withdrawTask } from "@kedge/bus";
+import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
-import { type ResolveContext, resolveJob } from "@kedge/pipeline";
+import { resolveJob } from "@kedge/pipeline";
 import {
   type Job,
   type Run,
@@ -11,9 +12,12 @@ import {
   TaskOfferSchema,
   type TaskRefFull,
   TaskRefFullSchema,
+  TaskState,
 } from "@kedge/proto";
 import { mintTaskToken } from "../auth/task-token.ts";
 import { LEASE_MS } from "../nodes/registry.ts";
+import { resolveContext } from "./resolve-context.ts";
+import { currentTask, refuseTask } from "./task-events.ts";
 
 /** An offer nobody claimed is published again after this time... */
 export const OFFER_REPEAT_MS = 5_000;
@@ -36,6 +40,8 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   /** When this process last published each offer; saves repeating what is certainly there. */
   readonly #published = new Map<string, number>();
+  /** Why an offer can never be made, by task, until the run's document says so. */
+  readonly #refused = new Map<string, string>();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -46,9 +52,32 @@ export class Dispatcher {
     const nowMs = clock.now();
     const publishedMs = this.#published.get(task.id);
     if (publishedMs !== undefined && nowMs - publishedMs < OFFER_REPEAT_MS) return;
-    await offerTask(bus, signer, this.#offer(run, job, task));
+    try {
+      await offerTask(bus, signer, this.#offer(run, job, task));
+    } catch (error) {
+      if (!isKedgeError(error) || error.retryable) throw error;
+      this.#refused.set(task.id, error.message);
+      return;
+    }
     this.#published.set(task.id, nowMs);
     if (this.#published.size > MAX_REMEMBERED) this.#forgetOld(nowMs);
+  }
+
+  /** Tells whether an offer of the run was found impossible and its document does not say so yet. */
+  hasNews(run: Run): boolean {
+    return this.#refused.size > 0 && run.jobs.some((job) => this.#refused.has(currentTask(job)?.id ?? ""));
+  }
+
+  /** Fails the jobs whose offers can never be made, in place. */
+  observe(run: Run, at: Timestamp): void {
+    if (this.#refused.size === 0) return;
+    for (const job of run.jobs) {
+      const task = currentTask(job);
+      const refusal = task === undefined ? undefined : this.#refused.get(task.id);
+      if (task === undefined || refusal === undefined) continue;
+      if (task.state === TaskState.OFFERED) refuseTask(job, task, refusal, at);
+      else this.#refused.delete(task.id);
+    }
   }
 
   /** Takes an unclaimed offer back; "claimed" when the agent was faster. */
@@ -89,12 +118,4 @@ export function taskRef(run: Run, job: Job, task: Task): TaskRefFull {
     runId: run.id,
     job: job.spec?.name ?? "",
   });
-}
-
-/** What a run's late-bound expressions are looked up in. */
-export function resolveContext(run: Run): ResolveContext {
-  return {
-    jobs: new Map(run.jobs.map((job) => [job.spec?.name ?? "", { outputs: job.outputs, metrics: job.metrics }])),
-    run: { id: run.id, commit: run.source?.commit ?? "", ref: run.source?.ref ?? "" },
-  };
 }

@@ -1,13 +1,15 @@
-import { create } from "@bufbuild/protobuf";
+import { clone, create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import { isTaskEnded } from "@kedge/domain";
+import { isTaskEnded, KedgeError } from "@kedge/domain";
 import {
   FailureClass,
   FailureSchema,
+  type Job,
   type JobSpec,
   JobState,
   NodeState,
   type Run,
+  RunSchema,
   RuntimeKind,
   type Task,
   TaskSchema,
@@ -46,6 +48,9 @@ export function jobRuntime(spec: JobSpec): RuntimeKind {
   return needsDocker ? RuntimeKind.DOCKER : RuntimeKind.PROCESS;
 }
 
+/** Offers that were taken back are forgotten beyond this many attempts, so that a node that never claims fills no document. */
+const MAX_TASKS = 100;
+
 /** Places every pending job of the run for which there is room, in place, and reserves the room. */
 export function placeJobs(run: Run, at: Timestamp, book: CapacityBook): void {
   for (const job of run.jobs) {
@@ -58,18 +63,56 @@ export function placeJobs(run: Run, at: Timestamp, book: CapacityBook): void {
       // Kept as first found while it stays true in kind: free amounts change with every job that ends.
       if (job.pending?.impossible !== result.explanation.impossible) job.pending = explain(book.cluster, demand);
       job.reason = job.pending.summary;
-      if (job.pending.impossible && !book.isSettling()) {
+      if (job.pending.impossible && book.knowsEveryNode()) {
         failJob(job, create(FailureSchema, { class: FailureClass.INVALID, message: job.reason }), at);
       }
       continue;
     }
     book.reserveTask(run.id, result.nodeId, taskId, job.spec.resources, result.gpuIndices);
+    forgetOldOffers(job);
     job.tasks.push(
       create(TaskSchema, { id: taskId, nodeId: result.nodeId, fence, state: TaskState.OFFERED, offeredAt: at }),
     );
     job.state = JobState.OFFERED;
     job.reason = `offered to ${result.nodeId}`;
     delete job.pending;
+  }
+}
+
+/**
+ * Refuses a run with a job that no node there is could ever take.
+ *
+ * @throws KedgeError JOB_IMPOSSIBLE, naming the job and what is short.
+ */
+export function assertPossible(run: Run, book: CapacityBook): void {
+  if (!book.knowsEveryNode()) return;
+  for (const { spec } of run.jobs) {
+    if (spec?.work.case !== "steps") continue;
+    const explanation = explain(book.cluster, jobDemand(spec.name, spec));
+    if (!explanation.impossible) continue;
+    throw new KedgeError("JOB_IMPOSSIBLE", `job ${spec.name}: ${explanation.summary}`, {
+      field: `jobs.${spec.name}`,
+      hint: "ask for less, or join a node that has it",
+    });
+  }
+}
+
+/** Why the pending jobs of a run wait, as of now, in a copy; what is stored may be older. */
+export function withCurrentReasons(run: Run, book: CapacityBook): Run {
+  if (!run.jobs.some((job) => job.state === JobState.PENDING)) return run;
+  const shown = clone(RunSchema, run);
+  for (const job of shown.jobs) {
+    if (job.state !== JobState.PENDING || job.spec === undefined) continue;
+    job.pending = explain(book.cluster, jobDemand(job.spec.name, job.spec));
+    job.reason = job.pending.summary;
+  }
+  return shown;
+}
+
+function forgetOldOffers(job: Job): void {
+  while (job.tasks.length >= MAX_TASKS) {
+    const at = job.tasks.findIndex((task) => task.state === TaskState.WITHDRAWN);
+    job.tasks.splice(Math.max(0, at), 1);
   }
 }
 

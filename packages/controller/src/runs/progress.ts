@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isJobEnded, isRunEnded, isTaskEnded } from "@kedge/domain";
-import { FailureClass, FailureSchema, type Job, JobState, type Run, RunState, type TaskState } from "@kedge/proto";
+import { FailureClass, FailureSchema, type Job, JobState, type Run, RunState, TaskState } from "@kedge/proto";
 import { type BaselineLookup, evaluateGate } from "./gate.ts";
+import { resolveProblem } from "./resolve-context.ts";
 import { currentTask, failJob } from "./task-events.ts";
 
 const APPROVAL_TIMEOUT_SECONDS = 24 * 3600;
@@ -18,7 +19,7 @@ export function progressRun(run: Run, at: Timestamp, baseline: BaselineLookup): 
   expireJobs(run, at);
   const jobs = new Map(run.jobs.map((job) => [job.spec?.name ?? "", job]));
   // Jobs are in topological order, so one pass sees every effect of an earlier job.
-  for (const job of run.jobs) if (job.state === JobState.WAITING) startIfReady(job, jobs, at, baseline);
+  for (const job of run.jobs) if (job.state === JobState.WAITING) startIfReady(job, { run, jobs, at, baseline });
   if (
     run.state === RunState.PENDING &&
     run.jobs.some((job) => job.state === JobState.RUNNING || isJobEnded(job.state))
@@ -36,7 +37,14 @@ export function nextDeadlineMs(run: Run): number | undefined {
   return Math.min(...deadlines, runDeadlineMs(run));
 }
 
-function startIfReady(job: Job, jobs: ReadonlyMap<string, Job>, at: Timestamp, baseline: BaselineLookup): void {
+interface StartContext {
+  readonly run: Run;
+  readonly jobs: ReadonlyMap<string, Job>;
+  readonly at: Timestamp;
+  readonly baseline: BaselineLookup;
+}
+
+function startIfReady(job: Job, { run, jobs, at, baseline }: StartContext): void {
   const needed = (job.spec?.needs ?? []).map((name) => jobs.get(name)).filter((need) => need !== undefined);
   const broken = needed.find((need) => isJobEnded(need.state) && !isGood(need));
   if (broken) {
@@ -47,6 +55,12 @@ function startIfReady(job: Job, jobs: ReadonlyMap<string, Job>, at: Timestamp, b
   }
   if (!needed.every(isGood)) return;
   job.readyAt = at;
+  // Everything it refers to has ended, so what is missing now will never come.
+  const problem = resolveProblem(run, job);
+  if (problem !== undefined) {
+    failJob(job, create(FailureSchema, { class: FailureClass.INVALID, message: problem }), at);
+    return;
+  }
   const work = job.spec?.work;
   switch (work?.case) {
     case "steps":
@@ -124,13 +138,16 @@ function jobDeadline(job: Job): { atMs: number; message: string } | undefined {
   }
   const queueSeconds = job.spec?.queueTimeoutSeconds ?? 0;
   if (job.state !== JobState.PENDING || queueSeconds === 0) return undefined;
-  return { atMs: readyMs + queueSeconds * 1000, message: `no node had room within ${queueSeconds} s` };
+  // After a lost attempt it queues anew.
+  const lastEnd = job.tasks.findLast((task) => task.state !== TaskState.WITHDRAWN)?.finishedAt;
+  const queuedMs = lastEnd === undefined ? readyMs : Math.max(readyMs, timestampMs(lastEnd));
+  return { atMs: queuedMs + queueSeconds * 1000, message: `no node had room within ${queueSeconds} s` };
 }
 
+/** Counts from the start of the first job, or from the latest retry; before that from the submission. */
 function runDeadlineMs(run: Run): number {
-  return (
-    timestampMs(run.createdAt ?? ({ seconds: 0n, nanos: 0 } as Timestamp)) + (run.timeoutSeconds || HOUR_SECONDS) * 1000
-  );
+  const since = run.startedAt ?? run.createdAt;
+  return (since === undefined ? 0 : timestampMs(since)) + (run.timeoutSeconds || HOUR_SECONDS) * 1000;
 }
 
 function endRun(run: Run, at: Timestamp): void {
@@ -139,7 +156,7 @@ function endRun(run: Run, at: Timestamp): void {
   if (failed) {
     run.state = RunState.FAILED;
     run.reason = `${failed.spec?.name}: ${failed.reason}`;
-  } else if (run.cancelRequested) {
+  } else if (run.jobs.some((job) => job.state === JobState.CANCELLED)) {
     run.state = RunState.CANCELLED;
   } else {
     run.state = RunState.SUCCEEDED;

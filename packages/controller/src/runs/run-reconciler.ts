@@ -1,8 +1,8 @@
-import { clone, equals } from "@bufbuild/protobuf";
+import { clone, create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { isJobEnded, isRunEnded } from "@kedge/domain";
+import { isJobEnded, isKedgeError, isRunEnded } from "@kedge/domain";
 import type { Clock, ReconcileResult } from "@kedge/kernel";
-import { JobState, type Run, RunSchema, TaskState } from "@kedge/proto";
+import { FailureClass, FailureSchema, JobState, type Run, RunSchema, type TaskEvent, TaskFinishedSchema, TaskState } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
@@ -12,7 +12,7 @@ import type { Stores } from "../stores.ts";
 import type { DeployJobs } from "./deploy-jobs.ts";
 import { type Dispatcher, OFFER_REPEAT_MS, OFFER_TIMEOUT_MS } from "./dispatch.ts";
 import type { TaskInbox } from "./inbox.ts";
-import { loseTasks, placeJobs } from "./placement.ts";
+import { assertPossible, loseTasks, placeJobs } from "./placement.ts";
 import { activeTasks, nextDeadlineMs, progressRun } from "./progress.ts";
 import { recordRunEvents } from "./run-events.ts";
 import { applyTaskEvent, currentTask } from "./task-events.ts";
@@ -53,12 +53,14 @@ export class RunReconciler {
     const stored = stores.runs.get(runId);
     if (stored === undefined || isRunEnded(stored.value.state)) {
       inbox.settle(runId, arrived.length);
-      if (stored !== undefined) this.#options.book.releaseEnded(stored.value);
+      if (stored !== undefined) this.#forget(stored.value);
       return undefined;
     }
-    const run = clone(RunSchema, stored.value);
-    for (const event of arrived) applyTaskEvent(run, event);
-    const next = await this.#advance(run, stored.value, stored.revision);
+    const next = await this.#take(stored.value, stored.revision, arrived).catch((error: unknown) => {
+      if (!isKedgeError(error, "TOO_LARGE")) throw error;
+      // Everybody's events wait behind these, so they must not fail for ever.
+      return this.#take(stored.value, stored.revision, arrived.flatMap(withoutReport));
+    });
     inbox.settle(runId, arrived.length);
     await this.#act(next);
     return this.#again(next);
@@ -71,7 +73,16 @@ export class RunReconciler {
    * @throws KedgeError JOB_IMPOSSIBLE when a job fits no node there is, were it idle.
    */
   async submit(run: Run): Promise<Run> {
+    assertPossible(run, this.#options.book);
     return await this.#advance(run, undefined, 0);
+  }
+
+  #take(before: Run, revision: number, arrived: readonly TaskEvent[]): Promise<Run> {
+    const run = clone(RunSchema, before);
+    const at = timestampFromMs(this.#options.clock.now());
+    this.#options.dispatcher.observe(run, at);
+    for (const event of arrived) applyTaskEvent(run, event, at);
+    return this.#advance(run, before, revision);
   }
 
   async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {
@@ -122,11 +133,34 @@ export class RunReconciler {
   }
 
   #again(run: Run): ReconcileResult | undefined {
-    if (this.#options.deployJobs.hasNews(run)) return { requeueAfterMs: 0 };
+    if (isRunEnded(run.state)) {
+      this.#forget(run);
+      return undefined;
+    }
+    if (this.#options.deployJobs.hasNews(run) || this.#options.dispatcher.hasNews(run)) return { requeueAfterMs: 0 };
     const deadlineMs = nextDeadlineMs(run);
     if (deadlineMs === undefined) return undefined;
     const waitMs = Math.max(1, deadlineMs - this.#options.clock.now());
     const offered = run.jobs.some((job) => job.state === JobState.OFFERED);
     return { requeueAfterMs: Math.min(waitMs, offered ? OFFER_REPEAT_MS : RESYNC_MS) };
   }
+
+  #forget(run: Run): void {
+    this.#options.book.releaseEnded(run);
+    this.#options.deployJobs.forget(run);
+    this.#options.dispatcher.observe(run, timestampFromMs(this.#options.clock.now()));
+  }
+}
+
+/** A finish without what made the run's document too large; other events are only told for people and are dropped. */
+function withoutReport(event: TaskEvent): TaskEvent[] {
+  if (event.event.case === "claimed" || event.event.case === "started" || event.event.case === "withdrawn")
+    return [event];
+  if (event.event.case !== "finished") return [];
+  const failure = create(FailureSchema, {
+    class: FailureClass.INVALID,
+    message: "the run reported more than its document can hold",
+  });
+  const finished = create(TaskFinishedSchema, { state: TaskState.FAILED, failure });
+  return [{ ...event, event: { case: "finished", value: finished } }];
 }

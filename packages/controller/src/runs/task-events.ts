@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isTaskEnded, isTransition, TASK_TRANSITIONS } from "@kedge/domain";
 import {
   type Failure,
@@ -14,6 +15,7 @@ import {
   type TaskFinished,
   TaskState,
 } from "@kedge/proto";
+import { clipText, excessOf } from "./report-limits.ts";
 
 const DEFAULT_MAX_ATTEMPTS = 3;
 
@@ -21,28 +23,30 @@ const DEFAULT_MAX_ATTEMPTS = 3;
  * Applies one task event to a run, in place. Events of another attempt, of an attempt that has ended, or that the
  * task's state does not allow are ignored: agents may repeat themselves, be late, or lie.
  *
+ * @param now taken for the event's time when that cannot be true.
  * @returns whether anything changed.
  */
-export function applyTaskEvent(run: Run, event: TaskEvent): boolean {
+export function applyTaskEvent(run: Run, event: TaskEvent, now: Timestamp): boolean {
   const found = findTask(run, event);
   if (found === undefined || isTaskEnded(found.task.state)) return false;
   const { job, task } = found;
+  const at = plausibleTime(event.at, task, now);
   switch (event.event.case) {
     case "claimed":
-      return claim(job, task, event);
+      return claim(job, task, at);
     case "started":
       if (task.state !== TaskState.CLAIMED) return false;
       task.state = TaskState.RUNNING;
-      if (event.at) task.startedAt = event.at;
+      task.startedAt = at;
       return true;
     case "step":
-      return recordStep(job, event.event.value);
+      return recordStep(job, task, event.event.value, at);
     case "finished":
-      return finish(job, task, event, event.event.value);
+      return finish(run, found, event.event.value, at);
     case "withdrawn":
       if (task.state !== TaskState.OFFERED) return false;
-      endAttempt(job, task, TaskState.WITHDRAWN, undefined, event.at);
-      requeue(job, event.event.value.reason);
+      endAttempt(job, task, TaskState.WITHDRAWN, undefined, at);
+      requeue(job, clipText(event.event.value.reason));
       return true;
     case undefined:
       return false;
@@ -52,7 +56,7 @@ export function applyTaskEvent(run: Run, event: TaskEvent): boolean {
 }
 
 /** Ends a job's current attempt because its node is gone; its policy decides what comes next. In place. */
-export function loseTask(job: Job, task: Task, message: string, at: Task["finishedAt"]): void {
+export function loseTask(job: Job, task: Task, message: string, at: Timestamp): void {
   const failure = create(FailureSchema, { class: FailureClass.LOST_AGENT, message });
   endAttempt(job, task, TaskState.LOST, failure, at);
   const policy = job.spec?.onLost || LostPolicy.RETRY;
@@ -66,12 +70,25 @@ export function loseTask(job: Job, task: Task, message: string, at: Task["finish
   }
 }
 
+/** Ends a job whose offer could not be made, together with the attempt. In place. */
+export function refuseTask(job: Job, task: Task, message: string, at: Timestamp): void {
+  endAttempt(job, task, TaskState.WITHDRAWN, undefined, at);
+  failJob(job, create(FailureSchema, { class: FailureClass.INVALID, message }), at);
+}
+
 /** Puts a job into its failed state. In place. */
-export function failJob(job: Job, failure: Failure, at: Job["finishedAt"]): void {
+export function failJob(job: Job, failure: Failure, at: Timestamp): void {
   job.state = JobState.FAILED;
   job.failure = failure;
   job.reason = failure.message;
-  if (at) job.finishedAt = at;
+  job.finishedAt = at;
+}
+
+/** Sends a job back to wait for a node. In place. */
+export function requeue(job: Job, reason: string): void {
+  job.state = JobState.PENDING;
+  job.reason = reason;
+  job.steps = [];
 }
 
 /** The newest attempt of a job. */
@@ -79,78 +96,119 @@ export function currentTask(job: Job): Task | undefined {
   return job.tasks.at(-1);
 }
 
-function findTask(run: Run, event: TaskEvent): { job: Job; task: Task } | undefined {
+interface Found {
+  readonly job: Job;
+  readonly task: Task;
+}
+
+function findTask(run: Run, event: TaskEvent): Found | undefined {
   const ref = event.ref;
   const job = run.jobs.find((candidate) => candidate.spec?.name === ref?.job);
   const task = job === undefined ? undefined : currentTask(job);
   if (job === undefined || task === undefined || ref === undefined) return undefined;
   const same = task.id === ref.taskId && task.fence === ref.fence && task.nodeId === ref.nodeId;
-  return same ? { job, task } : undefined;
+  return same && run.id === ref.runId ? { job, task } : undefined;
 }
 
-function claim(job: Job, task: Task, event: TaskEvent): boolean {
+/** An agent's clock may be wrong: what lies before the offer or in the future is replaced. */
+function plausibleTime(at: Timestamp | undefined, task: Task, now: Timestamp): Timestamp {
+  if (at === undefined || at.nanos < 0 || at.nanos > 999_999_999) return now;
+  const earliest = task.offeredAt === undefined ? 0 : timestampMs(task.offeredAt);
+  const atMs = timestampMs(at);
+  return atMs >= earliest && atMs <= timestampMs(now) ? at : now;
+}
+
+function claim(job: Job, task: Task, at: Timestamp): boolean {
   if (task.state !== TaskState.OFFERED) return false;
   task.state = TaskState.CLAIMED;
+  task.claimedAt = at;
   job.state = JobState.RUNNING;
   job.reason = `running on ${task.nodeId}`;
-  if (event.at) {
-    task.claimedAt = event.at;
-    job.startedAt ??= event.at;
-  }
+  job.startedAt ??= at;
   return true;
 }
 
-function recordStep(job: Job, status: StepStatus): boolean {
+function recordStep(job: Job, task: Task, status: StepStatus, now: Timestamp): boolean {
+  const steps = job.spec?.work.case === "steps" ? job.spec.work.value.steps : [];
+  const isKnown = steps.some((step) => step.name === status.name) && JobState[status.state] !== undefined;
+  if (!isKnown || task.state === TaskState.OFFERED) return false;
+  const { startedAt, finishedAt, ...rest } = status;
+  const kept: StepStatus = {
+    ...rest,
+    message: clipText(status.message),
+    ...(startedAt === undefined ? {} : { startedAt: plausibleTime(startedAt, task, now) }),
+    ...(finishedAt === undefined ? {} : { finishedAt: plausibleTime(finishedAt, task, now) }),
+  };
   const at = job.steps.findIndex((step) => step.name === status.name);
-  if (at >= 0) job.steps[at] = status;
-  else if (job.steps.length < 1000) job.steps.push(status);
+  if (at >= 0) job.steps[at] = kept;
+  else job.steps.push(kept);
   return true;
 }
 
-function finish(job: Job, task: Task, event: TaskEvent, finished: TaskFinished): boolean {
+/** States an agent may end a task in; the others are the controller's to give. */
+const REPORTABLE: ReadonlySet<TaskState> = new Set([TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED]);
+
+function finish(run: Run, { job, task }: Found, finished: TaskFinished, at: Timestamp): boolean {
+  if (!REPORTABLE.has(finished.state)) return false;
   // The claim is the subject's first message; a finish that overtook it in our batch is still legal.
-  const from = task.state === TaskState.OFFERED ? TaskState.CLAIMED : task.state;
-  if (!isTransition(TASK_TRANSITIONS, from, finished.state)) return false;
-  endAttempt(job, task, finished.state, finished.failure, event.at);
-  job.outputs = { ...job.outputs, ...finished.outputs };
-  job.metrics = { ...job.metrics, ...finished.metrics };
-  if (finished.state === TaskState.SUCCEEDED) {
+  if (task.state === TaskState.OFFERED) claim(job, task, at);
+  if (!isTransition(TASK_TRANSITIONS, task.state, finished.state)) return false;
+  const excess = excessOf(finished);
+  if (excess !== undefined) {
+    const failure = create(FailureSchema, { class: FailureClass.INVALID, message: excess });
+    endAttempt(job, task, TaskState.FAILED, failure, at);
+    failJob(job, failure, at);
+    return true;
+  }
+  const failure = failureOf(finished);
+  endAttempt(job, task, finished.state, failure, at);
+  job.outputs = finished.outputs;
+  job.metrics = finished.metrics;
+  if (failure === undefined) {
     job.state = JobState.SUCCEEDED;
     job.reason = "";
-    if (event.at) job.finishedAt = event.at;
-  } else if (finished.state === TaskState.CANCELLED) {
+    job.finishedAt = at;
+  } else if (run.cancelRequested && finished.state === TaskState.CANCELLED) {
     job.state = JobState.CANCELLED;
-    job.reason = finished.failure?.message ?? "cancelled";
-    if (event.at) job.finishedAt = event.at;
+    job.reason = failure.message;
+    job.finishedAt = at;
+  } else if (mayRepeat(finished.state, failure) && attemptsLeft(job)) {
+    requeue(job, failure.message);
   } else {
-    const failure = finished.failure ?? create(FailureSchema, { message: "the agent gave no reason" });
-    if (failure.class === FailureClass.INFRASTRUCTURE && attemptsLeft(job)) requeue(job, failure.message);
-    else failJob(job, failure, event.at);
+    failJob(job, failure, at);
   }
   return true;
 }
 
-function endAttempt(
-  job: Job,
-  task: Task,
-  state: TaskState,
-  failure: Failure | undefined,
-  at: Task["finishedAt"],
-): void {
+function failureOf(finished: TaskFinished): Failure | undefined {
+  if (finished.state === TaskState.SUCCEEDED) return undefined;
+  if (finished.failure) return { ...finished.failure, message: clipText(finished.failure.message) };
+  const isCancelled = finished.state === TaskState.CANCELLED;
+  return create(FailureSchema, {
+    class: isCancelled ? FailureClass.CANCELLED : FailureClass.UNSPECIFIED,
+    message: isCancelled ? "the agent gave it up" : "the agent gave no reason",
+  });
+}
+
+/** Another attempt makes sense when the job itself was not at fault; nobody asked to cancel it here. */
+function mayRepeat(state: TaskState, failure: Failure): boolean {
+  return failure.class === FailureClass.INFRASTRUCTURE || state === TaskState.CANCELLED;
+}
+
+function endAttempt(job: Job, task: Task, state: TaskState, failure: Failure | undefined, at: Timestamp): void {
   task.state = state;
   if (failure) task.failure = failure;
-  if (at) task.finishedAt = at;
+  task.finishedAt = at;
   if (state !== TaskState.SUCCEEDED)
     job.steps = job.steps.filter((step) => step.state === JobState.SUCCEEDED || step.state === JobState.FAILED);
 }
 
-function requeue(job: Job, reason: string): void {
-  job.state = JobState.PENDING;
-  job.reason = reason;
-  job.steps = [];
-}
-
+/** Attempts since the job was started, or started over by a person; offers that were taken back do not count. */
 function attemptsLeft(job: Job): boolean {
-  const spent = job.tasks.filter((task) => task.state !== TaskState.WITHDRAWN).length;
+  const sinceMs = job.readyAt === undefined ? 0 : timestampMs(job.readyAt);
+  const spent = job.tasks.filter(
+    (task) =>
+      task.state !== TaskState.WITHDRAWN && (task.offeredAt === undefined || timestampMs(task.offeredAt) >= sinceMs),
+  ).length;
   return spent < (job.spec?.maxAttempts || DEFAULT_MAX_ATTEMPTS);
 }

@@ -1,4 +1,4 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Bus, getChunk, type Signer, verifySigned } from "@kedge/bus";
 import { assertName, KedgeError } from "@kedge/domain";
 import {
@@ -8,6 +8,7 @@ import {
   ModelManifestSchema,
   type ModelService,
   type ModelVersion,
+  ModelVersionSchema,
   type PushModelHeader,
   type PushModelRequest,
   SignedSchema,
@@ -33,6 +34,8 @@ export function createModelService(options: ModelServiceOptions): ServiceImpleme
     pushModel: async (requests, context) => {
       const { header, upload } = await receive(bus, requests, context.signal);
       const content = await upload.finish(signer);
+      // Who gave up meanwhile gets no version.
+      context.signal.throwIfAborted();
       const added = await models.addVersion(withLineage(header, stores, context), content, context.principal.name);
       return { version: added.version, existed: added.existed, newBytes: content.newBytes };
     },
@@ -63,7 +66,11 @@ export function createModelService(options: ModelServiceOptions): ServiceImpleme
       }
       models.find(request.model, "");
       const newestFirst = models.versions(request.model).toReversed();
-      const page = pageOf<ModelVersion>(newestFirst, (version) => String(version.version).padStart(10, "0"), request);
+      const page = pageOf<ModelVersion>(newestFirst, (version) => String(version.version).padStart(10, "0"), {
+        ...request,
+        descending: true,
+        bytesOf: (version) => toBinary(ModelVersionSchema, version).length,
+      });
       return { versions: page.items, nextPageToken: page.nextPageToken };
     },
     tagModel: async (request) => ({ model: await models.tag(request.model, request.version, request.tag) }),

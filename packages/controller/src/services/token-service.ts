@@ -24,6 +24,9 @@ export function createTokenService(
       if (request.name === "" || request.name.length > MAX_NAME) {
         throw new KedgeError("INVALID_FIELD", `name must have 1 to ${MAX_NAME} characters`, { field: "name" });
       }
+      if (request.ttl !== undefined && durationMs(request.ttl) <= 0) {
+        throw new KedgeError("INVALID_FIELD", "ttl must be more than 0", { field: "ttl" });
+      }
       const made = await tokens.create({
         name: request.name,
         role: request.role,

@@ -1,0 +1,79 @@
+// The users: sixteen callers who send audio frames to the gateways, in a process of its own.
+// `node load-process.ts <deployment> <host:port>...`; tells its parent what came back, ten times a second.
+import { Agent, request } from "node:http";
+import { systemClock } from "@kedge/kernel";
+import type { Answer, LoadReport } from "./load-report.ts";
+import { frame } from "./project/frames.mjs";
+
+const CALLERS = 16;
+const INTERVAL_MS = 80;
+const REPORT_MS = 100;
+const TIMEOUT_MS = 5000;
+const LOUDNESS = Array.from({ length: 41 }, (_, i) => 0.2 + i * 0.02);
+
+const [deployment = "", ...gateways] = process.argv.slice(2);
+const agent = new Agent({ keepAlive: true });
+const silent = samples(0);
+const tones = LOUDNESS.map(samples);
+let answers: Answer[] = [];
+
+function samples(loudness: number): number[] {
+  return Array.from(frame(loudness, 0), (value) => Number(value.toFixed(5)));
+}
+
+/** One caller: silence and tone by turns, each tone as loud as that person happens to be. */
+async function call(caller: number): Promise<void> {
+  const gateway = gateways[caller % gateways.length] ?? "";
+  await systemClock.sleep((caller * INTERVAL_MS) / CALLERS);
+  for (let turn = 0; ; turn++) {
+    const startedAt = systemClock.monotonic();
+    const tone = tones[(turn * 17 + caller * 5) % tones.length] ?? silent;
+    answers.push(await send(gateway, caller, turn % 2 === 0 ? silent : tone));
+    await systemClock.sleep(Math.max(1, INTERVAL_MS - (systemClock.monotonic() - startedAt)));
+  }
+}
+
+function send(gateway: string, caller: number, data: readonly number[]): Promise<Answer> {
+  const [host = "", port = ""] = gateway.split(":");
+  const input = { name: "input", datatype: "FP32", shape: [1, data.length], data };
+  const body = JSON.stringify({ parameters: { sequence_id: `caller-${caller}` }, inputs: [input] });
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+  const target = { host, port, path: `/v2/models/${deployment}/infer`, method: "POST", agent, headers };
+  return new Promise((resolve) => {
+    const fail = (reason: string): void => resolve({ at: systemClock.now(), failure: reason, version: "", label: "" });
+    const sent = request({ ...target, timeout: TIMEOUT_MS }, (response) => {
+      const parts: Buffer[] = [];
+      response.on("data", (part: Buffer) => parts.push(part));
+      response.on("error", (error) => fail(error.message));
+      response.on("end", () => {
+        const text = Buffer.concat(parts).toString();
+        if (response.statusCode !== 200) return fail(`status ${response.statusCode}: ${text.slice(0, 200)}`);
+        const label = String(response.headers["kedge-prediction"] ?? "");
+        resolve({ at: systemClock.now(), failure: "", version: versionOf(text), label });
+      });
+    });
+    sent.on("timeout", () => sent.destroy(new Error("no answer in time")));
+    sent.on("error", (error) => fail(error.message));
+    sent.end(body);
+  });
+}
+
+function versionOf(text: string): string {
+  const answer: unknown = JSON.parse(text);
+  const isAnswer = typeof answer === "object" && answer !== null && "model_version" in answer;
+  return isAnswer ? String(answer.model_version) : "";
+}
+
+async function report(): Promise<void> {
+  for (;;) {
+    await systemClock.sleep(REPORT_MS);
+    const message: LoadReport = { answers };
+    answers = [];
+    process.send?.(message);
+  }
+}
+
+// The demo's end is ours, however it ends.
+process.on("disconnect", () => process.exit(0));
+process.on("SIGINT", () => {});
+await Promise.all([report(), ...Array.from({ length: CALLERS }, (_, caller) => call(caller))]);

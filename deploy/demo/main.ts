@@ -1,0 +1,79 @@
+// `npm run demo`: a controller, four agents, a good release and a bad one, all real. README.md tells the story.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { aborted } from "@kedge/kernel";
+import { type DemoOptions, HELP, parseOptions } from "./options.ts";
+import { Story } from "./story.ts";
+import { differences, tellSummary } from "./summary.ts";
+import { Timeline } from "./timeline.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+
+async function main(): Promise<number> {
+  let options: DemoOptions;
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    return 2;
+  }
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const interrupt = new AbortController();
+  // The first signal ends the story; cleaning up goes on whatever comes.
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => interrupt.abort(new Error(`received ${name}`)));
+  }
+  const timeline = new Timeline({ json: options.json, stream: process.stdout });
+  const folder = await mkdtemp(join(tmpdir(), "kedge-demo-"));
+  const story = new Story({ root, folder, docker: options.docker, timeline, signal: interrupt.signal });
+  try {
+    return await play(story, options, timeline, interrupt.signal);
+  } catch (error) {
+    if (interrupt.signal.aborted) return 130;
+    timeline.say("demo", error instanceof Error ? error.message : String(error), "bad");
+    return 1;
+  } finally {
+    await cleanUp(story, folder, timeline);
+  }
+}
+
+async function play(story: Story, options: DemoOptions, timeline: Timeline, signal: AbortSignal): Promise<number> {
+  const result = await story.play();
+  tellSummary(result, timeline);
+  const differing = differences(result);
+  for (const text of differing) timeline.say("demo", `not as told: ${text}`, "bad");
+  if (differing.length === 0) {
+    timeline.say("demo", "as told: v6 was promoted without a failed request, the bad release was rolled back", "good");
+  }
+  if (options.keep) {
+    tellHowToLookAround(story, timeline);
+    await aborted(signal);
+  }
+  return differing.length === 0 ? 0 : 1;
+}
+
+function tellHowToLookAround(story: Story, timeline: Timeline): void {
+  const kedge = `${join(root, "node_modules/.bin/node")} ${join(root, "packages/cli/bin/kedge.mjs")}`;
+  timeline.title("Everything stays up until Ctrl-C. In another terminal:");
+  timeline.print(`  export KEDGE_CONFIG=${story.cluster.contextFile}`);
+  timeline.print(`  alias kedge='${kedge}'`);
+  for (const command of ["get nodes", "get runs", "rollout status voice", "deployment explain voice", "events -f"]) {
+    timeline.print(`  kedge ${command}`);
+  }
+  timeline.record({ type: "kept", contextFile: story.cluster.contextFile, kedge });
+}
+
+async function cleanUp(story: Story, folder: string, timeline: Timeline): Promise<void> {
+  timeline.say("demo", "cleaning up", "progress");
+  const problems = await story.stop().catch((error: unknown) => [String(error)]);
+  for (const problem of problems) timeline.say("demo", `could not be ended: ${problem}`, "bad");
+  // Kept when something may still run from it.
+  if (problems.length === 0) await rm(folder, { recursive: true, force: true });
+  else timeline.say("demo", `the folder ${folder} is kept`, "bad");
+}
+
+process.exitCode = await main();

@@ -122,7 +122,7 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
     services: [
       bindService(
         RunService,
-        createRunService({ bus, stores, clock, runs: runReconciler, touch: (runId) => loops.touchRun(runId) }),
+        createRunService({ bus, stores, book, clock, runs: runReconciler, touch: (runId) => loops.touchRun(runId) }),
       ),
       bindService(PipelineService, createPipelineService(stores, book, clock)),
       bindService(ModelService, createModelService({ bus, stores, models, signer })),

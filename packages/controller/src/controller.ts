@@ -1,12 +1,14 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Bus, connectBus, LeaderLease, openAuthority, provisionStore } from "@kedge/bus";
-import { type Component, ComponentGroup } from "@kedge/kernel";
+import { type Bus, connectBus, openAuthority, provisionStore } from "@kedge/bus";
+import { type Component, ComponentGroup, type Logger } from "@kedge/kernel";
 import { createRpcServer, type RpcServer } from "@kedge/rpc";
 import { ensureAdminToken } from "./admin-token.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { type ControllerConfig, type ControllerOptions, resolveControllerOptions } from "./config.ts";
+import { lockDataDir } from "./data-dir-lock.ts";
 import { HttpServer } from "./http-server.ts";
+import { Leadership } from "./leadership.ts";
 import { createNatsServer, serverHosts } from "./nats-server.ts";
 import { startStores } from "./stores.ts";
 
@@ -37,15 +39,17 @@ export async function startController(options: ControllerOptions, signal: AbortS
   const config = resolveControllerOptions(options);
   const { clock, logger } = config;
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const unlock = await lockDataDir(config.dataDir);
   const authority = await openAuthority(join(config.dataDir, "authority"), { hosts: serverHosts(config), clock });
   const nats = await createNatsServer(config, authority);
-  await nats.start(signal);
   const started: Component[] = [];
   const stop = async ({ keepNats = false } = {}): Promise<void> => {
-    for (const component of started.splice(0).reverse()) await component.stop();
+    for (const component of started.splice(0).reverse()) await stopQuietly(component, logger);
     if (!keepNats) await nats.stop();
+    await unlock();
   };
   try {
+    await nats.start(signal);
     const connect = (name: string, credentials: { jwt: string; seed: Uint8Array }): Promise<Bus> =>
       connectBus({ servers: [nats.address], caPem: authority.caPem, ...credentials, name, clock, logger }, signal);
     const admin = await connect("admin", await authority.adminCredentials());
@@ -59,7 +63,7 @@ export async function startController(options: ControllerOptions, signal: AbortS
     await startStores(assembly.stores, abort.signal);
     started.push({ name: "stores", start: async () => {}, stop: async () => abort.abort() });
     const adminToken = await ensureAdminToken(config.dataDir, assembly.tokens);
-    const servers = await serve(config, assembly, bus, signal);
+    const servers = await serve({ config, assembly, bus }, signal);
     started.push(servers.group);
     const address = `${config.advertise}:${servers.rpc.port}`;
     logger.info({ address, nats: nats.address, http: servers.http.address }, "controller serves");
@@ -85,60 +89,57 @@ interface Servers {
   readonly http: HttpServer;
 }
 
+interface ServeOptions {
+  readonly config: ControllerConfig;
+  readonly assembly: Assembly;
+  readonly bus: Bus;
+}
+
 /** Starts loops (once elected), gRPC and HTTP, in that order. */
-async function serve(config: ControllerConfig, assembly: Assembly, bus: Bus, signal: AbortSignal): Promise<Servers> {
+async function serve({ config, assembly, bus }: ServeOptions, signal: AbortSignal): Promise<Servers> {
   const { clock, logger } = config;
+  const leadership = new Leadership({ bus, assembly, config });
   const { certPem, keyPem } = assembly.authority.serverCertificate;
   const rpc = createRpcServer({
     address: `${config.listen.host}:${config.listen.port}`,
     tls: { certPem, keyPem, caPem: assembly.authority.caPem },
     services: assembly.services,
-    authenticate: assembly.authenticate,
+    authenticate: (token, call) => {
+      const principal = assembly.authenticate(token, call);
+      leadership.assertMay(call.method);
+      return principal;
+    },
     onCall: (record) => assembly.metrics.call(record),
     logger,
     clock,
   });
-  let leader = false;
   const http = new HttpServer({
     listen: config.httpListen,
     metrics: assembly.metrics,
-    notReady: () => (bus.connected ? undefined : "NATS does not answer"),
+    notReady: () => {
+      if (!bus.connected) return "NATS does not answer";
+      return leadership.isLeader ? undefined : "another controller holds the lease";
+    },
   });
-  let loops: Promise<void> = Promise.resolve();
-  const lease = new LeaderLease({
-    bus,
-    key: "controller",
-    holder: assembly.authority.caFingerprint.slice(0, 32),
-    onElected: () => {
-      leader = true;
-      loops = loops
-        .then(() => assembly.loops.start())
-        .catch((err: unknown) => logger.error({ err }, "loops did not start"));
-    },
-    onLost: () => {
-      leader = false;
-      loops = loops.then(() => assembly.loops.stop());
-    },
-    clock,
-    logger,
-  });
-  const leading: Component = {
-    name: "leader",
-    start: async (startSignal) => {
-      await lease.start();
-      while (!leader) await clock.sleep(5, startSignal);
-      await loops;
-    },
-    stop: async () => {
-      await lease.stop();
-      await loops;
-    },
-  };
-  const stopping = new ComponentGroup([leading, rpc, http], logger);
+  const stopping = new ComponentGroup([leadership, rpc, http], logger);
   await stopping.start(signal);
   assembly.setAddress(`${config.advertise}:${rpc.port}`);
-  rpc.setServing(true);
-  return { group: { name: "servers", start: async () => {}, stop: () => stopping.stop() }, rpc, http };
+  rpc.setServing(bus.connected);
+  const unfollow = bus.onStatus((status) => rpc.setServing(status === "connected"));
+  const stop = async (): Promise<void> => {
+    unfollow();
+    await stopping.stop();
+  };
+  return { group: { name: "servers", start: async () => {}, stop }, rpc, http };
+}
+
+/** What comes after one that does not stop must be stopped all the same. */
+async function stopQuietly(component: Component, logger: Logger): Promise<void> {
+  try {
+    await component.stop();
+  } catch (err) {
+    logger.warn({ err, component: component.name }, "component did not stop cleanly");
+  }
 }
 
 function closing(name: string, bus: Bus): Component {

@@ -1,259 +1,57 @@
-import { type Bus, consumeTaskEvents, subscribeHeartbeats, subscribeWindows, watchLeases } from "@kedge/bus";
-import { isRunEnded } from "@kedge/domain";
-import { type Clock, type Component, type Logger, Reconciler } from "@kedge/kernel";
-import { type Heartbeat, JobState, NodeState, type Run, type TaskEvent, type Window } from "@kedge/proto";
-import type { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
-import type { RolloutJudges } from "./deployments/judges.ts";
-import type { EventRecorder } from "./events/recorder.ts";
-import type { ControllerMetrics } from "./metrics.ts";
-import type { AssignmentWriter } from "./nodes/assignment-writer.ts";
-import type { CapacityBook } from "./nodes/capacity-book.ts";
-import type { NodeWriter } from "./nodes/node-writer.ts";
-import type { NodeRegistry } from "./nodes/registry.ts";
-import type { TaskInbox } from "./runs/inbox.ts";
-import { PendingRuns } from "./runs/pending-runs.ts";
-import { activeTasks } from "./runs/progress.ts";
-import { collectOldRuns } from "./runs/retention.ts";
-import type { RunReconciler } from "./runs/run-reconciler.ts";
-import type { Stores } from "./stores.ts";
-
-/** What the loops drive. */
-export interface LoopsOptions {
-  readonly bus: Bus;
-  readonly stores: Stores;
-  readonly book: CapacityBook;
-  readonly registry: NodeRegistry;
-  readonly nodeWriter: NodeWriter;
-  readonly assignments: AssignmentWriter;
-  readonly runReconciler: RunReconciler;
-  readonly deploymentReconciler: DeploymentReconciler;
-  readonly judges: RolloutJudges;
-  readonly inbox: TaskInbox;
-  readonly events: EventRecorder;
-  readonly metrics: () => ControllerMetrics | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-const NODE_CHECK_MS = 2_000;
-/** Events that change nothing for others wait this long for company, so that one write takes several. */
-const COALESCE_MS = 15;
-const WAKE_ON_RELEASE = 4;
-const RETENTION_KEY = "retention";
-const RETENTION_MS = 60_000;
+import type { Component } from "@kedge/kernel";
+import { LeaderTerm, type LoopsOptions } from "./leader-term.ts";
 
 /**
- * Everything a controller does by itself: messages and changes put keys into queues, reconcilers work them off. Runs
- * on the controller that holds the lease only.
+ * Everything a controller does by itself, while it holds the lease: every election begins a new term. Starting and
+ * stopping wait for each other, so that two terms never overlap.
  */
 export class ControllerLoops implements Component {
   readonly name = "loops";
   readonly #options: LoopsOptions;
-  readonly #runs: Reconciler;
-  readonly #deployments: Reconciler;
-  readonly #nodes: Reconciler;
-  readonly #janitor: Reconciler;
-  readonly #pending: PendingRuns;
-  /** Runs with a deploy job under way. */
-  readonly #deploying = new Set<string>();
-  #stops: (() => void)[] = [];
-  #abort = new AbortController();
-  #streams: Promise<unknown>[] = [];
+  #term: LeaderTerm | undefined;
+  #changing: Promise<void> = Promise.resolve();
 
   constructor(options: LoopsOptions) {
     this.#options = options;
-    const { clock, logger } = options;
-    this.#pending = new PendingRuns((runId) => this.#runs.add(runId));
-    this.#runs = new Reconciler({ name: "runs", clock, logger, concurrency: 32, reconcile: (key) => this.#run(key) });
-    this.#deployments = new Reconciler({
-      name: "deployments",
-      clock,
-      logger,
-      concurrency: 8,
-      reconcile: (key) => options.deploymentReconciler.reconcile(key),
+  }
+
+  /** Begins a term. May be called again after `stop`. */
+  start(): Promise<void> {
+    const term = new LeaderTerm(this.#options);
+    const before = this.#term;
+    this.#term = term;
+    this.#changing = this.#changing.then(async () => {
+      await before?.stop();
+      await term.start();
     });
-    this.#nodes = new Reconciler({ name: "nodes", clock, logger, reconcile: (key) => this.#node(key) });
-    this.#janitor = new Reconciler({
-      name: "janitor",
-      clock,
-      logger,
-      reconcile: async () => {
-        await collectOldRuns(options.stores, options.clock);
-        return { requeueAfterMs: RETENTION_MS };
-      },
-    });
+    return this.#changing;
+  }
+
+  /** Ends the term after the reconciliations under way. May be called twice. */
+  stop(): Promise<void> {
+    const term = this.#term;
+    this.#term = undefined;
+    // At once, even if the term is still starting: what it waits for may never come.
+    const stopped = term?.stop();
+    this.#changing = this.#changing.then(
+      () => stopped,
+      () => stopped,
+    );
+    return this.#changing;
   }
 
   /** Queues a run to be looked at. */
   touchRun(runId: string): void {
-    this.#runs.add(runId);
+    this.#term?.touchRun(runId);
   }
 
+  /** Keys waiting, by loop. */
   queueDepths(): Readonly<Record<string, number>> {
-    return { runs: this.#runs.depth, deployments: this.#deployments.depth, nodes: this.#nodes.depth };
+    return this.#term?.queueDepths() ?? {};
   }
 
   /** Runs with jobs that no node has room for. */
   pendingRuns(): number {
-    return this.#pending.size;
+    return this.#term?.pendingRuns() ?? 0;
   }
-
-  /** Starts with everything queued once: whatever happened while nobody looked is found by looking. */
-  async start(): Promise<void> {
-    const { bus, stores, book, registry } = this.#options;
-    this.#abort = new AbortController();
-    const signal = this.#abort.signal;
-    book.load();
-    await new Promise<void>((resolve) => {
-      this.#streams.push(watchLeases(bus, (lease) => registry.lease(lease), signal, resolve));
-    });
-    this.#stops = [
-      subscribeHeartbeats(bus, (heartbeat) => registry.heartbeat(heartbeat)),
-      subscribeWindows(bus, (window) => this.#window(window)),
-      registry.onHeartbeat((nodeId, previous) => this.#heartbeat(nodeId, previous)),
-      stores.runs.onChange((key) => this.#runs.add(key)),
-      stores.deployments.onChange((key) => this.#deploymentChanged(key)),
-      stores.nodes.onChange((key) => this.#nodes.add(key)),
-      stores.assignments.onChange((key) => book.syncAssignment(key)),
-    ];
-    this.#streams.push(
-      consumeTaskEvents(bus, { durable: "controller", onEvents: (events) => this.#taskEvents(events) }, signal),
-    );
-    for (const [key, { value }] of stores.runs.entries()) if (!isRunEnded(value.state)) this.#runs.add(key);
-    for (const [key] of stores.deployments.entries()) this.#deployments.add(key);
-    for (const [key] of stores.nodes.entries()) this.#nodes.add(key);
-    this.#janitor.add(RETENTION_KEY);
-    for (const loop of this.#all()) loop.start();
-  }
-
-  async stop(): Promise<void> {
-    for (const stop of this.#stops) stop();
-    this.#stops = [];
-    this.#abort.abort();
-    await Promise.all(this.#all().map((loop) => loop.stop()));
-    await Promise.allSettled(this.#streams);
-    this.#streams = [];
-  }
-
-  #all(): Reconciler[] {
-    return [this.#runs, this.#deployments, this.#nodes, this.#janitor];
-  }
-
-  async #run(runId: string) {
-    const before = this.#options.stores.runs.get(runId)?.value;
-    const result = await this.#options.runReconciler.reconcile(runId);
-    const after = this.#options.stores.runs.get(runId)?.value;
-    this.#follow(runId, before, after);
-    return result;
-  }
-
-  /** Notes what else a run's progress concerns: room that came free, deployments it waits for. */
-  #follow(runId: string, before: Run | undefined, after: Run | undefined): void {
-    const freed = before !== undefined && activeTasks(before).length > (after ? activeTasks(after).length : 0);
-    this.#pending.note(runId, after?.jobs.some((job) => job.state === JobState.PENDING) ?? false);
-    if (freed) this.#pending.wakeSome(WAKE_ON_RELEASE);
-    const deploys = after?.jobs.some((job) => job.state === JobState.RUNNING && job.spec?.work.case === "deploy");
-    if (deploys) this.#deploying.add(runId);
-    else this.#deploying.delete(runId);
-  }
-
-  async #node(nodeId: string) {
-    const { book, nodeWriter, registry, assignments, stores } = this.#options;
-    const before = book.node(nodeId)?.state;
-    await nodeWriter.refresh(nodeId);
-    book.syncNode(nodeId);
-    const stored = stores.nodes.get(nodeId);
-    if (stored === undefined) {
-      this.#wakeDeployments();
-      return undefined;
-    }
-    const state = registry.state(nodeId);
-    if (before !== state) this.#nodeChanged(nodeId, before, state);
-    const cancelled = stores.assignments.get(nodeId)?.value.cancelledTasks ?? [];
-    if (cancelled.length > 0) await assignments.clearCancelled(nodeId, (taskId) => !this.#isRunning(nodeId, taskId));
-    return { requeueAfterMs: NODE_CHECK_MS };
-  }
-
-  #nodeChanged(nodeId: string, before: NodeState | undefined, after: NodeState): void {
-    this.#pending.wakeSome(this.#pending.size);
-    this.#wakeDeployments();
-    if (after === NodeState.READY) {
-      this.#options.events.record({ kind: "node", name: nodeId, reason: "Ready", message: "it reports" });
-    } else if (after === NodeState.LOST && before === NodeState.READY) {
-      const message = "no heartbeat; it gets no new work";
-      this.#options.events.record({ kind: "node", name: nodeId, reason: "Lost", message, warning: true });
-    }
-  }
-
-  #wakeDeployments(): void {
-    for (const [key] of this.#options.stores.deployments.entries()) this.#deployments.add(key);
-  }
-
-  #isRunning(nodeId: string, taskId: string): boolean {
-    return this.#options.registry.latest(nodeId)?.runningTasks.some((task) => task.taskId === taskId) ?? true;
-  }
-
-  #heartbeat(nodeId: string, previous: Heartbeat | undefined): void {
-    const { registry } = this.#options;
-    const heartbeat = registry.latest(nodeId);
-    if (heartbeat === undefined) return;
-    if (needsNodeLook(previous, heartbeat)) this.#nodes.add(nodeId);
-    for (const deployment of changedDeployments(previous, heartbeat)) this.#deployments.add(deployment);
-  }
-
-  #window(window: Window): void {
-    const { stores, judges, metrics } = this.#options;
-    metrics()?.window();
-    const deployment = stores.deployments.get(window.deployment)?.value;
-    const serves = stores.assignments
-      .get(window.nodeId)
-      ?.value.replicas.some((replica) => replica.deployment === window.deployment);
-    if (deployment === undefined || !serves) return;
-    if (judges.observe(deployment, window)) this.#deployments.add(window.deployment);
-  }
-
-  #deploymentChanged(name: string): void {
-    this.#deployments.add(name);
-    for (const runId of this.#deploying) this.#runs.add(runId);
-  }
-
-  async #taskEvents(events: readonly TaskEvent[]): Promise<void> {
-    const { inbox, clock, metrics } = this.#options;
-    metrics()?.taskEvents(events.length);
-    const stored = events.map((event) => {
-      const runId = event.ref?.runId ?? "";
-      const done = inbox.put(runId, event);
-      const urgent = event.event.case === "finished" || event.event.case === "withdrawn";
-      if (urgent) this.#runs.add(runId);
-      else clock.after(COALESCE_MS, () => this.#runs.add(runId));
-      return done;
-    });
-    await Promise.all(stored);
-  }
-}
-
-/** Tells whether a heartbeat says something about the node itself that the last one did not. */
-function needsNodeLook(previous: Heartbeat | undefined, heartbeat: Heartbeat): boolean {
-  return (
-    previous?.bootId !== heartbeat.bootId ||
-    previous.gatewayAddress !== heartbeat.gatewayAddress ||
-    previous.cachedImages.length !== heartbeat.cachedImages.length ||
-    previous.cachedModels.length !== heartbeat.cachedModels.length
-  );
-}
-
-/** Deployments whose replicas or routes on the node changed between two heartbeats. */
-function changedDeployments(previous: Heartbeat | undefined, heartbeat: Heartbeat): Set<string> {
-  const facts = (beat: Heartbeat | undefined): Map<string, string> => {
-    const byDeployment = new Map<string, string>();
-    const add = (name: string, fact: string) => byDeployment.set(name, `${byDeployment.get(name) ?? ""}|${fact}`);
-    for (const { deployment, replicaId, state, restarts } of beat?.replicas ?? []) {
-      add(deployment, `${replicaId}:${state}:${restarts}`);
-    }
-    for (const route of beat?.routes ?? []) add(route.deployment, `@${route.generation}`);
-    return byDeployment;
-  };
-  const [before, after] = [facts(previous), facts(heartbeat)];
-  const names = new Set([...before.keys(), ...after.keys()]);
-  return new Set([...names].filter((name) => before.get(name) !== after.get(name)));
 }

@@ -15,13 +15,18 @@ const TASK_METHODS: ReadonlySet<string> = new Set([
   "kedge.v1.ModelService/getModel",
 ]);
 
-/** Methods that only read. */
+/** How the names of methods that only read begin. */
 const READS = /^(get|list|watch|stream|explain|lint|plan|pull|whoAmI)/;
 
 const ADMIN_SERVICES: ReadonlySet<string> = new Set(["kedge.v1.TokenService", "kedge.v1.NodeService"]);
 
 /** Methods anybody may call: the join token is the credential, or there is nothing to protect. */
 const OPEN_METHODS: ReadonlySet<string> = new Set(["kedge.v1.NodeService/enroll"]);
+
+/** Tells whether a method changes nothing, so that a controller may answer it that does not lead. */
+export function isRead(method: string): boolean {
+  return READS.test(method);
+}
 
 /** Tells whether a call needs no bearer token. */
 export function isOpenMethod(service: string, method: string): boolean {
@@ -31,7 +36,7 @@ export function isOpenMethod(service: string, method: string): boolean {
 /** The least role that may call a method. */
 export function requiredRole(service: string, method: string): Role {
   if (service === "kedge.v1.TokenService" && method !== "whoAmI") return Role.ADMIN;
-  if (READS.test(method)) return Role.VIEWER;
+  if (isRead(method)) return Role.VIEWER;
   return ADMIN_SERVICES.has(service) ? Role.ADMIN : Role.OPERATOR;
 }
 

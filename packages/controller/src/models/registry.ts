@@ -205,14 +205,10 @@ export class ModelRegistry {
     if (newest === undefined || before === undefined || after === undefined) return;
     const problem = signatureBreak(before, after);
     if (problem === undefined) return;
-    throw new KedgeError(
-      "MODEL_SIGNATURE_CHANGED",
-      `${model.name}: ${problem} (against version ${newest.version})`,
-      {
-        field: "file",
-        hint: "push it as another model, or force it when every caller is ready for the change",
-      },
-    );
+    throw new KedgeError("MODEL_SIGNATURE_CHANGED", `${model.name}: ${problem} (against version ${newest.version})`, {
+      field: "file",
+      hint: "push it as another model, or force it when every caller is ready for the change",
+    });
   }
 }
 

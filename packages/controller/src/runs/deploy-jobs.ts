@@ -47,7 +47,9 @@ export class DeployJobs {
 
   /** Tells whether a deployment was refused and the run's document does not say so yet. */
   hasNews(run: Run): boolean {
-    return this.#refused.size > 0 && run.jobs.some((job) => isDeploying(job) && this.#refused.has(attemptKey(run, job)));
+    return (
+      this.#refused.size > 0 && run.jobs.some((job) => isDeploying(job) && this.#refused.has(attemptKey(run, job)))
+    );
   }
 
   /** Takes the state of the rollouts into the run's deploy jobs, in place. */

@@ -2,7 +2,16 @@ import { clone, create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { isJobEnded, isKedgeError, isRunEnded } from "@kedge/domain";
 import type { Clock, ReconcileResult } from "@kedge/kernel";
-import { FailureClass, FailureSchema, JobState, type Run, RunSchema, type TaskEvent, TaskFinishedSchema, TaskState } from "@kedge/proto";
+import {
+  FailureClass,
+  FailureSchema,
+  JobState,
+  type Run,
+  RunSchema,
+  type TaskEvent,
+  TaskFinishedSchema,
+  TaskState,
+} from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";

@@ -26,11 +26,7 @@ const MAX_SIZE = 1000;
  *
  * @throws KedgeError INVALID_PAGE_TOKEN.
  */
-export function pageOf<T>(
-  sorted: readonly T[],
-  keyOf: (item: T) => string,
-  request: PageRequest<T>,
-): Page<T> {
+export function pageOf<T>(sorted: readonly T[], keyOf: (item: T) => string, request: PageRequest<T>): Page<T> {
   const size = Math.min(request.pageSize || DEFAULT_SIZE, MAX_SIZE);
   const start = request.pageToken === "" ? 0 : startAfter(sorted, keyOf, request);
   const items = fitting(sorted.slice(start, start + size), request.bytesOf);

@@ -1,13 +1,14 @@
-import { clone } from "@bufbuild/protobuf";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { clone, create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Bus } from "@kedge/bus";
-import { isJobEnded, isRunEnded, KedgeError } from "@kedge/domain";
+import { isKedgeError, isRunEnded, KedgeError } from "@kedge/domain";
 import { type Clock, newId } from "@kedge/kernel";
 import { compilePipeline } from "@kedge/pipeline";
 import {
   type Diagnostic,
   Diagnostic_Severity,
   FailureClass,
+  FailureSchema,
   JobState,
   type PipelineSpec,
   type Run,
@@ -17,13 +18,17 @@ import {
   type SubmitRunRequest,
 } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
+import type { CapacityBook } from "../nodes/capacity-book.ts";
 import { newRun } from "../runs/new-run.ts";
+import { withCurrentReasons } from "../runs/placement.ts";
 import type { RunReconciler } from "../runs/run-reconciler.ts";
 import { failJob } from "../runs/task-events.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
+import { retryRun } from "./retry-run.ts";
+import { RunIndex } from "./run-index.ts";
 import { streamRunLogs } from "./run-logs.ts";
 
 /** What the run service works with. */
@@ -31,17 +36,21 @@ export interface RunServiceOptions {
   readonly bus: Bus;
   readonly stores: Stores;
   readonly runs: RunReconciler;
+  readonly book: CapacityBook;
   readonly clock: Clock;
   /** Queues a run to be looked at. */
   readonly touch: (runId: string) => void;
 }
 
-const IDEMPOTENCY_MS = 24 * 3600 * 1000;
+const MAX_KEY = 200;
+const MAX_LABELS = 64;
+const MAX_RACES = 20;
 
 /** RunService over the store: submit, look, follow, cancel, retry, decide. */
 export function createRunService(options: RunServiceOptions): ServiceImplementation<typeof RunService> {
-  const { bus, stores, clock } = options;
-  const idempotency = new Map<string, Promise<Run>>();
+  const { bus, stores, book, clock } = options;
+  const submitting = new Map<string, Promise<Run>>();
+  const index = new RunIndex(stores.runs);
 
   const submit = async (request: SubmitRunRequest, submittedBy: string): Promise<Run> => {
     const spec = compile(stores, request);
@@ -61,30 +70,38 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
   };
 
   const edit = async (runId: string, change: (run: Run) => void): Promise<Run> => {
-    const { value, revision } = findRun(stores, runId);
-    const next = clone(RunSchema, value);
-    change(next);
-    const stored = await stores.runs.update(value.id, next, revision);
-    options.touch(value.id);
-    return stored.value;
+    for (let attempt = 1; ; attempt++) {
+      const { value, revision } = findRun(stores, runId);
+      const next = clone(RunSchema, value);
+      change(next);
+      try {
+        const stored = await stores.runs.update(value.id, next, revision);
+        options.touch(value.id);
+        return stored.value;
+      } catch (error) {
+        // A run that makes progress is written often; the person's wish is applied to what it is by then.
+        if (!isKedgeError(error, "CONFLICT") || attempt >= MAX_RACES) throw error;
+      }
+    }
   };
 
   return {
     submitRun: async (request, context) => {
       const key = request.idempotencyKey;
+      assertSubmit(request);
       if (key === "") return { run: await submit(request, context.principal.name) };
-      const known = findByKey(stores, key, clock.now());
+      const known = index.find(key, clock.now());
       if (known !== undefined) return { run: known };
       // Two calls with one key at the same time share the one submission.
-      const pending = idempotency.get(key) ?? submit(request, context.principal.name);
-      idempotency.set(key, pending);
+      const pending = submitting.get(key) ?? submit(request, context.principal.name);
+      submitting.set(key, pending);
       try {
         return { run: await pending };
       } finally {
-        idempotency.delete(key);
+        submitting.delete(key);
       }
     },
-    getRun: async (request) => ({ run: findRun(stores, request.runId).value }),
+    getRun: async (request) => ({ run: withCurrentReasons(findRun(stores, request.runId).value, book) }),
     listRuns: async (request) => {
       const runs = [...stores.runs.entries()].map(([, { value }]) => value);
       const wanted = runs.filter(
@@ -95,7 +112,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
       const page = pageOf(
         wanted.toSorted((a, b) => (a.id < b.id ? 1 : -1)),
         (run) => run.id,
-        request,
+        { ...request, descending: true, bytesOf: (run) => toBinary(RunSchema, run).length },
       );
       return { runs: page.items, nextPageToken: page.nextPageToken };
     },
@@ -105,7 +122,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
       for await (const _ of changes(subscribe, context.signal)) {
         const run = stores.runs.get(id)?.value;
         if (run === undefined) return;
-        yield { run };
+        yield { run: withCurrentReasons(run, book) };
         if (isRunEnded(run.state)) return;
       }
     },
@@ -121,7 +138,12 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
         run.reason = request.reason || `cancelled by ${context.principal.name}`;
       }),
     }),
-    retryRun: async (request) => ({ run: await edit(request.runId, (run) => retry(run, request.jobs, clock.now())) }),
+    retryRun: async (request) => ({
+      run: await edit(request.runId, (run) => {
+        for (const name of request.jobs) findJob(run, name);
+        retryRun(run, request.jobs, clock.now());
+      }),
+    }),
     approveJob: async (request, context) => ({
       run: await edit(request.runId, (run) => {
         const job = blockedJob(run, request.job);
@@ -136,17 +158,22 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
         const job = blockedJob(run, request.job);
         job.decidedBy = context.principal.name;
         const message = decision("rejected", context.principal.name, request.comment);
-        const failure = {
-          $typeName: "kedge.v1.Failure",
-          class: FailureClass.REJECTED,
-          message,
-          exitCode: 0,
-          step: "",
-        } as const;
+        const failure = create(FailureSchema, { class: FailureClass.REJECTED, message });
         failJob(job, failure, timestampFromMs(clock.now()));
       }),
     }),
   };
+}
+
+function assertSubmit(request: SubmitRunRequest): void {
+  if (request.idempotencyKey.length > MAX_KEY) {
+    throw new KedgeError("INVALID_FIELD", `idempotency_key has more than ${MAX_KEY} characters`, {
+      field: "idempotency_key",
+    });
+  }
+  if (Object.keys(request.labels).length > MAX_LABELS) {
+    throw new KedgeError("INVALID_FIELD", `a run has at most ${MAX_LABELS} labels`, { field: "labels" });
+  }
 }
 
 /** A run by id or by a prefix that names one run. @throws KedgeError RUN_NOT_FOUND. */
@@ -193,14 +220,6 @@ export function diagnosticText(diagnostics: readonly Diagnostic[]): string {
     .join("\n");
 }
 
-function findByKey(stores: Stores, key: string, nowMs: number): Run | undefined {
-  for (const [, { value }] of stores.runs.entries()) {
-    if (value.idempotencyKey !== key || value.createdAt === undefined) continue;
-    if (nowMs - timestampMs(value.createdAt) < IDEMPOTENCY_MS) return value;
-  }
-  return undefined;
-}
-
 function findJob(run: Run, name: string): Run["jobs"][number] {
   const job = run.jobs.find((candidate) => candidate.spec?.name === name);
   if (job !== undefined) return job;
@@ -215,31 +234,6 @@ function blockedJob(run: Run, name: string): Run["jobs"][number] {
   const job = findJob(run, name);
   if (job.state === JobState.BLOCKED) return job;
   throw new KedgeError("JOB_NOT_BLOCKED", `job ${name} does not wait for an approval`, { field: "job" });
-}
-
-function retry(run: Run, names: readonly string[], nowMs: number): void {
-  if (!isRunEnded(run.state)) {
-    throw new KedgeError("INVALID_FIELD", `run ${run.id} still runs`, { field: "run_id", hint: "cancel it first" });
-  }
-  for (const name of names) findJob(run, name);
-  for (const job of run.jobs) {
-    const chosen = names.length === 0 ? job.state !== JobState.SUCCEEDED : names.includes(job.spec?.name ?? "");
-    const skipped = isJobEnded(job.state) && job.state === JobState.SKIPPED;
-    if (!chosen && !skipped) continue;
-    job.state = JobState.WAITING;
-    job.reason = "";
-    job.steps = [];
-    delete job.failure;
-    delete job.finishedAt;
-    delete job.startedAt;
-    delete job.readyAt;
-    job.deployedRevision = 0;
-  }
-  run.state = RunState.RUNNING;
-  run.reason = "";
-  run.cancelRequested = false;
-  run.timeoutSeconds += Math.ceil((nowMs - (run.createdAt === undefined ? nowMs : timestampMs(run.createdAt))) / 1000);
-  delete run.finishedAt;
 }
 
 function decision(what: string, who: string, comment: string): string {

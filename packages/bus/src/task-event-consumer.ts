@@ -54,6 +54,8 @@ async function handle(bus: Bus, { consumer, events, batch }: Work, signal: Abort
         await consumer.onEvents(events);
         return true;
       } catch (err) {
+        // Giving up at the end is how a handler ends; what it did not take comes again.
+        if (signal.aborted) return false;
         bus.logger.error({ err, events: events.length }, "handling task events failed, trying again");
       }
       await bus.clock.sleep(delay, signal).catch(() => {});

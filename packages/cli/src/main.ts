@@ -1,18 +1,24 @@
 import { terminationSignal } from "@kedge/kernel";
+import { agentCommands } from "./commands/agent.ts";
 import { EXIT_CODES } from "./exit-codes.ts";
 import { reportError } from "./print-error.ts";
 import { buildProgram } from "./program.ts";
-import type { Host } from "./session.ts";
+import type { CommandGroup, Host } from "./session.ts";
 
 /** Runs one command line and answers the exit code. Does not throw. */
 export async function runCommandLine(argv: readonly string[], host: Host): Promise<number> {
   try {
-    await buildProgram(host).parseAsync(argv);
+    await buildProgram(host, await commandGroups(argv)).parseAsync(argv);
     return EXIT_CODES.ok.code;
   } catch (error) {
     const exit = reportError(error, Boolean(host.env["KEDGE_DEBUG"]), (text) => host.stderr.write(text));
     return EXIT_CODES[exit].code;
   }
+}
+
+/** The agent stays in memory for months: it alone comes without the other commands and what they need. */
+async function commandGroups([, , name]: readonly string[]): Promise<readonly CommandGroup[]> {
+  return name === "agent" ? [agentCommands] : (await import("./command-groups.ts")).COMMAND_GROUPS;
 }
 
 /** Runs the process's command line and sets its exit code. */

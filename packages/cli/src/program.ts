@@ -1,45 +1,9 @@
 import { Command } from "commander";
-import { agentCommands } from "./commands/agent.ts";
-import { applyCommand } from "./commands/apply.ts";
-import { completionCommands } from "./commands/completion.ts";
-import { deploymentCommands } from "./commands/deployment.ts";
-import { eventsCommand } from "./commands/events.ts";
-import { getCommand } from "./commands/get.ts";
-import { helpCommand } from "./commands/help-topics.ts";
-import { logsCommand } from "./commands/logs.ts";
-import { modelCommands } from "./commands/model.ts";
-import { natsConfigCommand } from "./commands/nats-config.ts";
-import { nodeCommands } from "./commands/node.ts";
-import { pipelineCommands } from "./commands/pipeline.ts";
-import { rolloutCommands } from "./commands/rollout.ts";
-import { runCommands } from "./commands/run.ts";
-import { tokenCommands } from "./commands/token.ts";
-import { upCommand } from "./commands/up.ts";
-import { ownVersion, versionCommand } from "./commands/version.ts";
+import { ownVersion } from "./commands/version.ts";
 import { type CommandGroup, connectionOptions, type Host } from "./session.ts";
 
-const GROUPS: readonly CommandGroup[] = [
-  upCommand,
-  natsConfigCommand,
-  agentCommands,
-  tokenCommands,
-  nodeCommands,
-  runCommands,
-  logsCommand,
-  pipelineCommands,
-  modelCommands,
-  applyCommand,
-  deploymentCommands,
-  rolloutCommands,
-  getCommand,
-  eventsCommand,
-  completionCommands,
-  versionCommand,
-  helpCommand,
-];
-
-/** The whole command tree. Parsing throws instead of ending the process. */
-export function buildProgram(host: Host): Command {
+/** A command tree. Parsing throws instead of ending the process. */
+export function buildProgram(host: Host, groups: readonly CommandGroup[]): Command {
   const program = new Command("kedge")
     .description("continuous deployment for AI systems")
     .version(ownVersion())
@@ -47,7 +11,7 @@ export function buildProgram(host: Host): Command {
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true });
   for (const option of connectionOptions()) program.addOption(option);
-  for (const group of GROUPS) group(program, host);
+  for (const group of groups) group(program, host);
   prepare(program, host);
   return program;
 }

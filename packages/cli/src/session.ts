@@ -1,4 +1,4 @@
-import { createKedgeClient, type Environment, type KedgeClient, loadContext } from "@kedge/client";
+import type { Environment, KedgeClient } from "@kedge/client";
 import { aborted } from "@kedge/kernel";
 import { Command, Option } from "commander";
 import { Output, type Sink } from "./output/output.ts";
@@ -75,6 +75,8 @@ async function withSession(
   run: (session: Session) => Promise<void>,
 ): Promise<void> {
   const { context, address, token, caFile } = options;
+  // Loaded on demand: an agent never talks to a controller this way.
+  const { createKedgeClient, loadContext } = await import("@kedge/client");
   const connection = await loadContext({
     env: host.env,
     ...(context === undefined ? {} : { name: context }),

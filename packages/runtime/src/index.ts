@@ -3,6 +3,7 @@ export { createImageStore, type ImageStoreOptions } from "./docker/docker-images
 export { createNetworks } from "./docker/docker-networks.ts";
 export type { DockerRuntimeOptions } from "./docker/docker-options.ts";
 export { createDockerRuntime } from "./docker/docker-runtime.ts";
+export { type DockerParts, engineVersion, type OpenDockerOptions, openDocker } from "./docker/open-docker.ts";
 export { buildHostBaseImage, type HostBaseImageOptions } from "./host-base-image.ts";
 export type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "./image-store.ts";
 export type { Networks } from "./networks.ts";

@@ -42,11 +42,8 @@ export function measureLoad(): { loadAverage: number; freeMemoryMib: number } {
 }
 
 /** The machine's memory, or the control group's limit when the agent itself runs in a smaller container. */
-async function usableMemoryMib(): Promise<number> {
-  // Loaded on demand: used once, and the agent's memory at rest counts.
-  const { default: si } = await import("systeminformation");
-  const { total } = await si.mem();
-  const machine = total > 0 ? total : totalmem();
+function usableMemoryMib(): number {
+  const machine = totalmem();
   const limit = process.constrainedMemory();
   return Math.floor((limit > 0 && limit < machine ? limit : machine) / MIB);
 }

@@ -2,14 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { errorMessage } from "@kedge/domain";
 import { RuntimeKind } from "@kedge/proto";
-import {
-  connectDocker,
-  createDockerRuntime,
-  createImageStore,
-  createNetworks,
-  createProcessRuntime,
-  probeDocker,
-} from "@kedge/runtime";
+import { createProcessRuntime, engineVersion, openDocker } from "@kedge/runtime";
 import type { ResolvedAgentOptions } from "../config.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 
@@ -23,20 +16,14 @@ export async function openRuntimes(options: ResolvedAgentOptions, nodeId: string
   const process = wantsProcess ? createProcessRuntime({ dir: join(dataDir, "processes"), clock, logger }) : undefined;
   const wantsDocker = runtimes?.includes("docker") ?? existsSync(dockerSocket);
   if (!wantsDocker) return { process, docker: undefined, images: undefined, networks: undefined };
-  const client = connectDocker(dockerSocket);
   try {
-    const { version } = await probeDocker(client);
-    logger.info({ version }, "Docker Engine answers");
+    logger.info({ version: await engineVersion(dockerSocket) }, "Docker Engine answers");
   } catch (error) {
     logger.warn({ reason: errorMessage(error) }, "Docker Engine does not answer");
     if (runtimes === undefined) return { process, docker: undefined, images: undefined, networks: undefined };
   }
-  return {
-    process,
-    docker: createDockerRuntime({ docker: client, clock, logger, instance: nodeId }),
-    images: createImageStore({ docker: client }),
-    networks: createNetworks(client),
-  };
+  const docker = openDocker({ socketPath: dockerSocket, clock, logger, instance: nodeId });
+  return { process, docker: docker.runtime, images: docker.images, networks: docker.networks };
 }
 
 /** Kinds of the runtimes that are there, for heartbeats. */

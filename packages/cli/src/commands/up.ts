@@ -1,6 +1,5 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { saveContext } from "@kedge/client";
 import { aborted, createLogger } from "@kedge/kernel";
 import { Command, Option } from "commander";
 import { type CommandGroup, createOutput } from "../session.ts";
@@ -40,6 +39,7 @@ export const upCommand: CommandGroup = (program, host) => {
     const signal = host.signal();
     // Loaded on demand: no other command needs it.
     const { startController } = await import("@kedge/controller");
+    const { saveContext } = await import("@kedge/client");
     const { logLevel, ...settings } = options;
     const logger = createLogger({ name: "controller", level: logLevel });
     const controller = await startController({ ...settings, env: { ...host.env }, logger }, signal);

@@ -1,4 +1,5 @@
-import Docker from "dockerode";
+import { createRequire } from "node:module";
+import type Docker from "dockerode";
 import { mapDockerError } from "./docker-error.ts";
 
 /** A Docker Engine's client, shared by everything that talks to that engine. */
@@ -16,7 +17,9 @@ export interface EngineInfo {
 
 /** A client of the engine behind this socket. Opens no connection yet. */
 export function connectDocker(socketPath = "/var/run/docker.sock"): DockerClient {
-  return new Docker({ socketPath });
+  // Required here and not imported above: with gRPC and SSH in tow it is the largest thing that an agent may never need.
+  const Client: typeof Docker = createRequire(import.meta.url)("dockerode");
+  return new Client({ socketPath });
 }
 
 /** Asks the engine who it is; fails with `DOCKER_UNAVAILABLE` when it does not answer. */

@@ -1,0 +1,39 @@
+import { agentCommands } from "./commands/agent.ts";
+import { applyCommand } from "./commands/apply.ts";
+import { completionCommands } from "./commands/completion.ts";
+import { deploymentCommands } from "./commands/deployment.ts";
+import { eventsCommand } from "./commands/events.ts";
+import { getCommand } from "./commands/get.ts";
+import { helpCommand } from "./commands/help-topics.ts";
+import { logsCommand } from "./commands/logs.ts";
+import { modelCommands } from "./commands/model.ts";
+import { natsConfigCommand } from "./commands/nats-config.ts";
+import { nodeCommands } from "./commands/node.ts";
+import { pipelineCommands } from "./commands/pipeline.ts";
+import { rolloutCommands } from "./commands/rollout.ts";
+import { runCommands } from "./commands/run.ts";
+import { tokenCommands } from "./commands/token.ts";
+import { upCommand } from "./commands/up.ts";
+import { versionCommand } from "./commands/version.ts";
+import type { CommandGroup } from "./session.ts";
+
+/** Every command, in the order of the help. */
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  upCommand,
+  natsConfigCommand,
+  agentCommands,
+  tokenCommands,
+  nodeCommands,
+  runCommands,
+  logsCommand,
+  pipelineCommands,
+  modelCommands,
+  applyCommand,
+  deploymentCommands,
+  rolloutCommands,
+  getCommand,
+  eventsCommand,
+  completionCommands,
+  versionCommand,
+  helpCommand,
+];

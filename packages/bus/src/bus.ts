@@ -83,6 +83,8 @@ async function connectUntil(options: BusOptions, signal: AbortSignal): Promise<N
         maxReconnectAttempts: -1,
         reconnectDelayHandler: () => RETRY_MIN_MS + jitter() * 800,
         ignoreAuthErrorAbort: true,
+        // Else every request captures a stack for an error that hardly ever comes.
+        noAsyncTraces: true,
         pingInterval: 5_000,
         maxPingOut: 2,
       });

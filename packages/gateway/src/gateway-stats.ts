@@ -25,6 +25,8 @@ export interface GatewayStats {
   readonly deployments: readonly DeploymentStats[];
   /** Log lines that could not be read or belong to no known split. */
   readonly unattributed: number;
+  /** Log lines that HAProxy wrote and that did not arrive: requests that are in no window. */
+  readonly lost: number;
   /** How often HAProxy was started, and reloaded to make room, by this process. */
   readonly starts: number;
   readonly reloads: number;

@@ -210,6 +210,23 @@ describe("faults", () => {
 });
 
 describe("what is counted", () => {
+  test("requests during a stall of the event loop, every one once; none is lost", async () => {
+    const gateway = await bed.gateway();
+    const script = join(import.meta.dirname, "testing/send-requests.ts");
+    await gateway.apply([service({ 1: 10_000 }, [await standingReplica()])]);
+    await bed.get(gateway, "/v2/models/m");
+    await bed.get(gateway, "/nowhere");
+    const client = spawn("node", [script, gateway.address, "3000"], { stdio: "ignore" });
+    const exited = once(client, "exit");
+    bed.onClose(async () => client.kill("SIGKILL"));
+    // Nothing of this process runs meanwhile: it reads no log line, as when the host is starved.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
+    expect(await exited).toEqual([0, null]);
+    const requests = () => gateway.stats().deployments[0]?.revisions[0]?.requests ?? 0;
+    expect(await eventually(requests, (count) => count >= 3001)).toBe(3001);
+    expect(gateway.stats()).toMatchObject({ lost: 0, unattributed: 0 });
+  });
+
   test("errors, labels and hostile header values", async () => {
     const gateway = await bed.gateway();
     const labels = ["cat", "dog", 'a, "b\\" %0a {', "x".repeat(200), "__proto__", "\u00ff\u00fe"];
@@ -245,6 +262,15 @@ describe("what is counted", () => {
     expect([...predictions.values()].reduce((a, b) => a + b, 0)).toBe(7);
   });
 });
+
+/** A replica in a process of its own, which answers while this one does not run. */
+async function standingReplica() {
+  const script = join(import.meta.dirname, "testing/standing-replica.ts");
+  const child = spawn("node", [script], { stdio: ["ignore", "pipe", "ignore"] });
+  bed.onClose(async () => child.kill("SIGKILL"));
+  const [port] = await once(child.stdout, "data");
+  return { replicaId: "r1", revision: 1, host: "127.0.0.1", port: Number(port) };
+}
 
 function haproxyPid(): number {
   return JSON.parse(readFileSync(join(bed.dir, "process.json"), "utf8")).pid;

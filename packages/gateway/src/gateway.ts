@@ -148,6 +148,7 @@ export class Gateway implements Component {
     return {
       deployments: this.#ledger.stats(),
       unattributed: this.#ledger.unattributed,
+      lost: this.#ledger.lost,
       starts: this.#starts,
       reloads: this.#reloads,
     };

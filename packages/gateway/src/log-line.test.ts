@@ -4,23 +4,27 @@ import { parseLogLine } from "./log-line.ts";
 import { FrameReader } from "./log-listener.ts";
 
 test("reads what HAProxy writes", () => {
-  expect(parseLogLine("s0:8 e1 200 -- 1643 0 612C202262")).toEqual({
+  expect(parseLogLine('917 4 {s0:8} e1 200 -- 1643 0 {a, "b #7Bc#7D #C3#A9#0A}')).toEqual({
+    pid: 917,
+    number: 4,
     epoch: 8,
     slot: 1,
     status: 200,
     end: "complete",
     latencyMs: 1.643,
     redispatched: false,
-    label: 'a, "b',
+    label: 'a, "b {c} \u00e9\uFFFD',
   });
-  expect(parseLogLine("s0:8 e1 -1 CD 5 +1 -")).toMatchObject({ status: 0, end: "client", redispatched: true });
-  expect(parseLogLine("s0:8 <NOSRV> 503 SC 0 0 -")).toMatchObject({ slot: undefined, end: "cut", label: undefined });
+  expect(parseLogLine("1 2 {s0:8} e1 -1 CD 5 +1 {}")).toMatchObject({ status: 0, end: "client", redispatched: true });
+  const unserved = parseLogLine("1 2 {s0:8} <NOSRV> 503 SC 0 0 {}");
+  expect(unserved).toMatchObject({ slot: undefined, end: "cut", label: undefined });
+  expect(parseLogLine("1 2 {} <NOSRV> 400 PR - 0 {}")).toMatchObject({ number: 2, epoch: undefined });
 });
 
 test("any text and any bytes give a record or nothing", () => {
   const token = fc.oneof(
     fc.string(),
-    fc.constantFrom("s0:8", "e1", "200", "--", "-1", "+1", "FF", "-", "99999999999999999"),
+    fc.constantFrom("{s0:8}", "e1", "200", "--", "-1", "+1", "{#FF}", "-", "{}", "99999999999999999"),
   );
   fc.assert(
     fc.property(fc.array(token, { maxLength: 9 }), (tokens) => {

@@ -1,7 +1,11 @@
 /** What HAProxy logged of one request. */
 export interface LogRecord {
-  /** Epoch of the split it was routed by. */
-  readonly epoch: number;
+  /** Of the HAProxy that wrote it. */
+  readonly pid: number;
+  /** How many lines that HAProxy wrote before it. */
+  readonly number: number;
+  /** Epoch of the split it was routed by; undefined when it was no HTTP or had no route. */
+  readonly epoch: number | undefined;
   /** Index of the server slot; undefined when none was ready. */
   readonly slot: number | undefined;
   /** HTTP status; 0 when the client got none. */
@@ -13,21 +17,31 @@ export interface LogRecord {
   readonly label: string | undefined;
 }
 
-const LINE =
-  /^s\d{1,4}:(\d{1,15}) (?:e(\d{1,4})|<NOSRV>) (-1|\d{1,3}) ([\w-]{2}) (-?\d{1,15}) (\+?)\d{1,3} (-|(?:[0-9A-F]{2}){0,64})$/;
+const LINE = new RegExp(
+  [
+    /^(\d{1,10}) (\d{1,15}) (?:-|\{(?:s\d{1,4}:(\d{1,15}))?\})/,
+    /(?:e(\d{1,4})|<[A-Z]{1,8}>) (-1|\d{1,3}) ([\w-]{2}) (-?\d{1,18}|-) (\+?)\d{1,3}/,
+    /(?:-|\{([ -z~]{0,192})\})$/,
+  ]
+    .map((part) => part.source)
+    .join(" "),
+);
+const ESCAPED = /#([0-9A-F]{2})/g;
 const CONTROL = /\p{C}/gu;
 
 /** Reads one log line; undefined for anything else. Never throws. */
 export function parseLogLine(line: string): LogRecord | undefined {
   const match = LINE.exec(line);
   if (match === null) return undefined;
-  const [, epoch, slot, status, termination, micros, redispatched, label] = match;
+  const [, pid, number, epoch, slot, status, termination, micros, redispatched, label] = match;
   return {
-    epoch: Number(epoch),
+    pid: Number(pid),
+    number: Number(number),
+    epoch: epoch === undefined ? undefined : Number(epoch),
     slot: slot === undefined ? undefined : Number(slot),
     status: Math.max(0, Number(status)),
     end: endOf(termination ?? ""),
-    latencyMs: Math.max(0, Number(micros)) / 1000,
+    latencyMs: Math.max(0, Number(micros) || 0) / 1000,
     redispatched: redispatched === "+",
     label: labelOf(label ?? ""),
   };
@@ -41,7 +55,8 @@ function endOf(termination: string): LogRecord["end"] {
 }
 
 /** The label as text; bytes that are no text, or cannot be seen, become a replacement character. */
-function labelOf(hex: string): string | undefined {
-  if (hex === "-" || hex === "") return undefined;
-  return Buffer.from(hex, "hex").toString("utf8").replace(CONTROL, "\uFFFD");
+function labelOf(logged: string): string | undefined {
+  if (!logged.includes("#")) return logged || undefined;
+  const bytes = logged.replace(ESCAPED, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(bytes, "latin1").toString("utf8").replace(CONTROL, "\uFFFD");
 }

@@ -1,16 +1,19 @@
 import type { GatewayPlan, SplitEpoch } from "./gateway-plan.ts";
 import type { DeploymentStats } from "./gateway-stats.ts";
+import { LogContinuity } from "./log-continuity.ts";
 import { parseLogLine } from "./log-line.ts";
 import { WindowMeter, type WindowMeterOptions } from "./window-meter.ts";
 
 /** Splits that are remembered, so that requests still running under them are counted when they end. */
 const REMEMBERED_SPLITS = 256;
+const STARTS_WITH_DIGIT = /^\d/;
 
 /** Gives every log line to the meter of its deployment, under the split the request was routed by. */
 export class RequestLedger {
   readonly #options: WindowMeterOptions;
   readonly #splits = new Map<number, SplitEpoch>();
   readonly #meters = new Map<string, WindowMeter>();
+  readonly #continuity = new LogContinuity();
   #unattributed = 0;
 
   constructor(options: WindowMeterOptions) {
@@ -20,6 +23,11 @@ export class RequestLedger {
   /** Log lines that could not be read, or that belong to a split long gone. */
   get unattributed(): number {
     return this.#unattributed;
+  }
+
+  /** Log lines that HAProxy wrote and that did not arrive. */
+  get lost(): number {
+    return this.#continuity.lost;
   }
 
   /** Makes splits known that lines may refer to. Call before HAProxy learns of them. */
@@ -42,11 +50,17 @@ export class RequestLedger {
 
   /** Counts a log line. HAProxy's own notices and requests that were no HTTP belong to no deployment. Never throws. */
   record(line: string): void {
-    if (!line.startsWith("s")) return;
+    if (!STARTS_WITH_DIGIT.test(line)) return;
     const record = parseLogLine(line);
-    const split = record && this.#splits.get(record.epoch);
+    if (record === undefined) {
+      this.#unattributed++;
+      return;
+    }
+    this.#continuity.arrived(record.pid, record.number);
+    if (record.epoch === undefined) return;
+    const split = this.#splits.get(record.epoch);
     const meter = split && this.#meters.get(split.deployment);
-    if (record && split && meter) meter.record(split, record);
+    if (split && meter) meter.record(split, record);
     else this.#unattributed++;
   }
 

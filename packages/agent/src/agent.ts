@@ -11,11 +11,13 @@ import { composeHeartbeat } from "./heartbeat-message.ts";
 import { loadIdentity, loadSeed, type NodeIdentity } from "./identity/node-identity.ts";
 import { AgentCounters, createMetrics, type MetricSources } from "./metrics.ts";
 import { type Health, type MetricsServer, startMetricsServer } from "./metrics-server.ts";
+import { bootTimeMs } from "./node/boot-clock.ts";
 import { measureCapacity } from "./node/capacity.ts";
 import { HeartbeatLoop } from "./node/heartbeat.ts";
 import { Lease } from "./node/lease.ts";
 import { LeaseFile } from "./node/lease-file.ts";
 import { openRuntimes } from "./node/runtimes.ts";
+import { Watchdog } from "./node/watchdog.ts";
 import { ModelCache } from "./serving/model-cache.ts";
 import { Serving } from "./serving/serving.ts";
 import { WindowRelay } from "./serving/window-relay.ts";
@@ -83,6 +85,7 @@ class Agent implements RunningAgent {
   readonly #counters = new AgentCounters();
   readonly #link: ControllerLink;
   readonly #lease: Lease;
+  readonly #watchdog: Watchdog;
   readonly #tasks: TaskExecutor;
   readonly #heartbeats: HeartbeatLoop;
   readonly #windows: WindowRelay;
@@ -100,7 +103,7 @@ class Agent implements RunningAgent {
   constructor(parts: AgentParts) {
     this.#parts = parts;
     const { options, identity, seed, runtimes, lastRenewedAtMs } = parts;
-    const { clock, dataDir, haproxyPath, modelServerEntry, keepWorkspaces } = options;
+    const { clock, dataDir, haproxyPath, modelServerEntry, keepWorkspaces, leaseMs } = options;
     const { nodeId, caPem } = identity;
     const logger = options.logger.child({ nodeId });
     const bootId = newId(clock);
@@ -113,9 +116,12 @@ class Agent implements RunningAgent {
       publish: (window) => link.window(window),
       isConnected: () => link.isConnected,
     });
+    this.#watchdog = new Watchdog({ dataDir, leaseMs, clock, logger });
     const leaseFile = new LeaseFile(dataDir);
     this.#lease = new Lease({
-      ...{ clock, logger, lastRenewedAtMs },
+      ...{ clock, logger, lastRenewedAtMs, leaseMs },
+      intervalMs: leaseMs / 3,
+      elapsedMs: bootTimeMs,
       renew: () => link.renewLease(this.#tasks.running),
       onRenewed: (sentAtMs) => leaseFile.save(sentAtMs, logger),
       onExpired: () => this.#tasks.loseAll(),
@@ -166,6 +172,7 @@ class Agent implements RunningAgent {
 
   async start(): Promise<void> {
     const { options } = this.#parts;
+    await this.#watchdog.start();
     if (this.#gateway !== undefined) {
       await this.#gateway.start(this.#abort.signal);
       this.#gatewayStarted = true;
@@ -202,6 +209,7 @@ class Agent implements RunningAgent {
     await this.#serving?.stop();
     if (this.#gatewayStarted) await this.#gateway?.stop({ keepServing: true });
     await this.#lease.stop();
+    this.#watchdog.release();
     await this.#link.close();
     await this.#offers;
     await this.#parts.unlock();

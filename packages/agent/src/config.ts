@@ -34,6 +34,11 @@ export interface AgentOptions {
   readonly dockerSocket?: string;
   /** Leave workspaces of ended tasks on the disk. Default false. */
   readonly keepWorkspaces?: boolean;
+  /**
+   * How long tasks may run after the last stored renewal of the lease was sent, 1000 to 30,000; default 30,000, which
+   * the controller counts on. Less ends tasks sooner when the controller is away.
+   */
+  readonly leaseMs?: number;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }
@@ -44,6 +49,9 @@ export interface ResolvedAgentOptions extends Required<Omit<AgentOptions, "runti
   readonly runtimes: readonly RuntimeName[] | undefined;
   readonly metricsListen: ListenAddress | undefined;
 }
+
+/** After it and a margin of 5 s the controller gives a silent node's tasks away. */
+const MAX_LEASE_MS = 30_000;
 
 /**
  * Fills in defaults.
@@ -57,6 +65,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     haproxyPath: "/usr/sbin/haproxy",
     dockerSocket: "/var/run/docker.sock",
     keepWorkspaces: false,
+    leaseMs: MAX_LEASE_MS,
     logger: silentLogger,
     clock: systemClock,
     runtimes: undefined,
@@ -65,6 +74,10 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   };
   for (const field of ["dataDir", "modelServerEntry", "haproxyPath", "dockerSocket"] as const) {
     if (!isAbsolute(resolved[field])) throw invalid(field, "an absolute path", resolved[field]);
+  }
+  const { leaseMs } = resolved;
+  if (!Number.isInteger(leaseMs) || leaseMs < 1000 || leaseMs > MAX_LEASE_MS) {
+    throw invalid("leaseMs", `a whole number from 1000 to ${MAX_LEASE_MS}`, String(leaseMs));
   }
   assertPort("gatewayListen.port", resolved.gatewayListen.port);
   if (resolved.metricsListen !== undefined) assertPort("metricsListen.port", resolved.metricsListen.port);

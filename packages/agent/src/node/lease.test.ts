@@ -40,7 +40,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
 
-function setUp(lastRenewedAtMs?: number) {
+function setUp(lastRenewalAgeMs?: number) {
   const clock = new ManualClock();
   const seen = { renewals: 0, expired: 0, up: true };
   const lease = new Lease({
@@ -55,7 +55,7 @@ function setUp(lastRenewedAtMs?: number) {
     onExpired: () => {
       seen.expired += 1;
     },
-    lastRenewedAtMs: lastRenewedAtMs === undefined ? undefined : clock.now() - lastRenewedAtMs,
+    lastRenewedAtMs: lastRenewalAgeMs === undefined ? undefined : clock.monotonic() - lastRenewalAgeMs,
   });
   return { clock, seen, lease };
 }

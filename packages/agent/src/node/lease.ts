@@ -7,12 +7,14 @@ export interface LeaseOptions {
   readonly logger: Logger;
   /** Stores one renewal; resolves once it is stored for good. */
   readonly renew: (signal: AbortSignal) => Promise<void>;
-  /** Called after a renewal, with the wall time at which it was sent, milliseconds since 1970. */
+  /** Called after a renewal, with the time at which it was sent. */
   readonly onRenewed: (sentAtMs: number) => void;
   /** Called once each time the lease runs out. */
   readonly onExpired: () => void;
-  /** Wall time at which an earlier process of this node sent its last renewal. */
+  /** When an earlier process of this node sent its last renewal. */
   readonly lastRenewedAtMs: number | undefined;
+  /** The time all this is counted in; default: the clock's monotonic time, which stands still in a suspended machine. */
+  readonly elapsedMs?: () => number;
   /** Default 30,000. */
   readonly leaseMs?: number;
   /** Default 10,000. */
@@ -21,13 +23,16 @@ export interface LeaseOptions {
   readonly retryMs?: number;
 }
 
+const MAX_CHECK_MS = 2000;
+
 /**
- * The node's right to run tasks. It lasts `leaseMs` from the moment a successful renewal was *sent*, by this machine's
- * monotonic clock, so it ends here before the controller, who counts from the arrival, may give a task to another node.
+ * The node's right to run tasks. It lasts `leaseMs` from the moment a successful renewal was *sent*, by a clock
+ * that is never set, so it ends here before the controller, who counts from the arrival, may give a task to another node.
  */
 export class Lease {
   readonly #options: LeaseOptions;
   readonly #leaseMs: number;
+  readonly #elapsedMs: () => number;
   readonly #abort = new AbortController();
   #sentAt: number;
   #expired: boolean;
@@ -38,16 +43,16 @@ export class Lease {
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? 30_000;
-    const { clock, lastRenewedAtMs } = options;
-    const ageMs = lastRenewedAtMs === undefined ? Number.POSITIVE_INFINITY : clock.now() - lastRenewedAtMs;
-    // A last renewal in the future means that the wall clock was set back: its age is unknown, so it counts as none.
-    this.#sentAt = ageMs >= 0 ? clock.monotonic() - ageMs : Number.NEGATIVE_INFINITY;
+    const { clock, lastRenewedAtMs = Number.NEGATIVE_INFINITY } = options;
+    this.#elapsedMs = options.elapsedMs ?? (() => clock.monotonic());
+    // One in the future was written by nobody that can be trusted: it counts as none.
+    this.#sentAt = lastRenewedAtMs <= this.#elapsedMs() ? lastRenewedAtMs : Number.NEGATIVE_INFINITY;
     this.#expired = this.ageMs >= this.#leaseMs;
   }
 
   /** Milliseconds since the last successful renewal was sent; infinite before the first. */
   get ageMs(): number {
-    return this.#options.clock.monotonic() - this.#sentAt;
+    return this.#elapsedMs() - this.#sentAt;
   }
 
   /** Whether tasks may run now. */
@@ -67,8 +72,11 @@ export class Lease {
     await this.#loop;
   }
 
-  /** Makes sure that the last renewal is at most `maxAgeMs` old; renews when it is not. Tells whether that worked. */
-  async ensureFresh(maxAgeMs: number): Promise<boolean> {
+  /**
+   * Makes sure that the last renewal is at most `maxAgeMs` old, by default two thirds of the lease; renews when it is
+   * not. Tells whether that worked.
+   */
+  async ensureFresh(maxAgeMs = (this.#leaseMs * 2) / 3): Promise<boolean> {
     if (this.ageMs <= maxAgeMs) return true;
     return this.#renewOnce();
   }
@@ -90,9 +98,10 @@ export class Lease {
   }
 
   async #tryRenew(): Promise<boolean> {
-    const { clock, logger, renew, onRenewed } = this.#options;
-    const sentAt = clock.monotonic();
-    const sentAtMs = clock.now();
+    const { logger, renew, onRenewed } = this.#options;
+    // After a suspension this may be reached before the timer: what has run out is not revived.
+    if (!this.#expired) this.#checkExpiry();
+    const sentAt = this.#elapsedMs();
     try {
       await renew(this.#abort.signal);
     } catch (error) {
@@ -100,18 +109,21 @@ export class Lease {
       return false;
     }
     // An answer that took longer than the lease renews nothing: the controller may have acted meanwhile.
-    if (clock.monotonic() - sentAt >= this.#leaseMs) return false;
+    if (this.#elapsedMs() - sentAt >= this.#leaseMs) return false;
+    if (!this.#expired) this.#checkExpiry();
     this.#sentAt = Math.max(this.#sentAt, sentAt);
     this.#expired = false;
     this.#scheduleExpiry();
-    onRenewed(sentAtMs);
+    onRenewed(sentAt);
     return true;
   }
 
   #scheduleExpiry(): void {
     this.#cancelExpiry();
     if (this.#abort.signal.aborted) return;
-    this.#cancelExpiry = this.#options.clock.after(Math.max(0, this.#leaseMs - this.ageMs), () => this.#checkExpiry());
+    // Timers stand still with the machine, so the age is looked at now and then.
+    const waitMs = Math.min(MAX_CHECK_MS, Math.max(0, this.#leaseMs - this.ageMs));
+    this.#cancelExpiry = this.#options.clock.after(waitMs, () => this.#checkExpiry());
   }
 
   #checkExpiry(): void {

@@ -1,9 +1,16 @@
+import { dirname, join } from "node:path";
 import { LogStream, type RunStep } from "@kedge/proto";
-import type { Exit, LogOffset, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import type { Exit, LogOffset, Runtime, Workload, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import { bootId, bootTimeMs } from "../node/boot-clock.ts";
+import { writeFileAtomic } from "../state/atomic-file.ts";
+import { formatIdentity, identifyProcess } from "../state/process-identity.ts";
 import { type StepContext, type StepResult, stepEnvironment } from "./step-context.ts";
 import { StepFailure } from "./step-failure.ts";
 
 const GRACE_MS = 10_000;
+/** USER_HZ, fixed on all Linux platforms that Node runs on. */
+const MS_PER_TICK = 10;
+const SAME_AGE_MS = 3000;
 
 /** Name of the workload of a task's step; the same for ever, so that starting it again adopts it. */
 export function workloadId(taskId: string, index: number): string {
@@ -67,7 +74,18 @@ async function startWorkload(runtime: Runtime, spec: WorkloadSpec, context: Step
   const gpus = context.offer.job?.resources?.gpu?.count ?? 0;
   const gpu = gpus > 0 && spec.image !== undefined ? { gpu: { count: gpus } } : {};
   const workload = await runtime.start({ ...spec, ...gpu });
+  if (spec.image !== undefined) await noteContainer(context, workload);
   context.logger.debug({ workload: workload.id, pid: workload.pid }, "step started");
+}
+
+/** Tells the watchdog which process of this machine is the container's first one. */
+async function noteContainer({ workspace, index, clock }: StepContext, workload: Workload): Promise<void> {
+  const identity = workload.pid === undefined ? undefined : await identifyProcess(workload.pid);
+  if (identity === undefined) return;
+  // To an agent that sees other process ids than the engine this is somebody else's process, of another age.
+  const ageMs = bootTimeMs() - Number(identity.startTicks) * MS_PER_TICK;
+  if (Math.abs(ageMs - (clock.now() - workload.startedAtMs)) > SAME_AGE_MS) return;
+  await writeFileAtomic(join(dirname(workspace), `container.${index}`), `${formatIdentity(identity)} ${bootId()}\n`);
 }
 
 async function follow(runtime: Runtime, id: string, context: StepContext): Promise<Exit> {

@@ -47,7 +47,6 @@ export interface TaskExecutorOptions {
   readonly onEnd: (outcome: TaskOutcome) => void;
 }
 
-const FRESH_LEASE_MS = 20_000;
 const RETRY_OFFER_MS = 1000;
 
 /** Claims offered tasks and runs them, many at once; adopts those of an earlier agent process. */
@@ -93,7 +92,7 @@ export class TaskExecutor {
     if (this.#runners.has(ref.taskId)) return delivery.ack();
     if (this.#stopping) return delivery.nak(RETRY_OFFER_MS);
     if (this.#cancelled.has(ref.taskId)) return delivery.ack();
-    if (!(await lease.ensureFresh(FRESH_LEASE_MS))) return delivery.nak(RETRY_OFFER_MS);
+    if (!(await lease.ensureFresh())) return delivery.nak(RETRY_OFFER_MS);
     const record = TaskRecord.make(tasksDir, offer, { ref, bootId, nowMs: clock.now() });
     await this.#claim(record, delivery);
   }

@@ -34,6 +34,7 @@ import {
   type Window,
 } from "@kedge/proto";
 import type { NodeIdentity } from "./identity/node-identity.ts";
+import { allowCompiling } from "./node/compiling.ts";
 import type { OfferDelivery, TaskBus } from "./tasks/task-executor.ts";
 
 /** What a ControllerLink works with. */
@@ -79,7 +80,11 @@ export class ControllerLink implements TaskBus {
   async *offers(signal: AbortSignal): AsyncIterable<OfferDelivery> {
     const bus = await this.#connecting;
     const { nodeId, controllerKey } = this.#options.identity;
-    if (bus !== undefined) yield* pullOffers(bus, { nodeId, controllerKey }, signal);
+    if (bus === undefined) return;
+    for await (const pulled of pullOffers(bus, { nodeId, controllerKey }, signal)) {
+      allowCompiling();
+      yield pulled;
+    }
   }
 
   /** @see claimTask of the bus */

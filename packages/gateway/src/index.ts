@@ -1,4 +1,5 @@
 export { effectiveSplit } from "./effective-split.ts";
+export { endGateway } from "./end-gateway.ts";
 export { Gateway } from "./gateway.ts";
 export type { GatewayCapacity, GatewayEndpoint, GatewayOptions, GatewayService } from "./gateway-options.ts";
 export type { DeploymentStats, GatewayStats, RevisionStats } from "./gateway-stats.ts";

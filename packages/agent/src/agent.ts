@@ -7,6 +7,7 @@ import { newId } from "@kedge/kernel";
 import type { Capacity } from "@kedge/proto";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
 import { ControllerLink } from "./controller-link.ts";
+import { endWork } from "./end-work.ts";
 import { composeHeartbeat } from "./heartbeat-message.ts";
 import { loadIdentity, loadSeed, type NodeIdentity } from "./identity/node-identity.ts";
 import { AgentCounters, createMetrics, type MetricSources } from "./metrics.ts";
@@ -34,9 +35,12 @@ export interface RunningAgent {
   readonly metricsAddress: string | undefined;
   /**
    * Ends the agent, not its work: tasks, replicas and the gateway run on and are adopted by the next agent on the same
-   * data folder. Tasks need that within 30 s, or they are lost and ended by it. May be called twice.
+   * data folder. Tasks need that within 30 s, or the watchdog ends them. May be called twice; the first call's options
+   * count.
+   *
+   * @param options endWork: end all of that too. Tasks are not reported then; the controller gives them away.
    */
-  stop(): Promise<void>;
+  stop(options?: { readonly endWork?: boolean }): Promise<void>;
 }
 
 /**
@@ -195,12 +199,12 @@ class Agent implements RunningAgent {
     options.logger.info({ nodeId: this.nodeId, bootId: this.#bootId, gateway: this.gatewayAddress }, "agent started");
   }
 
-  stop(): Promise<void> {
-    this.#stopping ??= this.#stopOnce();
+  stop(options: { readonly endWork?: boolean } = {}): Promise<void> {
+    this.#stopping ??= this.#stopOnce(options.endWork ?? false);
     return this.#stopping;
   }
 
-  async #stopOnce(): Promise<void> {
+  async #stopOnce(endsWork: boolean): Promise<void> {
     this.#abort.abort();
     this.#unwatch();
     this.#heartbeats.stop();
@@ -212,6 +216,10 @@ class Agent implements RunningAgent {
     this.#watchdog.release();
     await this.#link.close();
     await this.#offers;
+    if (endsWork) {
+      const { dataDir, logger } = this.#parts.options;
+      await endWork({ dataDir, nodeId: this.nodeId, runtimes: this.#parts.runtimes, logger });
+    }
     await this.#parts.unlock();
   }
 

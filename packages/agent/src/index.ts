@@ -4,3 +4,4 @@ export { type JoinOptions, joinNode } from "./identity/join-node.ts";
 export { type JoinToken, parseJoinToken } from "./identity/join-token.ts";
 export { loadIdentity, type NodeIdentity } from "./identity/node-identity.ts";
 export type { CapacityOverride } from "./node/capacity.ts";
+export { type StopNodeOptions, type StoppedNode, stopNode } from "./stop-node.ts";

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Logger } from "@kedge/kernel";
-import { readFileIfPresent } from "../state/atomic-file.ts";
+import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
 import { identifyProcess, parseIdentity, signalProcess } from "../state/process-identity.ts";
 import { bootId } from "./boot-clock.ts";
 import { WATCHDOG_SCRIPT } from "./watchdog-script.ts";
@@ -34,12 +34,15 @@ export class Watchdog {
     this.#options = options;
   }
 
+  /** Starts it, in the place of the one that another agent may have left. Rejects when the folder cannot be written. */
   async start(): Promise<void> {
     const { dataDir, leaseMs, logger } = this.#options;
+    const script = join(dataDir, "watchdog.sh");
+    await writeFileAtomic(script, WATCHDOG_SCRIPT);
     const self = await identifyProcess(process.pid);
     const limitMs = leaseMs + AFTER_AGENT_MS;
     const agent = [String(process.pid), self?.startTicks ?? "0"];
-    const args = ["-c", WATCHDOG_SCRIPT, "kedge-watchdog", dataDir, String(limitMs), ...agent, bootId()];
+    const args = [script, dataDir, String(limitMs), ...agent, bootId()];
     const env = { PATH: "/usr/bin:/bin" };
     const child = spawn("/bin/sh", args, { cwd: "/", env, detached: true, stdio: "ignore" });
     child.on("error", (error) => logger.error({ err: error }, "watchdog not started"));
@@ -60,7 +63,9 @@ export class Watchdog {
     if (this.#released) return;
     const { clock, logger } = this.#options;
     logger.warn({ code, signal }, "watchdog ended, starting another");
-    this.#cancelRestart = clock.after(RESTART_MS, () => void this.start());
+    this.#cancelRestart = clock.after(RESTART_MS, () => {
+      this.start().catch((error: unknown) => logger.error({ err: error }, "watchdog not started"));
+    });
   }
 }
 

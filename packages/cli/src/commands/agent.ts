@@ -14,6 +14,7 @@ interface RunOptions {
   readonly gatewayListen?: ListenAddress;
   readonly metricsListen?: ListenAddress;
   readonly runtime?: RuntimeName[];
+  readonly endServing?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
@@ -52,7 +53,11 @@ export const agentCommands: CommandGroup = (program, host) => {
   });
   const run = addRunOptions(new Command("run").description("run the agent of a machine that has joined"));
   run.action((options: RunOptions) => runAgent(host, options));
-  agent.addCommand(join).addCommand(run);
+  const stop = new Command("stop")
+    .description("end the agent of this machine and all that it runs; the node stays joined")
+    .addOption(dataDirOption());
+  stop.action((options: Pick<RunOptions, "dataDir">) => stopAgent(host, options.dataDir));
+  agent.addCommand(join).addCommand(run).addCommand(stop);
 };
 
 async function joinToken(host: Host, { token, tokenFile }: JoinOptions): Promise<string> {
@@ -70,11 +75,17 @@ async function joinToken(host: Host, { token, tokenFile }: JoinOptions): Promise
 
 function addRunOptions(command: Command): Command {
   return command
-    .option("--data-dir <path>", "where the node keeps its identity and files", defaultDataDir("agent"))
+    .addOption(dataDirOption())
     .option("--gateway-listen <host:port>", "where models are served; default: 127.0.0.1, a free port", listenAddress)
     .option("--metrics-listen <host:port>", "serve Prometheus metrics", listenAddress)
     .option("--runtime <list>", "comma-separated: docker, process; default: what is there", runtimes)
+    .option("--end-serving", "on exit end replicas, tasks and gateway, which otherwise run on")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
+}
+
+function dataDirOption(): Option {
+  const description = "where the node keeps its identity and files";
+  return new Option("--data-dir <path>", description).default(defaultDataDir("agent"));
 }
 
 function runtimes(text: string): string[] {
@@ -119,5 +130,13 @@ async function runAgent(host: Host, options: RunOptions): Promise<void> {
   const serving = agent.gatewayAddress === "" ? "" : `, serving at ${agent.gatewayAddress}`;
   createOutput(host, false).progress(`node ${agent.nodeId} is running${serving}`);
   await aborted(host.signal());
-  await agent.stop();
+  await agent.stop({ endWork: options.endServing ?? false });
+}
+
+async function stopAgent(host: Host, dataDir: string): Promise<void> {
+  const { stopNode } = await import("@kedge/agent");
+  const logger = createLogger({ name: "agent", level: "warn" });
+  const { nodeId, agentPid, tasks, replicas } = await stopNode(resolve(dataDir), { logger });
+  const agent = agentPid === undefined ? "no agent ran" : `agent ${agentPid} ended`;
+  createOutput(host, false).progress(`node ${nodeId}: ${agent}; ended ${replicas} replicas and ${tasks} tasks`);
 }

@@ -41,7 +41,7 @@ export async function startBenchCluster(nodes: readonly NodeOptions[]): Promise<
   for (const { name, labels = {}, runtime = "process" } of nodes) {
     const labelArgs = Object.entries(labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
     const args = ["--token", token, "--name", name, "--data-dir", join(dir, name), "--runtime", runtime, ...labelArgs];
-    start("agent", "join", ...args);
+    start("agent", "join", "--end-serving", ...args);
   }
   await until(async () => {
     const { nodes: known } = await client.nodes.listNodes({});

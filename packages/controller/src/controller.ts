@@ -39,9 +39,9 @@ export async function startController(options: ControllerOptions, signal: AbortS
   const config = resolveControllerOptions(options);
   const { clock, logger } = config;
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const unlock = await lockDataDir(config.dataDir);
   const authority = await openAuthority(join(config.dataDir, "authority"), { hosts: serverHosts(config), clock });
   const nats = await createNatsServer(config, authority);
+  const unlock = await lockDataDir(config.dataDir);
   const started: Component[] = [];
   const stop = async ({ keepNats = false } = {}): Promise<void> => {
     for (const component of started.splice(0).reverse()) await stopQuietly(component, logger);

@@ -34,7 +34,7 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     pipelines: openStore(bus, { bucket: "pipelines", schema: PipelineSchema }),
     deployments: openStore(bus, { bucket: "deployments", schema: DeploymentSchema }),
     models: openStore(bus, { bucket: "models", schema: ModelSchema }),
-    modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema }),
+    modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema, keyTokens: 2 }),
     tokens: openStore(bus, { bucket: "tokens", schema: TokenSchema }),
     assignments: openStore(bus, {
       bucket: "assignments",

@@ -136,7 +136,7 @@ function settle(run: Run, job: Job, deployment: Deployment, at: Timestamp): void
   } else if (rollout.state === RolloutState.SUCCEEDED) {
     end(job, JobState.SUCCEEDED, `revision ${revision} is in force`, at);
   } else {
-    const reason = rollout.transitions.findLast((step) => step.to === RolloutState.ROLLING_BACK)?.reason;
+    const reason = rollout.transitions.find((step) => step.to === RolloutState.ROLLING_BACK)?.reason;
     rolledBack(run, job, `was rolled back: ${reason ?? rollout.verdict?.reason ?? "no reason recorded"}`, at);
   }
 }

@@ -1,0 +1,221 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Bus,
+  claimTask,
+  connectBus,
+  type DocumentWatch,
+  NODE_API_PREFIX,
+  nodeInboxPrefix,
+  publishHeartbeat,
+  publishTaskEvent,
+  publishWindow,
+  pullOffers,
+  renewLease,
+  watchDocument,
+} from "@kedge/bus";
+import { silentLogger, systemClock } from "@kedge/kernel";
+import {
+  type Assignment,
+  AssignmentSchema,
+  HeartbeatSchema,
+  LeaseRenewalSchema,
+  type NodeService,
+  ReplicaState,
+  type Route,
+  RouteSchema,
+  RuntimeKind,
+  type TaskEvent,
+  TaskEventSchema,
+  TaskFinishedSchema,
+  type TaskOffer,
+  type TaskRefFull,
+  TaskStartedSchema,
+  TaskState,
+  WindowSchema,
+} from "@kedge/proto";
+import type { RpcClient } from "@kedge/rpc";
+import { createUser } from "@nats-io/nkeys";
+
+/** How a task ends. */
+export type Outcome = MessageInitShape<typeof TaskFinishedSchema>;
+
+/** What the agent answers to an offer; undefined: it never ends the task. */
+export type Script = (offer: TaskOffer) => Outcome | undefined;
+
+/** What a node serves to one gateway tick: errors per 100 requests of each revision. */
+export interface Traffic {
+  readonly errorPercent: (revision: number) => number;
+  readonly requests: number;
+}
+
+interface JoinOptions {
+  readonly nodeId: string;
+  readonly joinToken: string;
+  readonly client: RpcClient<typeof NodeService>;
+}
+
+const BEAT_MS = 100;
+
+/** A node that speaks the real protocol over a real connection, does no work, and answers what its script says. */
+export class ScriptedAgent {
+  readonly nodeId: string;
+  readonly bus: Bus;
+  /** Every offer taken, in order, across restarts of the controller. */
+  readonly offers: TaskOffer[] = [];
+  script: Script = () => ({ state: TaskState.SUCCEEDED });
+  claims = true;
+  beats = true;
+  lists = true;
+  traffic: Traffic | undefined;
+  assignment: Assignment | undefined;
+  readonly routes = new Map<string, Route>();
+  readonly #running = new Map<string, TaskRefFull>();
+  readonly #abort = new AbortController();
+  readonly #watches = new Map<string, DocumentWatch>();
+  readonly #loops: Promise<unknown>[] = [];
+  #sequence = 0n;
+
+  private constructor(nodeId: string, bus: Bus) {
+    this.nodeId = nodeId;
+    this.bus = bus;
+  }
+
+  static async join({ nodeId, joinToken, client }: JoinOptions): Promise<ScriptedAgent> {
+    const payload = JSON.parse(Buffer.from(joinToken.slice("kedge-join.".length), "base64url").toString());
+    const user = createUser();
+    const proof = user.sign(Buffer.from(`kedge-enroll:${payload.id}:${nodeId}`));
+    const names = { tokenId: payload.id, tokenSecret: payload.secret, nodeId, publicKey: user.getPublicKey() };
+    const reply = await client.enroll({ ...names, proof });
+    const bus = await connectBus(
+      {
+        servers: reply.natsServers,
+        caPem: reply.caPem,
+        jwt: reply.natsJwt,
+        seed: user.getSeed(),
+        name: nodeId,
+        inboxPrefix: nodeInboxPrefix(nodeId),
+        apiPrefix: NODE_API_PREFIX,
+        clock: systemClock,
+        logger: silentLogger,
+      },
+      new AbortController().signal,
+    );
+    const agent = new ScriptedAgent(nodeId, bus);
+    agent.#start(reply.controllerKey);
+    return agent;
+  }
+
+  async finish(ref: TaskRefFull, finished: Outcome): Promise<void> {
+    this.#running.delete(ref.taskId);
+    await this.publish(ref, { case: "finished", value: create(TaskFinishedSchema, finished) });
+  }
+
+  async publish(ref: TaskRefFull, event: TaskEvent["event"]): Promise<void> {
+    const at = timestampFromMs(systemClock.now());
+    await publishTaskEvent(this.bus, create(TaskEventSchema, { ref, at, event }));
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    for (const watch of this.#watches.values()) watch.close();
+    await this.bus.close();
+    await Promise.allSettled(this.#loops);
+  }
+
+  #start(controllerKey: string): void {
+    const { signal } = this.#abort;
+    this.#loops.push(this.#work(controllerKey, signal), this.#beat(signal));
+    const verify = { key: controllerKey, audience: this.nodeId };
+    const wanted = { bucket: "assignments", key: this.nodeId, schema: AssignmentSchema, verify } as const;
+    const onAssignment = ({ value }: { readonly value: Assignment | undefined }): void => {
+      this.assignment = value;
+      for (const { deployment } of value?.replicas ?? []) this.#follow(deployment, controllerKey);
+      this.#obey();
+    };
+    this.#watches.set("", watchDocument(this.bus, wanted, onAssignment));
+  }
+
+  /** Follows a deployment's route, as a gateway does. */
+  #follow(deployment: string, controllerKey: string): void {
+    if (this.#watches.has(deployment)) return;
+    const verify = { key: controllerKey, audience: "*" };
+    const wanted = { bucket: "routes", key: deployment, schema: RouteSchema, verify } as const;
+    const onRoute = ({ value }: { readonly value: Route | undefined }): void => {
+      if (value === undefined) this.routes.delete(deployment);
+      else this.routes.set(deployment, value);
+    };
+    this.#watches.set(deployment, watchDocument(this.bus, wanted, onRoute));
+  }
+
+  async #work(controllerKey: string, signal: AbortSignal): Promise<void> {
+    for await (const { offer, ack } of pullOffers(this.bus, { nodeId: this.nodeId, controllerKey }, signal)) {
+      if (!this.claims || offer.ref === undefined) continue;
+      const outcome = await claimTask(this.bus, offer.ref, "boot-1");
+      await ack();
+      if (outcome === "lost") continue;
+      this.offers.push(offer);
+      this.#running.set(offer.ref.taskId, offer.ref);
+      await this.publish(offer.ref, { case: "started", value: create(TaskStartedSchema) });
+      const finished = this.script(offer);
+      if (finished !== undefined) await this.finish(offer.ref, finished);
+    }
+  }
+
+  /** Ends what the assignment cancels. */
+  #obey(): void {
+    for (const { taskId } of this.assignment?.cancelledTasks ?? []) {
+      const ref = this.#running.get(taskId);
+      if (ref !== undefined) this.#loops.push(this.finish(ref, { state: TaskState.CANCELLED }).catch(() => {}));
+    }
+  }
+
+  async #beat(signal: AbortSignal): Promise<void> {
+    for (let turn = 0; !signal.aborted; turn++) {
+      if (this.beats && this.bus.connected) {
+        if (turn % 20 === 0) {
+          const lease = create(LeaseRenewalSchema, { nodeId: this.nodeId, bootId: "boot-1" });
+          await renewLease(this.bus, lease).catch(() => {});
+        }
+        this.#heartbeat();
+        this.#windows();
+      }
+      await systemClock.sleep(BEAT_MS, signal).catch(() => {});
+    }
+  }
+
+  #heartbeat(): void {
+    const replicas = this.assignment?.replicas ?? [];
+    publishHeartbeat(
+      this.bus,
+      create(HeartbeatSchema, {
+        nodeId: this.nodeId,
+        bootId: "boot-1",
+        sequence: ++this.#sequence,
+        capacity: { cpuMilli: 4000, memoryMib: 8192, diskMib: 100_000 },
+        runtimes: [RuntimeKind.PROCESS],
+        agentVersion: "test",
+        runningTasks: this.lists ? [...this.#running.values()].map(({ taskId, fence }) => ({ taskId, fence })) : [],
+        replicas: replicas.map(({ replicaId, deployment, revision }) => {
+          return { replicaId, deployment, revision, state: ReplicaState.READY };
+        }),
+        routes: [...this.routes.values()].map(({ deployment, generation }) => ({ deployment, generation })),
+        assignmentGeneration: this.assignment?.generation ?? 0n,
+      }),
+    );
+  }
+
+  #windows(): void {
+    if (this.traffic === undefined) return;
+    for (const route of this.routes.values()) {
+      const { requests, errorPercent } = this.traffic;
+      const revisions = route.splits.map(({ revision, basisPoints }) => {
+        const share = Math.round((requests * basisPoints) / 10_000);
+        return { revision, basisPoints, requests: share, errors: Math.round((share * errorPercent(revision)) / 100) };
+      });
+      const names = { nodeId: this.nodeId, deployment: route.deployment, bootId: "boot-1" };
+      const window = { ...names, sequence: ++this.#sequence, routeGeneration: route.generation, revisions };
+      publishWindow(this.bus, create(WindowSchema, window));
+    }
+  }
+}

@@ -1,0 +1,3 @@
+set -eu
+test -f /.dockerenv
+echo "SMOKE=passed" > out.env

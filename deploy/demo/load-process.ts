@@ -9,16 +9,20 @@ const CALLERS = 16;
 const INTERVAL_MS = 80;
 const REPORT_MS = 100;
 const TIMEOUT_MS = 5000;
+/** Frames in one conversation; then the model forgets. */
+const CONVERSATION = 8;
 const LOUDNESS = Array.from({ length: 41 }, (_, i) => 0.2 + i * 0.02);
 
 const [deployment = "", ...gateways] = process.argv.slice(2);
 const agent = new Agent({ keepAlive: true });
-const silent = samples(0);
-const tones = LOUDNESS.map(samples);
+const silent = inputs(0, 0);
+const tones = LOUDNESS.map((loudness) => Array.from({ length: CONVERSATION }, (_, i) => inputs(loudness, i)));
 let answers: Answer[] = [];
 
-function samples(loudness: number): number[] {
-  return Array.from(frame(loudness, 0), (value) => Number(value.toFixed(5)));
+/** A frame as JSON; made once, as making it costs more than sending it. */
+function inputs(loudness: number, index: number): string {
+  const data = Array.from(frame(loudness, index), (value) => Number(value.toFixed(5)));
+  return JSON.stringify([{ name: "input", datatype: "FP32", shape: [1, data.length], data }]);
 }
 
 /** One caller: silence and tone by turns, each tone as loud as that person happens to be. */
@@ -27,20 +31,24 @@ async function call(caller: number): Promise<void> {
   await systemClock.sleep((caller * INTERVAL_MS) / CALLERS);
   for (let turn = 0; ; turn++) {
     const startedAt = systemClock.monotonic();
-    const tone = tones[(turn * 17 + caller * 5) % tones.length] ?? silent;
-    answers.push(await send(gateway, caller, turn % 2 === 0 ? silent : tone));
+    const index = turn % CONVERSATION;
+    const tone = tones[(turn * 17 + caller * 5) % tones.length]?.[index] ?? silent;
+    const parameters = JSON.stringify({ sequence_id: `caller-${caller}`, sequence_start: index === 0 });
+    const body = `{"parameters":${parameters},"inputs":${turn % 2 === 0 ? silent : tone}}`;
+    const answer = await send(gateway, body);
+    answers.push(answer);
     await systemClock.sleep(Math.max(1, INTERVAL_MS - (systemClock.monotonic() - startedAt)));
   }
 }
 
-function send(gateway: string, caller: number, data: readonly number[]): Promise<Answer> {
+function send(gateway: string, body: string): Promise<Answer> {
+  const sentAt = systemClock.now();
   const [host = "", port = ""] = gateway.split(":");
-  const input = { name: "input", datatype: "FP32", shape: [1, data.length], data };
-  const body = JSON.stringify({ parameters: { sequence_id: `caller-${caller}` }, inputs: [input] });
   const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
   const target = { host, port, path: `/v2/models/${deployment}/infer`, method: "POST", agent, headers };
   return new Promise((resolve) => {
-    const fail = (reason: string): void => resolve({ at: systemClock.now(), failure: reason, version: "", label: "" });
+    const fail = (reason: string): void =>
+      resolve({ sentAt, at: systemClock.now(), failure: reason, version: "", label: "" });
     const sent = request({ ...target, timeout: TIMEOUT_MS }, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (part: Buffer) => parts.push(part));
@@ -49,7 +57,7 @@ function send(gateway: string, caller: number, data: readonly number[]): Promise
         const text = Buffer.concat(parts).toString();
         if (response.statusCode !== 200) return fail(`status ${response.statusCode}: ${text.slice(0, 200)}`);
         const label = String(response.headers["kedge-prediction"] ?? "");
-        resolve({ at: systemClock.now(), failure: "", version: versionOf(text), label });
+        resolve({ sentAt, at: systemClock.now(), failure: "", version: versionOf(text), label });
       });
     });
     sent.on("timeout", () => sent.destroy(new Error("no answer in time")));

@@ -1,5 +1,7 @@
 /** What one request came to. */
 export interface Answer {
+  /** When it was sent, milliseconds since 1970. */
+  readonly sentAt: number;
   /** When it was over, milliseconds since 1970. */
   readonly at: number;
   /** Why it counts as failed; empty when it was answered. */

@@ -1,15 +1,19 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
+import { systemClock } from "@kedge/kernel";
 import type { Answer, LoadReport } from "./load-report.ts";
 
 /** What users got in one part of the story. */
 export interface Tally {
   readonly name: string;
+  /** Requests sent from here on belong to it; milliseconds since 1970. */
+  readonly startedAt: number;
+  /** When each request was over. */
+  readonly times: number[];
   requests: number;
   failed: number;
   readonly byVersion: Map<string, number>;
   readonly byLabel: Map<string, number>;
-  /** Milliseconds since 1970. */
   firstFailureAt: number | undefined;
   lastFailureAt: number | undefined;
   sampleFailure: string;
@@ -20,6 +24,7 @@ export class Load {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
   readonly #tallies: Tally[] = [];
+  #counted = false;
   #onFirstAnswer = (): void => {};
   readonly firstAnswer = new Promise<void>((resolve) => {
     this.#onFirstAnswer = resolve;
@@ -38,8 +43,18 @@ export class Load {
 
   /** From here on, answers are counted under this name. */
   phase(name: string): Tally {
+    const startedAt = systemClock.now();
+    const times: number[] = [];
     const counts = { requests: 0, failed: 0, byVersion: new Map<string, number>(), byLabel: new Map<string, number>() };
-    const tally = { name, ...counts, firstFailureAt: undefined, lastFailureAt: undefined, sampleFailure: "" };
+    const tally = {
+      name,
+      startedAt,
+      times,
+      ...counts,
+      firstFailureAt: undefined,
+      lastFailureAt: undefined,
+      sampleFailure: "",
+    };
     this.#tallies.push(tally);
     return tally;
   }
@@ -56,6 +71,11 @@ export class Load {
     return tally;
   }
 
+  /** What comes from here on is not counted any more. */
+  endCounting(): void {
+    this.#counted = true;
+  }
+
   /** May be called twice. */
   async stop(): Promise<void> {
     this.#child.kill("SIGKILL");
@@ -63,13 +83,17 @@ export class Load {
   }
 
   #take({ answers }: LoadReport): void {
-    for (const answer of answers) count(this.current, answer);
+    for (const answer of answers) {
+      const tally = this.#tallies.findLast(({ startedAt }) => startedAt <= answer.sentAt);
+      if (tally !== undefined && !this.#counted) count(tally, answer);
+    }
     if (answers.length > 0) this.#onFirstAnswer();
   }
 }
 
 function count(tally: Tally, { at, failure, version, label }: Answer): void {
   tally.requests += 1;
+  tally.times.push(at);
   if (failure !== "") {
     tally.failed += 1;
     tally.firstFailureAt ??= at;

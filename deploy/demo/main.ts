@@ -2,12 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { aborted } from "@kedge/kernel";
+import { aborted, systemClock } from "@kedge/kernel";
 import { type DemoOptions, HELP, parseOptions } from "./options.ts";
 import { Story } from "./story.ts";
 import { differences, tellSummary } from "./summary.ts";
 import { Timeline } from "./timeline.ts";
 
+/** A story that takes longer has gone wrong. */
+const LONGEST_STORY_MS = 300_000;
 const root = resolve(import.meta.dirname, "../..");
 
 async function main(): Promise<number> {
@@ -23,35 +25,43 @@ async function main(): Promise<number> {
     return 0;
   }
   const interrupt = new AbortController();
+  const late = new AbortController();
+  const signal = AbortSignal.any([interrupt.signal, late.signal]);
+  const cancelLimit = systemClock.after(LONGEST_STORY_MS, () => {
+    late.abort(new Error(`the story was not over after ${LONGEST_STORY_MS / 1000} s`));
+  });
   // The first signal ends the story; cleaning up goes on whatever comes.
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => interrupt.abort(new Error(`received ${name}`)));
   }
   const timeline = new Timeline({ json: options.json, stream: process.stdout });
   const folder = await mkdtemp(join(tmpdir(), "kedge-demo-"));
-  const story = new Story({ root, folder, docker: options.docker, timeline, signal: interrupt.signal });
+  const story = new Story({ root, folder, docker: options.docker, timeline, signal });
   try {
-    return await play(story, options, timeline, interrupt.signal);
+    const code = await play(story, timeline);
+    cancelLimit();
+    if (options.keep) {
+      tellHowToLookAround(story, timeline);
+      await aborted(interrupt.signal);
+    }
+    return code;
   } catch (error) {
     if (interrupt.signal.aborted) return 130;
-    timeline.say("demo", error instanceof Error ? error.message : String(error), "bad");
+    const cause: unknown = late.signal.aborted ? late.signal.reason : error;
+    timeline.say("demo", cause instanceof Error ? cause.message : String(cause), "bad");
     return 1;
   } finally {
     await cleanUp(story, folder, timeline);
   }
 }
 
-async function play(story: Story, options: DemoOptions, timeline: Timeline, signal: AbortSignal): Promise<number> {
+async function play(story: Story, timeline: Timeline): Promise<number> {
   const result = await story.play();
   tellSummary(result, timeline);
   const differing = differences(result);
   for (const text of differing) timeline.say("demo", `not as told: ${text}`, "bad");
   if (differing.length === 0) {
     timeline.say("demo", "as told: v6 was promoted without a failed request, the bad release was rolled back", "good");
-  }
-  if (options.keep) {
-    tellHowToLookAround(story, timeline);
-    await aborted(signal);
   }
   return differing.length === 0 ? 0 : 1;
 }

@@ -46,6 +46,7 @@ export class Story {
   readonly #options: StoryOptions;
   readonly #cluster: Cluster;
   readonly #commits: string[] = [];
+  readonly #telling = new AbortController();
   #load: Load | undefined;
 
   constructor(options: StoryOptions) {
@@ -62,7 +63,7 @@ export class Story {
     timeline.title("A cluster: one controller, four agents, each a process as you would start it");
     if (docker && (await ensureBaseImage())) timeline.say("docker", "base image made of this machine's own Node");
     await this.#cluster.startController();
-    void tellEvents(this.#cluster.client, timeline, this.#options.signal);
+    void tellEvents(this.#cluster.client, timeline, this.#telling.signal);
     await this.#cluster.startAgents();
     const first = await this.#serveFirst();
     const repository = new Repository({ ...this.#options, folder: join(this.#options.folder, "repository") });
@@ -70,6 +71,7 @@ export class Story {
     const bad = await this.#releaseBad(repository);
     const after = this.#required().phase("after");
     await this.#quiet();
+    this.#required().endCounting();
     const { deployment } = await this.#cluster.client.deployments.getDeployment({ name: DEPLOYMENT });
     const splits = deployment?.route?.splits.map((it) => [it.revision, it.basisPoints] as const) ?? [];
     return {
@@ -83,6 +85,7 @@ export class Story {
 
   /** Ends everything; answers what could not be ended. */
   async stop(): Promise<string[]> {
+    this.#telling.abort();
     await this.#load?.stop();
     const problems = await this.#cluster.stop();
     if (!this.#options.docker) return problems;

@@ -41,20 +41,22 @@ export function tellSummary(result: StoryResult, timeline: Timeline): void {
   const figures = measure(result);
   timeline.record({ type: "summary", ...figures, differences: differences(result) });
   timeline.title("What happened");
-  const row = (name: string, value: string): void => timeline.print(`  ${name.padEnd(46)}${value}`);
-  row("good commit to promoted", seconds(figures.commitToPromotedMs));
+  const row = (name: string, value: string): void => timeline.print(`  ${name.padEnd(50)}${value}`);
+  row("good commit to all traffic on v6", seconds(figures.commitToAllTrafficMs));
+  row("good commit to promoted, v5 ended", seconds(figures.commitToPromotedMs));
   row("bad commit to first bad answer", seconds(figures.commitToFirstBadMs));
   row("first bad answer to rollback decision", seconds(figures.firstBadToDecisionMs));
-  row("rollback decision to last bad answer", seconds(figures.decisionToLastBadMs));
+  row("rollback decision to last bad answer", afterDecision(figures.decisionToLastBadMs));
   row("bad answers users saw", `${figures.badAnswers} of ${figures.badReleaseRequests} during the bad release`);
+  row("what the judge said", figures.reason);
   row(
-    "evidence at the decision (e-value)",
-    `${figures.evidence.toPrecision(3)}; 100 is enough at a false-alarm rate of 1 %`,
+    "evidence at that moment (e-value)",
+    `${figures.evidence.toPrecision(3)}; ${1 / ALPHA} is enough, for 1 % false alarms`,
   );
-  row("requests the judge needed", `${figures.judged}, of them ${figures.judgedCanary} to the new revision`);
+  row("requests from the canary's start to the decision", `${figures.requestsToDecision}`);
   row(
-    "least that any test needs on average",
-    `${Math.ceil(figures.informationLimit)} (information limit at these error rates)`,
+    "the least any test needs on average",
+    `${Math.ceil(figures.informationLimit)} (information limit at the error rates seen)`,
   );
   timeline.print(
     `\n  ${"phase".padEnd(16)}${"requests".padStart(9)}${"failed".padStart(8)}   answers by model version, by label`,
@@ -69,10 +71,12 @@ export function tellSummary(result: StoryResult, timeline: Timeline): void {
 function measure({ first, good, bad, after }: StoryResult) {
   const { rollout, tally } = bad;
   const decidedAt = transitionAt(rollout, RolloutState.ROLLING_BACK);
+  const startedAt = transitionAt(rollout, RolloutState.PROGRESSING);
   const promotedAt = transitionAt(good.rollout, RolloutState.SUCCEEDED);
   const canary = counts(rollout.totalCanary);
   const baseline = counts(rollout.totalBaseline);
   return {
+    commitToAllTrafficMs: difference(good.committedAt, transitionAt(good.rollout, RolloutState.PROMOTING)),
     commitToPromotedMs: difference(good.committedAt, promotedAt),
     commitToFirstBadMs: difference(bad.committedAt, tally.firstFailureAt),
     firstBadToDecisionMs: difference(tally.firstFailureAt, decidedAt),
@@ -80,8 +84,8 @@ function measure({ first, good, bad, after }: StoryResult) {
     badAnswers: tally.failed,
     badReleaseRequests: tally.requests,
     evidence: rollout.verdict?.evidence ?? 0,
-    judged: canary.requests + baseline.requests,
-    judgedCanary: canary.requests,
+    reason: rollout.verdict?.reason ?? "",
+    requestsToDecision: tally.times.filter((at) => at >= (startedAt ?? 0) && at <= (decidedAt ?? 0)).length,
     informationLimit: informationLimit({
       baselineRate: rate(baseline),
       canaryRate: rate(canary),
@@ -115,6 +119,10 @@ function difference(from: number | undefined, to: number | undefined): number | 
 
 function seconds(ms: number | undefined): string {
   return ms === undefined ? "-" : `${(ms / 1000).toFixed(2)} s`;
+}
+
+function afterDecision(ms: number | undefined): string {
+  return ms !== undefined && ms < 0 ? "no bad answer after it" : seconds(ms);
 }
 
 function list(counts: Readonly<Record<string, number>>, prefix = ""): string {

@@ -1,31 +1,10 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { CHUNK_BYTES, subscribeHeartbeats } from "@kedge/bus";
-import {
-  AssignmentSchema,
-  type FileEntry,
-  FileEntrySchema,
-  type Heartbeat,
-  ModelManifestSchema,
-  ReplicaAssignmentSchema,
-  ReplicaState,
-  RouteSchema,
-  SignedSchema,
-} from "@kedge/proto";
+import { create } from "@bufbuild/protobuf";
+import { subscribeHeartbeats } from "@kedge/bus";
+import { AssignmentSchema, type Heartbeat, ReplicaAssignmentSchema, ReplicaState, RouteSchema } from "@kedge/proto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ControllerFixture, waitFor } from "../testing/agent-fixture.ts";
+import { pushVoiceModel } from "../testing/pushed-model.ts";
 import { type AgentProcess, spawnAgent } from "../testing/spawn-agent.ts";
-
-const MODELS = dirname(createRequire(import.meta.url).resolve("@ricky0123/vad-web/package.json"));
-const SETTINGS = JSON.stringify({
-  warmup: {
-    inputs: { input: { shape: [1, 512] }, state: { shape: [2, 1, 128] }, sr: { shape: [], fill: 16_000 } },
-  },
-});
-const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 describe("serving", () => {
   let controller: ControllerFixture;
@@ -44,21 +23,7 @@ describe("serving", () => {
     await controller.stop();
   });
 
-  async function push(file: string): Promise<string> {
-    const weights = await readFile(join(MODELS, "dist", file));
-    const files = await Promise.all([entry("model.json", Buffer.from(SETTINGS)), entry("model.onnx", weights)]);
-    const manifest = create(ModelManifestSchema, { model: "vad", files });
-    const signed = controller.testBus.authority.signer.sign(ModelManifestSchema, manifest, "*");
-    return controller.putChunk(toBinary(SignedSchema, signed));
-  }
-
-  async function entry(path: string, bytes: Buffer): Promise<FileEntry> {
-    const chunks: string[] = [];
-    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-      chunks.push(await controller.putChunk(bytes.subarray(at, at + CHUNK_BYTES)));
-    }
-    return create(FileEntrySchema, { path, size: BigInt(bytes.length), sha256: sha(bytes), chunks });
-  }
+  const push = (weights: string): Promise<string> => pushVoiceModel(controller, weights);
 
   const replica = (number: number, manifestDigest: string) =>
     create(ReplicaAssignmentSchema, {

@@ -1,11 +1,13 @@
-// Throughput of Kedge's HAProxy (logging on, windows computed) against a bare HAProxy in front of the same backend, then
-// split error, failures under change, and how fast a change takes effect. Needs haproxy and wrk.
+// Throughput of Kedge's HAProxy (logging on, windows computed) in front of the same backend as two others: a bare one, and
+// a bare one with HAProxy's own httplog, into a ring and from there to a Unix socket, as Kedge's. Then split error,
+// failures under change, and how fast a change takes effect. Needs haproxy and wrk. Rounds are short and interleaved; on
+// a machine that does other things, processor time a request says more than the rate.
 //   node -C kedge-source bench/throughput.mjs [seconds a round] [rounds]
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, createServer, request } from "node:http";
-import { connect } from "node:net";
+import { connect, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -14,12 +16,13 @@ import { Gateway } from "@kedge/gateway";
 import { silentLogger, systemClock } from "@kedge/kernel";
 import { RouteSchema } from "@kedge/proto";
 
-const SECONDS = Number(process.argv[2] ?? 3);
-const ROUNDS = Number(process.argv[3] ?? 5);
+const SECONDS = Number(process.argv[2] ?? 1);
+const ROUNDS = Number(process.argv[3] ?? 9);
 const PATH = "/v2/models/m/infer";
 const run = promisify(execFile);
 const dir = mkdtempSync(join(tmpdir(), "kedge-gw-bench-"));
 const children = [];
+const logSink = createTcpServer((socket) => socket.resume());
 let counted = 0;
 
 const gateway = new Gateway({
@@ -41,65 +44,91 @@ try {
 } finally {
   await gateway.stop();
   for (const child of children) child.kill("SIGKILL");
+  logSink.close();
   rmSync(dir, { recursive: true, force: true });
 }
 
 async function throughput() {
-  const [backend, bare] = [await freePort(), await freePort()];
+  const [backend, bare, httplog] = [await freePort(), await freePort(), await freePort()];
   haproxy(
     "backend",
     `frontend b\n  bind 127.0.0.1:${backend}\n  http-request return status 200 content-type application/json string '{"outputs":[]}' hdr kedge-prediction cat\n`,
   );
-  haproxy(
-    "bare",
-    `frontend f\n  bind 127.0.0.1:${bare}\n  default_backend b\nbackend b\n  server s 127.0.0.1:${backend}\n`,
-  );
-  const endpoint = { replicaId: "r1", revision: 1, host: "127.0.0.1", port: backend };
-  await gateway.apply([service({ 1: 10_000 }, [endpoint])]);
-  await Promise.all([backend, bare].map(reachable));
-  const targets = { bare: `http://127.0.0.1:${bare}${PATH}`, kedge: `http://${gateway.address}${PATH}` };
-  for (const url of Object.values(targets)) await wrk(url, 1);
-  await settled();
-  const before = counted;
-  const rates = { bare: [], kedge: [] };
-  const cpuMicros = { bare: [], kedge: [] };
+  const proxies = (port) =>
+    `frontend f\n  bind 127.0.0.1:${port}\n  default_backend b\nbackend b\n  server s 127.0.0.1:${backend}\n`;
+  const sink = join(dir, "sink.sock");
+  await new Promise((resolve) => logSink.listen(sink, resolve));
   const pids = {
-    bare: children[1].pid,
+    bare: haproxy("bare", proxies(bare)),
+    httplog: haproxy(
+      "httplog",
+      `  log global\n  option httplog\n${proxies(httplog)}ring requests\n  format rfc5424\n  maxlen 1024\n  size 16777216\n  timeout connect 1s\n  timeout server 24h\n  server sink unix@${sink} log-proto octet-count\n`,
+      "  log ring@requests format rfc5424 local0\n",
+    ),
     kedge: JSON.parse(readFileSync(join(dir, "gateway/process.json"), "utf8")).pid,
   };
+  await gateway.apply([service({ 1: 10_000 }, [{ replicaId: "r1", revision: 1, host: "127.0.0.1", port: backend }])]);
+  await Promise.all([backend, bare, httplog].map(reachable));
+  const targets = {
+    bare: `http://127.0.0.1:${bare}${PATH}`,
+    httplog: `http://127.0.0.1:${httplog}${PATH}`,
+    kedge: `http://${gateway.address}${PATH}`,
+  };
+  for (const url of Object.values(targets)) await wrk(url, 1);
+  await settled();
+  report(await rounds(targets, pids));
+}
+
+/** Interleaved rounds; rates and microseconds of processor time a request, by target. */
+async function rounds(targets, pids) {
+  const names = Object.keys(targets);
+  const rates = Object.fromEntries(names.map((name) => [name, []]));
+  const cpu = Object.fromEntries(names.map((name) => [name, []]));
+  const before = counted;
   let sent = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    for (const name of round % 2 === 0 ? ["bare", "kedge"] : ["kedge", "bare"]) {
+    for (const name of round % 2 === 0 ? names : names.toReversed()) {
       const cpuBefore = cpuMicrosOf(pids[name]);
       const result = await wrk(targets[name], SECONDS);
       rates[name].push(result.rate);
-      cpuMicros[name].push((cpuMicrosOf(pids[name]) - cpuBefore) / result.requests);
+      cpu[name].push((cpuMicrosOf(pids[name]) - cpuBefore) / result.requests);
       if (name === "kedge") sent += result.requests;
     }
   }
   await settled();
-  const [bareRate, kedgeRate] = [median(rates.bare), median(rates.kedge)];
   const surplus = counted - before - sent;
   // wrk leaves its last requests, one a connection, without waiting; they may be counted or not.
   assert(surplus >= 0 && surplus <= 32 * ROUNDS, `counted ${counted - before} of ${sent}`);
   assert.equal(gateway.stats().unattributed, 0);
-  print("bare HAProxy", `${Math.round(bareRate)} req/s (median of ${ROUNDS} x ${SECONDS} s)`);
-  print("Kedge gateway", `${Math.round(kedgeRate)} req/s, every request logged and counted (${sent} sent)`);
-  print(
-    "processor time of HAProxy",
-    `bare ${median(cpuMicros.bare).toFixed(1)} us a request, Kedge ${median(cpuMicros.kedge).toFixed(1)} us`,
-  );
-  print(
-    "ratio",
-    `${(kedgeRate / bareRate).toFixed(3)} (rounds: ${rates.kedge.map((rate, i) => (rate / rates.bare[i]).toFixed(3)).join(" ")})`,
-  );
+  assert.equal(gateway.stats().lost, 0);
+  return { rates, cpu, sent };
 }
 
-/** Processor time a process has used; /proc counts in ticks of 10 ms. */
+function report({ rates, cpu, sent }) {
+  print("rounds", `${ROUNDS} x ${SECONDS} s each, interleaved; medians`);
+  for (const [name, label] of [
+    ["bare", "bare HAProxy, no log"],
+    ["httplog", "bare HAProxy, httplog"],
+    ["kedge", `Kedge, ${sent} requests all logged and counted`],
+  ]) {
+    print(
+      label,
+      `${Math.round(median(rates[name]))} req/s, ${median(cpu[name]).toFixed(1)} us of processor time a request`,
+    );
+  }
+  for (const peer of ["bare", "httplog"]) {
+    const ofRounds = rates.kedge.map((rate, i) => rate / rates[peer][i]);
+    const cpuRatio = median(cpu[peer]) / median(cpu.kedge);
+    print(
+      `Kedge / ${peer}`,
+      `throughput ${median(ofRounds).toFixed(3)} (rounds: ${ofRounds.map((ratio) => ratio.toFixed(2)).join(" ")}), requests for the same processor time ${cpuRatio.toFixed(3)}`,
+    );
+  }
+}
+
+/** Processor time of a process with one thread, as the scheduler counted it: nanoseconds in /proc. */
 function cpuMicrosOf(pid) {
-  const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[0]) / 1000;
 }
 
 async function splitAndChanges() {
@@ -224,13 +253,15 @@ async function settled() {
   }
 }
 
-function haproxy(name, proxies) {
+function haproxy(name, proxies, globals = "") {
   const file = join(dir, `${name}.cfg`);
   writeFileSync(
     file,
-    `global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n${proxies}`,
+    `global\n  nbthread 1\n  maxconn 4096\n${globals}defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n${proxies}`,
   );
-  children.push(spawn("/usr/sbin/haproxy", ["-q", "-db", "-f", file], { stdio: "inherit" }));
+  const child = spawn("/usr/sbin/haproxy", ["-q", "-db", "-f", file], { stdio: "inherit" });
+  children.push(child);
+  return child.pid;
 }
 
 async function reachable(port) {

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, service, TestBed } from "./testing/test-bed.ts";
@@ -216,6 +217,7 @@ describe("what is counted", () => {
     await gateway.apply([service({ 1: 10_000 }, [await standingReplica()])]);
     await bed.get(gateway, "/v2/models/m");
     await bed.get(gateway, "/nowhere");
+    await connectAndLeave(gateway.address);
     const client = spawn("node", [script, gateway.address, "3000"], { stdio: "ignore" });
     const exited = once(client, "exit");
     bed.onClose(async () => client.kill("SIGKILL"));
@@ -262,6 +264,14 @@ describe("what is counted", () => {
     expect([...predictions.values()].reduce((a, b) => a + b, 0)).toBe(7);
   });
 });
+
+/** A connection without a request, as port scanners make; HAProxy logs it without a route. */
+async function connectAndLeave(address: string): Promise<void> {
+  const [host, port] = address.split(":");
+  const socket = connect(Number(port), host);
+  await once(socket, "connect");
+  socket.destroy();
+}
 
 /** A replica in a process of its own, which answers while this one does not run. */
 async function standingReplica() {

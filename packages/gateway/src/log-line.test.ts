@@ -18,7 +18,7 @@ test("reads what HAProxy writes", () => {
   expect(parseLogLine("1 2 {s0:8} e1 -1 CD 5 +1 {}")).toMatchObject({ status: 0, end: "client", redispatched: true });
   const unserved = parseLogLine("1 2 {s0:8} <NOSRV> 503 SC 0 0 {}");
   expect(unserved).toMatchObject({ slot: undefined, end: "cut", label: undefined });
-  expect(parseLogLine("1 2 {} <NOSRV> 400 PR - 0 {}")).toMatchObject({ number: 2, epoch: undefined });
+  expect(parseLogLine("1 2 <NOSRV> 400 PR - 0 ")).toMatchObject({ number: 2, epoch: undefined });
 });
 
 test("any text and any bytes give a record or nothing", () => {

@@ -6,6 +6,8 @@ const CHECKS = [
   ["biome", "check", "."],
   ["buf", "lint", "proto"],
   ["tsc", "-p", "deploy/demo"],
+  ["tsc", "-p", "deploy/docker"],
+  ["tsc", "-p", "test"],
 ];
 
 /** Packages side by side, then what starts whole clusters, alone on the machine. */

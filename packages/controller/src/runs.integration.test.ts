@@ -60,7 +60,8 @@ test("a node that could not do its part is tried again, three times in all", asy
 
 test("a job that refers to an output nobody reported fails with the reason, at once", async () => {
   agent.script = () => ({ state: TaskState.SUCCEEDED });
-  const next = "  next:\n    needs: [work]\n    steps: [{ name: go, run: 'echo ${{ jobs.work.outputs.version }}' }]\n";
+  const version = `$\{{ jobs.work.outputs.version }}`;
+  const next = `  next:\n    needs: [work]\n    steps: [{ name: go, run: 'echo ${version}' }]\n`;
   const run = await harness.until((await harness.submit(pipeline(STEP + next))).id);
   expect(run.state).toBe(RunState.FAILED);
   expect(run.jobs[1]).toMatchObject({ state: JobState.FAILED, tasks: [] });

@@ -116,14 +116,18 @@ function forgetOldOffers(job: Job): void {
   }
 }
 
-/** Ends the attempts whose node is gone or no longer knows them, in place. */
-export function loseTasks(run: Run, at: Timestamp, registry: NodeRegistry): void {
+/** Ends the attempts whose node is gone or no longer knows them, in place; gives the ids of those nodes. */
+export function loseTasks(run: Run, at: Timestamp, registry: NodeRegistry): string[] {
+  const lost: string[] = [];
   for (const job of run.jobs) {
     const task = currentTask(job);
     if (task === undefined || isTaskEnded(task.state) || task.state === TaskState.OFFERED) continue;
     const reason = lostReason(task, timestampMs(at), registry);
-    if (reason !== undefined) loseTask(job, task, reason, at);
+    if (reason === undefined) continue;
+    loseTask(job, task, reason, at);
+    lost.push(task.nodeId);
   }
+  return lost;
 }
 
 function lostReason(task: Task, nowMs: number, registry: NodeRegistry): string | undefined {

@@ -97,7 +97,8 @@ export class RunReconciler {
   async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {
     const { stores, book, registry, models, deployJobs, clock, events } = this.#options;
     const at = timestampFromMs(clock.now());
-    loseTasks(run, at, registry);
+    // The book may not know yet that the node is gone; the next attempt must not go there.
+    for (const nodeId of loseTasks(run, at, registry)) book.syncNode(nodeId);
     deployJobs.observe(run, at);
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
     placeJobs(run, at, book);

@@ -160,6 +160,10 @@ function finish(run: Run, { job, task }: Found, finished: TaskFinished, at: Time
     failJob(job, failure, at);
     return true;
   }
+  // A short task tells its start and its steps only here.
+  const startedAt = finished.steps[0]?.startedAt;
+  if (startedAt !== undefined) task.startedAt ??= plausibleTime(startedAt, task, at);
+  for (const status of finished.steps) recordStep(job, task, status, at);
   const failure = failureOf(finished);
   endAttempt(job, task, finished.state, failure, at);
   job.outputs = finished.outputs;

@@ -1,0 +1,62 @@
+import {
+  DeploymentService,
+  EventService,
+  ModelService,
+  NodeService,
+  PipelineService,
+  Role,
+  RunService,
+  TokenService,
+} from "@kedge/proto";
+import { expect, test } from "vitest";
+import { isOpenMethod, isRead, mayCall } from "./principal.ts";
+
+const SERVICES = [
+  RunService,
+  PipelineService,
+  ModelService,
+  DeploymentService,
+  NodeService,
+  EventService,
+  TokenService,
+];
+
+/** Least role of every method there is; a new method must be added here on purpose. */
+const LEAST: Readonly<Record<string, readonly string[]>> = {
+  VIEWER: [
+    "getRun listRuns watchRun streamLogs getPipeline listPipelines lintPipeline planPipeline pullModel getModel",
+    "listModels getDeployment listDeployments watchDeployment explainDeployment getNode listNodes watchNodes",
+    "watchEvents whoAmI",
+  ],
+  OPERATOR: [
+    "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
+    "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment",
+  ],
+  ADMIN: ["createJoinToken enroll cordonNode uncordonNode drainNode removeNode createToken listTokens revokeToken"],
+};
+
+const least = new Map(
+  Object.entries(LEAST).flatMap(([role, names]) =>
+    names
+      .join(" ")
+      .split(" ")
+      .map((n) => [n, role]),
+  ),
+);
+const ORDER = ["VIEWER", "OPERATOR", "ADMIN"];
+
+test.each(SERVICES.flatMap((service) => service.methods.map((method) => [service.typeName, method.localName])))(
+  "%s/%s is for its role and those above",
+  (service, method) => {
+    const wanted = least.get(method);
+    expect(wanted, `add ${method} to the table`).toBeDefined();
+    const allowed = ORDER.filter((role) => mayCall(Role[role as "VIEWER"], service, method));
+    expect(allowed).toEqual(ORDER.slice(ORDER.indexOf(wanted ?? "")));
+    expect(mayCall(Role.UNSPECIFIED, service, method)).toBe(false);
+    expect(mayCall(99 as Role, service, method)).toBe(false);
+    expect(mayCall(Role.TASK, service, method)).toBe(["pushModel", "pullModel", "getModel"].includes(method));
+    expect(isOpenMethod(service, method)).toBe(method === "enroll");
+    // Without the lease only these are answered.
+    expect(isRead(method)).toBe(wanted === "VIEWER" || method === "listTokens");
+  },
+);

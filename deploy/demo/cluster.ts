@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createKedgeClient, type KedgeClient, loadContext } from "@kedge/client";
 import { systemClock } from "@kedge/kernel";
@@ -134,9 +134,4 @@ export class Cluster {
     const command = [process.execPath, join(root, "packages/cli/bin/kedge.mjs"), ...args];
     return new Program(command, { log: join(folder, `${name}.log`), env: { ...this.#env, ...env } });
   }
-}
-
-/** The end of a program's log, for reports of failures. */
-export async function logTail(folder: string, name: string, characters = 1500): Promise<string> {
-  return (await readFile(join(folder, `${name}.log`), "utf8").catch(() => "")).slice(-characters).trim();
 }

@@ -34,6 +34,9 @@ async function main(): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => interrupt.abort(new Error(`received ${name}`)));
   }
+  // Nor may a reader that goes away (`| head`) or a defect of our own leave anything behind.
+  process.stdout.on("error", () => interrupt.abort(new Error("nobody reads")));
+  process.on("uncaughtException", (error) => late.abort(error));
   const timeline = new Timeline({ json: options.json, stream: process.stdout });
   const folder = await mkdtemp(join(tmpdir(), "kedge-demo-"));
   const story = new Story({ root, folder, docker: options.docker, timeline, signal });

@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exitOf } from "../exit-code.ts";
 import type { Exit } from "../runtime.ts";
@@ -49,12 +49,15 @@ export async function readProcess(folder: string): Promise<ProcessIdentity | und
   return text?.endsWith("\n") ? parseStat(text) : undefined;
 }
 
-/** The recorded end; undefined before it. */
+/** The recorded end; undefined before it, and when the folder is being removed. */
 export async function readExit(folder: string): Promise<Exit | undefined> {
-  const path = join(folder, "exit");
-  const text = await readIfThere(path);
-  if (text === undefined || !/^\d{1,3}\n$/.test(text)) return undefined;
-  const { mtimeMs } = await stat(path);
+  const file = await openIfThere(join(folder, "exit"));
+  if (file === undefined) return undefined;
+  // One handle for both: the folder may go between two looks at its path.
+  await using opened = file;
+  const text = await opened.readFile("utf8");
+  if (!/^\d{1,3}\n$/.test(text)) return undefined;
+  const { mtimeMs } = await opened.stat();
   return exitOf(Number.parseInt(text, 10), Math.round(mtimeMs));
 }
 
@@ -90,6 +93,15 @@ function errorCode(error: unknown): string | undefined {
 async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;

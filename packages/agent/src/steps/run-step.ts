@@ -1,8 +1,8 @@
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LogStream, type RunStep } from "@kedge/proto";
-import type { Exit, LogOffset, Runtime, Workload, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import type { Exit, LogOffset, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
 import { bootId, bootTimeMs } from "../node/boot-clock.ts";
-import { writeFileAtomic } from "../state/atomic-file.ts";
 import { formatIdentity, identifyProcess } from "../state/process-identity.ts";
 import { type StepContext, type StepResult, stepEnvironment } from "./step-context.ts";
 import { StepFailure } from "./step-failure.ts";
@@ -24,7 +24,8 @@ export function taskNetwork(taskId: string): string {
 
 /**
  * Runs a script or command to its end. When the agent was interrupted and comes back, the running or ended workload
- * is adopted and its output goes on where it was left.
+ * is adopted and its output goes on where it was left. The ended workload stays until the task is cleaned up, so that
+ * an agent killed before it noted the end does not run it again.
  *
  * @throws StepFailure EXIT_CODE, OUT_OF_MEMORY, INVALID, or the reason of the context's signal.
  */
@@ -34,7 +35,6 @@ export async function runStep(context: StepContext, action: RunStep): Promise<St
   context.signal.throwIfAborted();
   await startWorkload(runtime, spec, context);
   const exit = await follow(runtime, spec.id, context);
-  await runtime.remove(spec.id);
   assertSuccess(exit);
   return { outputs: {} };
 }
@@ -74,18 +74,27 @@ async function startWorkload(runtime: Runtime, spec: WorkloadSpec, context: Step
   const gpus = context.offer.job?.resources?.gpu?.count ?? 0;
   const gpu = gpus > 0 && spec.image !== undefined ? { gpu: { count: gpus } } : {};
   const workload = await runtime.start({ ...spec, ...gpu });
-  if (spec.image !== undefined) await noteContainer(context, workload);
+  if (spec.image !== undefined) void noteContainer(runtime, spec.id, context);
   context.logger.debug({ workload: workload.id, pid: workload.pid }, "step started");
 }
 
-/** Tells the watchdog which process of this machine is the container's first one. */
-async function noteContainer({ workspace, index, clock }: StepContext, workload: Workload): Promise<void> {
-  const identity = workload.pid === undefined ? undefined : await identifyProcess(workload.pid);
-  if (identity === undefined) return;
-  // To an agent that sees other process ids than the engine this is somebody else's process, of another age.
-  const ageMs = bootTimeMs() - Number(identity.startTicks) * MS_PER_TICK;
-  if (Math.abs(ageMs - (clock.now() - workload.startedAtMs)) > SAME_AGE_MS) return;
-  await writeFileAtomic(join(dirname(workspace), `container.${index}`), `${formatIdentity(identity)} ${bootId()}\n`);
+/** Tells the watchdog which process of this machine is the container's first one; beside the step, which goes on. */
+async function noteContainer(runtime: Runtime, id: string, context: StepContext): Promise<void> {
+  const { workspace, index, clock, logger, ref } = context;
+  try {
+    const found = await runtime.list({ "kedge.task": ref.taskId, "kedge.step": String(index) });
+    const { pid, startedAtMs = 0 } = found.find((workload) => workload.id === id) ?? {};
+    const identity = pid === undefined ? undefined : await identifyProcess(pid);
+    if (identity === undefined) return;
+    // To an agent that sees other process ids than the engine this is somebody else's process, of another age.
+    const ageMs = bootTimeMs() - Number(identity.startTicks) * MS_PER_TICK;
+    if (Math.abs(ageMs - (clock.now() - startedAtMs)) > SAME_AGE_MS) return;
+    const note = join(dirname(workspace), `container.${index}`);
+    await writeFile(note, `${formatIdentity(identity)} ${bootId()}\n`, { mode: 0o600 });
+  } catch (error) {
+    // The task may have ended just now, and its folder be gone.
+    logger.debug({ err: error, workload: id }, "container not noted for the watchdog");
+  }
 }
 
 async function follow(runtime: Runtime, id: string, context: StepContext): Promise<Exit> {
@@ -104,7 +113,6 @@ async function follow(runtime: Runtime, id: string, context: StepContext): Promi
     if (!signal.aborted) throw error;
     await runtime.stop(id, signal.reason instanceof StepFailure ? GRACE_MS : 0);
     await copied;
-    await runtime.remove(id);
     throw signal.reason;
   }
 }

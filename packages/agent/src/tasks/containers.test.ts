@@ -1,9 +1,13 @@
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { offerTask } from "@kedge/bus";
+import { silentLogger, systemClock } from "@kedge/kernel";
 import { FailureClass, TaskState } from "@kedge/proto";
-import { connectDocker, createImageStore, createNetworks } from "@kedge/runtime";
+import { connectDocker, createDockerRuntime, createImageStore, createNetworks } from "@kedge/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
+import { stopNode } from "../stop-node.ts";
 import { ControllerFixture, waitFor } from "../testing/agent-fixture.ts";
 
 const IMAGE = "kedge-agent-test:build";
@@ -48,6 +52,36 @@ describe("tasks in containers", () => {
     );
     expect(await createNetworks(docker).list({ "kedge.task": "build-1" })).toEqual([]);
   });
+
+  it("ends a container whose agent left and did not come back", async () => {
+    const other = await ControllerFixture.start("n2-agent-test");
+    const containers = ["process", "docker"] as const;
+    const options = other.options({ runtimes: containers, haproxyPath: "/nonexistent", leaseMs: 2000 });
+    const leaving = await startAgent(options);
+    try {
+      const steps = [{ name: "one", action: { case: "run" as const, value: { image: IMAGE, script: "sleep 60" } } }];
+      const { bus, authority } = other.testBus;
+      await offerTask(bus, authority.signer, other.offer("left-1", steps));
+      await waitFor(
+        () => existsSync(join(other.dataDir, "tasks", "left-1", "container.0")),
+        () => "no container was noted",
+      );
+      await leaving.stop();
+      const instance = "n2-agent-test";
+      const runtime = createDockerRuntime({ docker, clock: systemClock, logger: silentLogger, instance });
+      const state = async (): Promise<string | undefined> => (await runtime.list({}))[0]?.state;
+      expect(await state()).toBe("running");
+      await waitFor(
+        async () => (await state()) === "exited",
+        () => "the container runs still",
+        20_000,
+      );
+    } finally {
+      await leaving.stop();
+      await stopNode(other.dataDir);
+      await other.stop();
+    }
+  }, 60_000);
 
   it("refuses a build context outside the workspace", async () => {
     const build = { name: "build", action: { case: "build" as const, value: { tags: [IMAGE], context: "../.." } } };

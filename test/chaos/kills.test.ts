@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { type Deployment, RolloutState } from "@kedge/proto";
+import { type Deployment, RolloutState, TaskState } from "@kedge/proto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Cluster } from "../setup/cluster.ts";
 import { deploymentWhere, readyRevisions, release, shares } from "../setup/deployments.ts";
 import { type FailedRequest, Load } from "../setup/load.ts";
 import { isAlive, kill, processesOf } from "../setup/processes.ts";
-import { ended, job, outcome, submit } from "../setup/runs.ts";
+import { ended, outcome, submit } from "../setup/runs.ts";
 import { pushVoiceModel } from "../setup/voice-model.ts";
 import { waitUntil } from "../setup/wait-for.ts";
 import { HeldWork } from "./work.ts";
@@ -59,8 +59,12 @@ describe("kill -9 amid a canary under load and a job of several steps", () => {
     await harm();
     const worked = await work.finish();
     expect(outcome(worked)).toBe("SUCCEEDED");
-    expect(await work.effects()).toEqual(["one", "two", "three", "four"]);
-    expect(job(worked, "work").tasks).toHaveLength(1);
+    const attempts = worked.jobs.flatMap(({ tasks }) => tasks);
+    const told = attempts
+      .map(({ id, state, failure }) => `${id} ${TaskState[state]} ${failure?.message ?? ""}`)
+      .join("; ");
+    expect(await work.effects(), told).toEqual(["one", "two", "three", "four"]);
+    expect(attempts, told).toHaveLength(2);
     expect(outcome(await ended(cluster, rollout))).toBe("SUCCEEDED");
     const after = await deploymentWhere(cluster, "voice", settled);
     expect(after.stableRevision).toBe(next);

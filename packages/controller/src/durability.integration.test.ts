@@ -119,6 +119,7 @@ test("a node that was removed is cut off, and its name is free", async () => {
     reason: "NODE_NOT_FOUND",
   });
   await harness.agent("gone");
+  await harness.nodes.cordonNode({ nodeId: "gone" });
 });
 
 test("a task that ends while the controller is away, with NATS left running, counts, and runs once", async () => {

@@ -25,6 +25,9 @@ test("a task that ends before anything else was told brings its steps with its e
   });
   expect(applyTaskEvent(run, event, now)).toBe(true);
   const [job] = run.jobs;
-  expect(job).toMatchObject({ state: JobState.SUCCEEDED, steps: [{ name: "go", state: JobState.SUCCEEDED, startedAt }] });
+  expect(job).toMatchObject({
+    state: JobState.SUCCEEDED,
+    steps: [{ name: "go", state: JobState.SUCCEEDED, startedAt }],
+  });
   expect(job?.tasks[0]).toMatchObject({ state: TaskState.SUCCEEDED, startedAt });
 });

@@ -1,8 +1,7 @@
 import { rm } from "node:fs/promises";
 import { isKedgeError } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
-import type { Runtime } from "@kedge/runtime";
-import { taskNetwork } from "../steps/run-step.ts";
+import { taskNetwork, workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { removeWorkspace } from "./workspace.ts";
@@ -20,9 +19,7 @@ export interface TaskRemains {
 export async function cleanUpTask(remains: TaskRemains): Promise<void> {
   const { record, runtimes, keepWorkspaces, logger } = remains;
   const { taskId } = record.ref;
-  for (const runtime of [runtimes.process, runtimes.docker]) {
-    if (runtime !== undefined) await removeWorkloads(runtime, { "kedge.task": taskId });
-  }
+  await removeWorkloads(record, runtimes);
   if (usesContainers(record)) {
     await runtimes.networks?.remove(taskNetwork(taskId)).catch((error: unknown) => {
       logger.warn({ err: error, taskId }, "network not removed");
@@ -33,14 +30,17 @@ export async function cleanUpTask(remains: TaskRemains): Promise<void> {
   await rm(record.directory, { recursive: true, force: true });
 }
 
-/** Removes every workload that carries these labels. */
-export async function removeWorkloads(runtime: Runtime, labels: Readonly<Record<string, string>>): Promise<void> {
-  try {
-    const found = await runtime.list(labels);
-    await Promise.all(found.map((workload) => runtime.remove(workload.id)));
-  } catch (error) {
-    // Without an engine there is nothing of it to remove; start-up looks for orphans again.
-    if (!isKedgeError(error, "DOCKER_UNAVAILABLE")) throw error;
+/** By their ids, which follow from the steps: a list of all workloads would cost each task what all of them hold. */
+async function removeWorkloads(record: TaskRecord, { process, docker }: StepRuntimes): Promise<void> {
+  const { job } = record.offer;
+  if (job?.work.case !== "steps") return;
+  for (const [index, { action }] of job.work.value.steps.entries()) {
+    if (action.case !== "run") continue;
+    const runtime = (action.value.image || job.image) === "" ? process : docker;
+    await runtime?.remove(workloadId(record.ref.taskId, index)).catch((error: unknown) => {
+      // Without an engine there is nothing of it to remove; start-up looks for orphans again.
+      if (!isKedgeError(error, "DOCKER_UNAVAILABLE")) throw error;
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock, Logger } from "@kedge/kernel";
-import { type TaskEvent, TaskEventSchema, type TaskRefFull } from "@kedge/proto";
+import { type StepStatus, type TaskEvent, TaskEventSchema, type TaskFinished, type TaskRefFull } from "@kedge/proto";
 import { untilDone } from "./until-done.ts";
 
 /** What an EventOutbox works with. */
@@ -15,27 +15,61 @@ export interface EventOutboxOptions {
   readonly signal: AbortSignal;
 }
 
-/** Publishes one task's events in order, off the path of the work. Bounded by the number of the task's steps. */
+type Event = NonNullable<MessageInitShape<typeof TaskEventSchema>["event"]>;
+
+const HOLD_MS = 100;
+
+/**
+ * Publishes one task's events in order, off the path of the work. Events are held for 100 ms: those of a task that is
+ * over by then travel with its end, which is one message to store instead of four. Bounded by the number of steps.
+ */
 export class EventOutbox {
   readonly #options: EventOutboxOptions;
+  #held: TaskEvent[] = [];
+  #cancelHold: () => void = () => {};
   #tail: Promise<void> = Promise.resolve();
 
   constructor(options: EventOutboxOptions) {
     this.#options = options;
   }
 
-  /** Queues an event. The first is sent only after the caller's turn, so that work it starts now goes first. */
-  post(event: NonNullable<MessageInitShape<typeof TaskEventSchema>["event"]>): void {
-    const { ref, clock, logger, publish, signal } = this.#options;
-    const message = create(TaskEventSchema, { ref, at: timestampFromMs(clock.now()), event });
-    this.#tail = this.#tail.then(async () => {
-      await clock.sleep(0);
-      await untilDone(() => publish(message), { clock, logger, signal, what: "task event" });
-    });
+  /** Queues an event; it is sent within 100 ms unless `takeSteps` takes it back. */
+  post(event: Exclude<Event, { case: "finished" }>): void {
+    if (this.#held.length === 0) this.#cancelHold = this.#options.clock.after(HOLD_MS, () => this.#release());
+    this.#held.push(this.#message(event));
   }
 
-  /** Resolves when all events posted so far are stored, or the signal has aborted. */
-  async drain(): Promise<void> {
+  /** Takes back what is held: the newest status of each step, for the task's end. Nothing else is worth telling then. */
+  takeSteps(): StepStatus[] {
+    this.#cancelHold();
+    const steps = new Map<string, StepStatus>();
+    for (const { event } of this.#held.splice(0)) {
+      if (event.case === "step") steps.set(event.value.name, event.value);
+    }
+    return [...steps.values()];
+  }
+
+  /** Sends the end after everything else; resolves when it is stored, or the signal has aborted. */
+  async finish(value: TaskFinished): Promise<void> {
+    this.#release();
+    this.#send(this.#message({ case: "finished", value }));
     await this.#tail;
+  }
+
+  #message(event: Event): TaskEvent {
+    const { ref, clock } = this.#options;
+    return create(TaskEventSchema, { ref, at: timestampFromMs(clock.now()), event });
+  }
+
+  #release(): void {
+    this.#cancelHold();
+    for (const message of this.#held.splice(0)) this.#send(message);
+  }
+
+  #send(message: TaskEvent): void {
+    const { clock, logger, publish, signal } = this.#options;
+    this.#tail = this.#tail.then(async () => {
+      await untilDone(() => publish(message), { clock, logger, signal, what: "task event" });
+    });
   }
 }

@@ -127,7 +127,8 @@ export class TaskRunner {
     const { offer, progress } = this.#record;
     const work = offer.job?.work;
     const steps = work?.case === "steps" ? work.value.steps : [];
-    if (progress.phase === "claiming") this.#events.post({ case: "started", value: {} });
+    // Told again by an agent that took the task up: its predecessor may have died before it did.
+    this.#events.post({ case: "started", value: {} });
     for (const [index, step] of steps.entries()) {
       if (index < progress.step) continue;
       const failure = await this.#step(step, index, signal);
@@ -157,7 +158,6 @@ export class TaskRunner {
     const status = { name: step.name, startedAt, finishedAt: timestampFromMs(clock.now()) };
     if (failure === undefined) {
       Object.assign(progress, { phase: "running", step: index + 1, stepStartedAtMs: clock.now() });
-      await this.#record.save();
       this.#events.post({ case: "step", value: { ...status, state: JobState.SUCCEEDED } });
     } else if (failure instanceof StepFailure) {
       const { exitCode, message, kind } = failure;
@@ -219,10 +219,11 @@ export class TaskRunner {
     const { keepWorkspaces, runtimes, logger } = this.#options;
     const { progress } = this.#record;
     if (finished.state !== TaskState.LOST) {
+      // An end that an earlier agent process stored has its steps already.
+      if (progress.finished === undefined) finished.steps = this.#events.takeSteps();
       Object.assign(progress, { phase: "finished", finished });
       await this.#record.save();
-      this.#events.post({ case: "finished", value: finished });
-      await this.#events.drain();
+      await this.#events.finish(finished);
     }
     if (this.#detach.signal.aborted) return "detached";
     await cleanUpTask({ record: this.#record, runtimes, keepWorkspaces, logger });

@@ -5,7 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createSigner, offerTask, subjects } from "@kedge/bus";
-import { AssignmentSchema, FailureClass, SignedSchema, SourceSchema, TaskOfferSchema, TaskState } from "@kedge/proto";
+import {
+  AssignmentSchema,
+  FailureClass,
+  JobState,
+  SignedSchema,
+  SourceSchema,
+  type TaskEvent,
+  TaskOfferSchema,
+  TaskState,
+} from "@kedge/proto";
 import { createAccount } from "@nats-io/nkeys";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
@@ -49,12 +58,19 @@ describe("tasks", () => {
     const { text, sequences } = await controller.log("ok-1");
     for (const line of ["one\n", "two run1 ok-1 1 true mine\n", "KEY=value\n", "err\n"]) expect(text).toContain(line);
     expect(sequences).toEqual(sequences.map((_, index) => index + 1));
-    const cases = controller.of("ok-1").map(({ event }) => event.case);
-    expect(cases).toEqual(["claimed", "started", "step", "step", "step", "step", "finished"]);
+    expect(stepStates(controller.of("ok-1"))).toEqual({ first: JobState.SUCCEEDED, second: JobState.SUCCEEDED });
     await waitFor(
       async () => (await readdir(join(controller.dataDir, "tasks"))).length === 0,
       () => "the task's folder is still there",
     );
+  });
+
+  it("tells a task that takes longer step by step", async () => {
+    await controller.run("slow-1", [script("sleep 0.4", { name: "first" }), script("true", { name: "second" })]);
+    const events = controller.of("slow-1").map(({ event }) => event);
+    expect(events.slice(0, 3).map((event) => event.case)).toEqual(["claimed", "started", "step"]);
+    expect(events[2]?.value).toMatchObject({ name: "first", state: JobState.RUNNING });
+    expect(stepStates(controller.of("slow-1"))).toEqual({ first: JobState.SUCCEEDED, second: JobState.SUCCEEDED });
   });
 
   it.each([
@@ -147,3 +163,12 @@ describe("tasks", () => {
     }
   });
 });
+
+/** The last that was told of each step, on its own or with the end. */
+function stepStates(events: readonly TaskEvent[]): Record<string, JobState> {
+  const statuses = events.flatMap(({ event }) => {
+    if (event.case === "step") return [event.value];
+    return event.case === "finished" ? event.value.steps : [];
+  });
+  return Object.fromEntries(statuses.map(({ name, state }) => [name, state]));
+}

@@ -33,7 +33,7 @@ export class Repository {
     this.#options = options;
   }
 
-  /** Folder of the Silero model files, from npm. */
+  /** A Silero model file, as npm brought it. */
   static modelFile(root: string, version: "v5" | "v6"): string {
     return join(root, `node_modules/@ricky0123/vad-web/dist/silero_vad_${version}.onnx`);
   }

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { assertName, KedgeError } from "@kedge/domain";
 import { type Clock, systemClock } from "@kedge/kernel";
-import { type Account, encodeAccount, encodeOperator, encodeUser } from "@nats-io/jwt";
+import { type Account, decode, encodeAccount, encodeOperator, encodeUser } from "@nats-io/jwt";
 import { createAccount, createUser, fromPublic } from "@nats-io/nkeys";
 import { type AuthorityKeys, loadKeys, type NodeRecord, NodeRegister } from "./authority-state.ts";
 import type { Bus } from "./bus.ts";
@@ -165,12 +165,20 @@ export class Authority {
     await pushClaims(admin, await this.#nodeAccountJwt(nodeId, record));
   }
 
-  /** Gives the server every account it must know. Call after each connect of the admin bus at start. */
+  /**
+   * Gives the server every account that it does not know as it must be. Call after each connect of the admin bus at
+   * start. Accounts that are right are left alone: an update, even to the same, interrupts what their nodes wait for.
+   */
   async syncAccounts(admin: Bus): Promise<void> {
-    await pushClaims(admin, this.#parts.controllerJwt);
+    await this.#sync(admin, this.#parts.keys.controller.getPublicKey(), this.#parts.controllerJwt);
     for (const [nodeId, record] of this.#parts.nodes.entries()) {
-      await pushClaims(admin, await this.#nodeAccountJwt(nodeId, record));
+      await this.#sync(admin, record.account, await this.#nodeAccountJwt(nodeId, record));
     }
+  }
+
+  async #sync(admin: Bus, account: string, jwt: string): Promise<void> {
+    const known = await lookUpClaims(admin, account);
+    if (known === undefined || !sameClaims(known, jwt)) await pushClaims(admin, jwt);
   }
 
   /** The text of a nats-server configuration that trusts this authority. Tokens in it are made anew each time. */
@@ -205,6 +213,27 @@ function assertUserKey(key: string): void {
     throw new KedgeError("INVALID_FIELD", "public_key: not an nkey", { field: "public_key", cause });
   }
   throw new KedgeError("INVALID_FIELD", "public_key: not a user's nkey", { field: "public_key" });
+}
+
+/** The account token that the server has; undefined when it has none or cannot say. */
+async function lookUpClaims(admin: Bus, account: string): Promise<string | undefined> {
+  try {
+    const subject = `$SYS.REQ.ACCOUNT.${account}.CLAIMS.LOOKUP`;
+    const answer = await admin.connection.request(subject, "", { timeout: CLAIMS_TIMEOUT_MS });
+    return answer.string() === "" ? undefined : answer.string();
+  } catch {
+    // Not known is no failure: the account is pushed, and that says what is wrong.
+    return undefined;
+  }
+}
+
+/** Tells whether two tokens say the same, whenever and by whomever they were made. */
+function sameClaims(a: string, b: string): boolean {
+  const claims = (jwt: string): string => {
+    const { name, sub, nats } = decode<Account>(jwt);
+    return JSON.stringify({ name, sub, nats });
+  };
+  return claims(a) === claims(b);
 }
 
 /** Replacing an account by the same account changes nothing, so a lost answer is simply asked for again. */

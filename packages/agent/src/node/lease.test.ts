@@ -42,10 +42,11 @@ async function settle(): Promise<void> {
 
 function setUp(lastRenewalAgeMs?: number) {
   const clock = new ManualClock();
-  const seen = { renewals: 0, expired: 0, up: true };
+  const seen = { renewals: 0, expired: 0, up: true, suspendedMs: 0 };
   const lease = new Lease({
     clock,
     logger: silentLogger,
+    elapsedMs: () => clock.monotonic() + seen.suspendedMs,
     renew: () => {
       if (!seen.up) return Promise.reject(new Error("down"));
       seen.renewals += 1;
@@ -107,5 +108,20 @@ describe("Lease", () => {
     seen.up = false;
     await clock.advance(20_001);
     expect(await lease.ensureFresh(20_000)).toBe(false);
+  });
+
+  it("notices that the machine was suspended, before a renewal can hide it", async () => {
+    const { clock, seen, lease } = setUp();
+    lease.start();
+    await clock.advance(1000);
+    seen.suspendedMs = 40_000;
+    expect(lease.held).toBe(false);
+    expect(await lease.ensureFresh()).toBe(true);
+    expect([lease.held, seen.expired]).toEqual([true, 1]);
+    seen.suspendedMs = 80_000;
+    seen.up = false;
+    await clock.advance(2000);
+    expect([lease.held, seen.expired]).toEqual([false, 2]);
+    await lease.stop();
   });
 });

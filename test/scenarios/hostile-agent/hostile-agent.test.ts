@@ -70,13 +70,17 @@ describe("an agent that turned hostile", () => {
 
   it("cannot read another node's assignment", async () => {
     const seen: string[] = [];
-    const callback = (_: Error | null, message: { readonly subject: string }): void => void seen.push(message.subject);
+    // A refused subscription is told as an error without a message.
+    const callback = (refused: Error | null, message: { readonly subject: string }): void => {
+      if (refused === null) seen.push(message.subject);
+    };
     bus.connection.subscribe(subjects.document("assignments", victim), { callback });
     const stored = subjects.kv("assignments", victim);
     for (const prefix of ["KJS.API", "$JS.API"]) {
       const read = bus.connection.request(`${prefix}.DIRECT.GET.KV_assignments.${stored}`, "", { timeout: 500 });
       await expect(read).rejects.toThrow();
     }
+    await handled("read");
     expect(seen).toEqual([]);
   });
 

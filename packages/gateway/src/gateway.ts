@@ -13,13 +13,20 @@ import {
 import { emptyPlan, type GatewayPlan, grownPlan, type IsBusy, planServices } from "./gateway-plan.ts";
 import { checkedServices } from "./gateway-service.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
-import { type GatewayPaths, gatewayPaths, layoutDigest, renderConfig, renderRoutes } from "./haproxy-config.ts";
+import {
+  type GatewayPaths,
+  gatewayPaths,
+  type Layout,
+  layoutDigest,
+  renderConfig,
+  renderRoutes,
+} from "./haproxy-config.ts";
 import { HaproxyProcess } from "./haproxy-process.ts";
 import { LogListener } from "./log-listener.ts";
 import { type ActualState, planCommands, slotName } from "./plan-commands.ts";
 import { RequestLedger } from "./request-ledger.ts";
 import { RuntimeSocket } from "./runtime-socket.ts";
-import { loadState, replaceFile, saveState } from "./state-file.ts";
+import { type LogSink, loadState, replaceFile, saveState } from "./state-file.ts";
 
 const WATCH_MS = 200;
 const LONGEST_BACKOFF_MS = 5_000;
@@ -42,6 +49,7 @@ export class Gateway implements Component {
   #plan: GatewayPlan;
   #actual: ActualState | undefined;
   #port = 0;
+  #logSink: LogSink = { port: 0, secret: "" };
   #starts = 0;
   #reloads = 0;
 
@@ -54,7 +62,6 @@ export class Gateway implements Component {
     this.#haproxy = new HaproxyProcess({ haproxyPath, paths: this.#paths, socket: this.#socket, clock, logger });
     this.#ledger = new RequestLedger(this.#options);
     this.#listener = new LogListener({
-      path: this.#paths.logSocket,
       clock,
       logger,
       onLine: (line) => this.#ledger.record(line),
@@ -81,10 +88,10 @@ export class Gateway implements Component {
     this.#port = this.#options.listen.port || state?.port || (await freePort(this.#options.listen.host));
     this.#ledger.remember(state?.splits ?? []);
     this.#ledger.use(this.#plan);
-    await this.#listener.start();
+    this.#logSink = await this.#listener.start(state?.logSink);
     signal.throwIfAborted();
     const digest = await this.#haproxy.adopt();
-    if (digest !== layoutDigest(this.#options, this.#port, this.#plan)) await this.#launch();
+    if (digest !== layoutDigest(this.#options, this.#layout)) await this.#launch();
     await this.#converge();
     this.#watching = this.#watch();
   }
@@ -185,7 +192,7 @@ export class Gateway implements Component {
     const isReload = this.#haproxy.isAlive;
     this.#actual = undefined;
     this.#save();
-    replaceFile(this.#paths.config, renderConfig(this.#options, this.#port, this.#plan));
+    replaceFile(this.#paths.config, renderConfig(this.#options, this.#layout));
     replaceFile(this.#paths.routes, renderRoutes(this.#plan));
     await this.#haproxy.launch();
     if (isReload) this.#reloads++;
@@ -208,8 +215,12 @@ export class Gateway implements Component {
     throw new KedgeError("GATEWAY_UNAVAILABLE", "HAProxy did not take over the routes", { hint: left[0] ?? "" });
   }
 
+  get #layout(): Layout {
+    return { port: this.#port, logSink: this.#logSink, plan: this.#plan };
+  }
+
   #save(): void {
-    saveState(this.#paths.state, { version: 1, port: this.#port, plan: this.#plan, splits: this.#ledger.remembered() });
+    saveState(this.#paths.state, { version: 1, ...this.#layout, splits: this.#ledger.remembered() });
   }
 
   #serialised(work: () => Promise<void>): Promise<void> {

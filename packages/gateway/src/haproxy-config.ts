@@ -3,13 +3,13 @@ import { join } from "node:path";
 import type { ResolvedGatewayOptions } from "./gateway-options.ts";
 import { emptyPlan, type GatewayPlan, type PlannedServer } from "./gateway-plan.ts";
 import { plannedRoutes } from "./plan-commands.ts";
+import type { LogSink } from "./state-file.ts";
 
 /** Files and sockets inside the gateway's folder. */
 export interface GatewayPaths {
   readonly config: string;
   readonly routes: string;
   readonly adminSocket: string;
-  readonly logSocket: string;
   readonly state: string;
   readonly process: string;
 }
@@ -20,7 +20,6 @@ export function gatewayPaths(dir: string): GatewayPaths {
     config: join(dir, "haproxy.cfg"),
     routes: join(dir, "routes.map"),
     adminSocket: join(dir, "admin.sock"),
-    logSocket: join(dir, "log.sock"),
     state: join(dir, "state.json"),
     process: join(dir, "process.json"),
   };
@@ -44,30 +43,44 @@ export function renderRoutes(plan: GatewayPlan): string {
   return [...plannedRoutes(plan)].map(([deployment, route]) => `${deployment} ${route}\n`).join("");
 }
 
+/** What a configuration is rendered from besides the options. */
+export interface Layout {
+  /** Port that users connect to. */
+  readonly port: number;
+  readonly logSink: LogSink;
+  readonly plan: GatewayPlan;
+}
+
 /** The whole configuration, holding the plan as it is, so that a restarted HAProxy serves at once. */
-export function renderConfig(options: ResolvedGatewayOptions, port: number, plan: GatewayPlan): string {
+export function renderConfig(options: ResolvedGatewayOptions, layout: Layout): string {
+  const { plan } = layout;
   return [
-    renderGlobal(options, layoutDigest(options, port, plan)),
+    renderGlobal(options, layout, layoutDigest(options, layout)),
     renderDefaults(),
-    renderFrontend(options, port),
+    renderFrontend(options, layout),
     ...plan.backends.map((backend, index) => renderBackend(index, backend.servers)),
   ].join("\n");
 }
 
 /** Changes with everything in the configuration that cannot be changed at run time. */
-export function layoutDigest(options: ResolvedGatewayOptions, port: number, plan: GatewayPlan): string {
+export function layoutDigest(options: ResolvedGatewayOptions, layout: Layout): string {
+  const { plan } = layout;
   const serversPerBackend = Math.max(0, ...plan.backends.map((backend) => backend.servers.length));
   const bare = emptyPlan({ backends: plan.backends.length, serversPerBackend });
   const text = [
-    renderGlobal(options, ""),
+    renderGlobal(options, layout, ""),
     renderDefaults(),
-    renderFrontend(options, port),
+    renderFrontend(options, layout),
     ...bare.backends.map((backend, index) => renderBackend(index, backend.servers)),
   ].join("\n");
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
-function renderGlobal(options: ResolvedGatewayOptions, digest: string): string {
+/**
+ * The log goes to a TCP port: HAProxy 2.6 tries again at once, and for ever, when a Unix socket has no listener, which
+ * takes a whole core for as long as no agent runs.
+ */
+function renderGlobal(options: ResolvedGatewayOptions, { logSink }: Layout, digest: string): string {
   const paths = gatewayPaths(options.dir);
   const threads = options.threads === 0 ? "" : `  nbthread ${options.threads}\n`;
   return `global
@@ -84,7 +97,7 @@ ring requests
   size 16777216
   timeout connect 1s
   timeout server 24h
-  server agent unix@${paths.logSocket} log-proto octet-count
+  server agent 127.0.0.1:${logSink.port} log-proto octet-count
 `;
 }
 
@@ -102,7 +115,7 @@ function renderDefaults(): string {
   timeout tunnel 1h
   retries 2
   option redispatch 1
-  retry-on conn-failure empty-response
+  retry-on conn-failure
 ${answer(400, "the request is not valid HTTP")}
 ${answer(408, "the request did not arrive in time")}
 ${answer(500, "the gateway failed")}
@@ -116,14 +129,14 @@ ${answer(504, "the replica did not answer in time")}
  * Rules are paid for by every request, so the usual one, by model path, is done after four. The route is kept in a
  * capture, which costs less than a variable and goes into the log as it is.
  */
-function renderFrontend(options: ResolvedGatewayOptions, port: number): string {
+function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layout): string {
   const host = options.listen.host.includes(":") ? `[${options.listen.host}]` : options.listen.host;
   const toRoute = `map_str(${gatewayPaths(options.dir).routes}) id 0`;
   const json = "content-type application/json string";
   return `frontend gateway
   bind ${host}:${port}
   log global
-  log-format "${LOG_FORMAT}"
+  log-format "${logSink.secret} ${LOG_FORMAT}"
   declare capture request len ${ROUTE_BYTES}
   capture response header kedge-prediction len ${MAX_LABEL_BYTES}
   acl is_named req.fhdr(kedge-deployment) -m found
@@ -133,7 +146,6 @@ function renderFrontend(options: ResolvedGatewayOptions, port: number): string {
   http-request allow if is_routed
   http-request capture req.fhdr(kedge-deployment),${toRoute}
   http-request capture path,field(3,/),${toRoute} if { path_beg /d/ } !is_named
-  http-request disable-l7-retry unless { path_beg /v2/models/ } or { method GET HEAD OPTIONS }
   http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { path_beg /d/ } !is_named
   http-request allow if is_routed
   http-request set-log-level silent

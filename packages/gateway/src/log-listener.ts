@@ -1,6 +1,6 @@
-import { chmod, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
-import type { Clock, Logger } from "@kedge/kernel";
+import { type Clock, type Logger, secureBytes } from "@kedge/kernel";
+import type { LogSink } from "./state-file.ts";
 
 /** Longest message of HAProxy's ring, with room to spare. */
 const LONGEST_FRAME = 4096;
@@ -37,8 +37,6 @@ export class FrameReader {
 
 /** What a listener needs. */
 export interface LogListenerOptions {
-  /** Of the Unix socket. */
-  readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Gets every log line. Must not throw. */
@@ -46,34 +44,50 @@ export interface LogListenerOptions {
 }
 
 /**
- * Takes HAProxy's log stream on a Unix socket that only this user can connect to. HAProxy connects by itself, keeps what
- * it cannot deliver (16 MiB, about 250,000 requests) and sends it when the listener is back.
+ * Takes HAProxy's log stream on a port of 127.0.0.1. HAProxy connects by itself, keeps what it cannot deliver (16 MiB,
+ * about 250,000 requests) and sends it when the listener is back. Lines without the sink's secret are not HAProxy's, and
+ * end their connection.
  */
 export class LogListener {
-  readonly #path: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onLine: LogListenerOptions["onLine"];
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
+  #prefix = "";
 
   constructor(options: LogListenerOptions) {
-    this.#path = options.path;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onLine = options.onLine;
   }
 
-  /** Listens; a socket file left by an earlier process is replaced. */
-  async start(): Promise<void> {
-    await rm(this.#path, { force: true });
+  /**
+   * Listens where the process before this one did, or, when somebody else has taken that port, on another one with
+   * another secret.
+   *
+   * @returns where it listens; HAProxy must be told when it is not what was asked for.
+   */
+  async start(wanted: LogSink | undefined): Promise<LogSink> {
+    const sink = wanted ?? { port: 0, secret: newSecret() };
+    try {
+      return await this.#listen(sink);
+    } catch (error) {
+      if (!isTaken(error) || wanted === undefined) throw error;
+      return await this.#listen({ port: 0, secret: newSecret() });
+    }
+  }
+
+  async #listen({ port, secret }: LogSink): Promise<LogSink> {
     const server = createServer((socket) => this.#accept(socket));
-    this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(this.#path, resolve);
+      server.listen(port, "127.0.0.1", resolve);
     });
-    await chmod(this.#path, 0o600);
+    this.#server = server;
+    this.#prefix = `${secret} `;
+    const address = server.address();
+    return { port: typeof address === "object" && address ? address.port : port, secret };
   }
 
   /**
@@ -100,11 +114,21 @@ export class LogListener {
     socket.on("error", (err) => this.#logger.debug({ err }, "log stream broke off"));
     socket.on("data", (chunk: Buffer) => {
       const lines = reader.push(chunk);
-      if (lines) for (const line of lines) this.#onLine(line);
-      else {
+      if (lines?.every((line) => line.startsWith(this.#prefix))) {
+        for (const line of lines) this.#onLine(line.slice(this.#prefix.length));
+      } else {
         this.#logger.warn({}, "log stream is not HAProxy's");
         socket.destroy();
       }
     });
   }
+}
+
+/** Sixteen hex digits: a guess at one line costs a connection. */
+function newSecret(): string {
+  return Buffer.from(secureBytes(8)).toString("hex");
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
 }

@@ -3,11 +3,20 @@ import { errorMessage } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
 import type { GatewayPlan, SplitEpoch } from "./gateway-plan.ts";
 
+/** Where HAProxy sends its log, and what proves that a line is its own. Any local user can connect to a TCP port. */
+export interface LogSink {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** Begins every line; lower-case hex. */
+  readonly secret: string;
+}
+
 /** What the gateway keeps for the process after it. */
 export interface GatewayState {
   readonly version: 1;
   /** Port that users connect to. */
   readonly port: number;
+  readonly logSink: LogSink;
   readonly plan: GatewayPlan;
   /** Splits that log lines may still refer to. */
   readonly splits: readonly SplitEpoch[];
@@ -28,7 +37,7 @@ export function saveState(path: string, state: GatewayState): void {
 export function loadState(path: string, logger: Logger): GatewayState | undefined {
   try {
     const state = JSON.parse(readFileSync(path, "utf8"), reviveHole) as GatewayState;
-    return state.version === 1 && Array.isArray(state.plan.backends) ? state : undefined;
+    return state.version === 1 && Array.isArray(state.plan.backends) && state.logSink.port > 0 ? state : undefined;
   } catch (error) {
     const isAbsent = error instanceof Error && "code" in error && error.code === "ENOENT";
     if (!isAbsent) logger.warn({ reason: errorMessage(error) }, "gateway state is unreadable; starting anew");

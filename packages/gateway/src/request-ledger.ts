@@ -2,7 +2,7 @@ import type { GatewayPlan, SplitEpoch } from "./gateway-plan.ts";
 import type { DeploymentStats } from "./gateway-stats.ts";
 import { LogContinuity } from "./log-continuity.ts";
 import { parseLogLine } from "./log-line.ts";
-import { WindowMeter, type WindowMeterOptions } from "./window-meter.ts";
+import { WindowMeter, type WindowSource } from "./window-meter.ts";
 
 /** Splits that are remembered, so that requests still running under them are counted when they end. */
 const REMEMBERED_SPLITS = 256;
@@ -10,13 +10,15 @@ const STARTS_WITH_DIGIT = /^\d/;
 
 /** Gives every log line to the meter of its deployment, under the split the request was routed by. */
 export class RequestLedger {
-  readonly #options: WindowMeterOptions;
+  readonly #options: WindowSource;
   readonly #splits = new Map<number, SplitEpoch>();
   readonly #meters = new Map<string, WindowMeter>();
   readonly #continuity = new LogContinuity();
   #unattributed = 0;
+  /** Outlives the meters: one that is made anew must not repeat numbers, or its windows count as known. */
+  #sequence = 0n;
 
-  constructor(options: WindowMeterOptions) {
+  constructor(options: WindowSource) {
     this.#options = options;
   }
 
@@ -80,9 +82,13 @@ export class RequestLedger {
   }
 
   #meter(deployment: string): WindowMeter {
-    const meter = this.#meters.get(deployment) ?? new WindowMeter(deployment, this.#options);
+    const meter = this.#meters.get(deployment) ?? this.#newMeter(deployment);
     this.#meters.set(deployment, meter);
     return meter;
+  }
+
+  #newMeter(deployment: string): WindowMeter {
+    return new WindowMeter(deployment, { ...this.#options, nextSequence: () => ++this.#sequence });
   }
 
   #forget(current: ReadonlySet<number>): void {

@@ -13,11 +13,17 @@ const MOST_LABELS = 32;
 const OTHER = "other";
 
 /** Where windows come from and go to. */
-export interface WindowMeterOptions {
+export interface WindowSource {
   readonly nodeId: string;
   readonly bootId: string;
   readonly clock: Clock;
   onWindow(window: Window): void;
+}
+
+/** What a meter needs. */
+export interface WindowMeterOptions extends WindowSource {
+  /** Numbers grow within a boot of the agent, also when a deployment goes and comes back. */
+  nextSequence(): bigint;
 }
 
 interface OpenWindow {
@@ -36,7 +42,6 @@ export class WindowMeter {
   readonly #open = new Map<number, OpenWindow>();
   readonly #totals = new Map<number, { requests: number; errors: number }>();
   #current: SplitEpoch | undefined;
-  #sequence = 0n;
   #sentMs: number;
   #cancelTick: () => void = () => {};
   #aborted = 0;
@@ -129,7 +134,7 @@ export class WindowMeter {
       create(WindowSchema, {
         nodeId: this.#options.nodeId,
         deployment: this.#deployment,
-        sequence: ++this.#sequence,
+        sequence: this.#options.nextSequence(),
         bootId: this.#options.bootId,
         from: timestampFromMs(window.fromMs),
         to: timestampFromMs(now),

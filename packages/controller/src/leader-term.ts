@@ -100,9 +100,10 @@ export class LeaderTerm {
 
   /** Starts with everything queued once: whatever happened while nobody looked is found by looking. Call once. */
   async start(): Promise<void> {
-    const { bus, stores, book, registry } = this.#options;
+    const { bus, stores, book, registry, judges } = this.#options;
     const signal = this.#abort.signal;
     registry.restart();
+    judges.restart();
     book.load();
     await new Promise<void>((resolve) => {
       // It also ends when the term does, should NATS be away until then.

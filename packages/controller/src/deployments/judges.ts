@@ -75,6 +75,11 @@ export class RolloutJudges {
     };
   }
 
+  /** Forgets everything, as a new term does: another controller may have written newer evidence since. */
+  restart(): void {
+    this.#trials.clear();
+  }
+
   /** Forgets a deployment's rollout. */
   forget(deployment: string): void {
     this.#trials.delete(deployment);

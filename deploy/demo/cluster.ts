@@ -1,9 +1,8 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { loadIdentity, stopNode } from "@kedge/agent";
 import { createKedgeClient, type KedgeClient, loadContext } from "@kedge/client";
-import { systemClock } from "@kedge/kernel";
+import { silentLogger, systemClock } from "@kedge/kernel";
 import { type Node, NodeState } from "@kedge/proto";
-import { endLeftovers } from "./leftovers.ts";
 import { Program } from "./program.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -77,7 +76,9 @@ export class Cluster {
 
   /** Joins all nodes and waits until the controller hears them; the gateways' addresses by node. */
   async startAgents(): Promise<void> {
-    await Promise.all(NODES.map((plan) => this.#join(plan)));
+    const { signal } = this.#options;
+    const { token } = await this.client.nodes.createJoinToken({ uses: NODES.length }, { signal });
+    await Promise.all(NODES.map((plan) => this.#join(plan, token)));
     for (const plan of NODES) {
       const { gatewayAddress } = await this.#ready(plan.name);
       const labels = Object.entries(plan.labels).map(([key, value]) => `${key}=${value}`);
@@ -94,27 +95,34 @@ export class Cluster {
 
   /** Ends everything, whatever state it is in; answers what could not be ended. May be called at any time, once. */
   async stop(): Promise<string[]> {
-    const { folder, docker } = this.#options;
     this.#client?.close();
-    await Promise.all([...this.#agents.values()].map((agent) => agent.stop(AGENT_GRACE_MS)));
-    const ends = [...this.#agents.keys()].map((nodeId) =>
-      endLeftovers({ nodeId, dataDir: join(folder, nodeId), docker }),
-    );
-    const ended = await Promise.allSettled(ends);
+    const ended = await Promise.allSettled([...this.#agents].map(([name, agent]) => this.#leave(name, agent)));
     await this.#controller?.stop(CONTROLLER_GRACE_MS);
     return ended.filter((it) => it.status === "rejected").map(({ reason }) => String(reason));
   }
 
-  async #join({ name, labels }: NodePlan): Promise<void> {
-    const { folder, docker, signal } = this.#options;
-    const { token } = await this.client.nodes.createJoinToken({ labels: { ...labels } }, { signal });
-    const dataDir = join(folder, name);
-    await mkdir(dataDir, { recursive: true });
+  async #join({ name, labels }: NodePlan, token: string): Promise<void> {
+    const { docker, signal } = this.#options;
+    const options = ["--name", name, "--data-dir", this.#dataDir(name), "--end-serving", "--log-level", "warn"];
+    const labelled = Object.entries(labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
     const runtime = docker ? [] : ["--runtime", "process"];
-    const args = ["agent", "join", "--name", name, "--data-dir", dataDir, "--log-level", "warn", ...runtime];
-    const agent = this.#kedge(name, args, { KEDGE_JOIN_TOKEN: token });
+    const agent = this.#kedge(name, ["agent", "join", ...options, ...labelled, ...runtime], {
+      KEDGE_JOIN_TOKEN: token,
+    });
     this.#agents.set(name, agent);
     await agent.output(/is running/, START_TIMEOUT_MS, signal);
+  }
+
+  /** An agent ends its work as it goes; what one that died or was killed left is ended for it. */
+  async #leave(name: string, agent: Program): Promise<void> {
+    await agent.stop(AGENT_GRACE_MS);
+    const dataDir = this.#dataDir(name);
+    const engine = this.#options.docker ? {} : { dockerSocket: "/nonexistent" };
+    if ((await loadIdentity(dataDir)) !== undefined) await stopNode(dataDir, { logger: silentLogger, ...engine });
+  }
+
+  #dataDir(name: string): string {
+    return join(this.#options.folder, name);
   }
 
   async #ready(nodeId: string): Promise<Node> {

@@ -2,16 +2,12 @@
 // `node load-process.ts <deployment> <host:port>...`; tells its parent what came back, ten times a second.
 import { Agent, request } from "node:http";
 import { systemClock } from "@kedge/kernel";
+import { CALLERS, CONVERSATION, INTERVAL_MS, LOUDNESS } from "./callers.ts";
 import type { Answer, LoadReport } from "./load-report.ts";
 import { frame } from "./project/frames.mjs";
 
-const CALLERS = 16;
-const INTERVAL_MS = 80;
 const REPORT_MS = 100;
 const TIMEOUT_MS = 5000;
-/** Frames in one conversation; then the model forgets. */
-const CONVERSATION = 8;
-const LOUDNESS = Array.from({ length: 41 }, (_, i) => 0.2 + i * 0.02);
 
 const [deployment = "", ...gateways] = process.argv.slice(2);
 const agent = new Agent({ keepAlive: true });

@@ -24,13 +24,16 @@ export class Load {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
   readonly #tallies: Tally[] = [];
+  readonly #onAnswer: (answer: Answer) => void;
   #counted = false;
   #onFirstAnswer = (): void => {};
   readonly firstAnswer = new Promise<void>((resolve) => {
     this.#onFirstAnswer = resolve;
   });
 
-  constructor(deployment: string, gateways: readonly string[]) {
+  /** @param onAnswer gets every answer as it is reported, counted or not */
+  constructor(deployment: string, gateways: readonly string[], onAnswer: (answer: Answer) => void = () => {}) {
+    this.#onAnswer = onAnswer;
     this.phase("first model");
     const entry = join(import.meta.dirname, "load-process.ts");
     this.#child = fork(entry, [deployment, ...gateways], {
@@ -84,6 +87,7 @@ export class Load {
 
   #take({ answers }: LoadReport): void {
     for (const answer of answers) {
+      this.#onAnswer(answer);
       const tally = this.#tallies.findLast(({ startedAt }) => startedAt <= answer.sentAt);
       if (tally !== undefined && !this.#counted) count(tally, answer);
     }

@@ -58,7 +58,9 @@ const runs = await collect(
 const bad = runs.find((run) => run.state !== RunState.SUCCEEDED);
 if (runs.length !== RATE_JOBS + LATENCY_JOBS || bad)
   throw new Error(`not every run succeeded: ${bad?.id} ${bad?.reason}`);
+// A read of the pipe is always under way; a last line lets it end, and the process with it.
 reader.destroy();
+execFileSync("sh", ["-c", 'echo > "$1"', "sh", fifo]);
 const rate = (until: number): string => ((RATE_JOBS / (until - began)) * 1000).toFixed(0);
 console.log(
   `${RATE_JOBS} jobs, ${IN_FLIGHT} submits in flight: submitted ${rate(submitted)}/s, started ${rate(started)}/s, ` +

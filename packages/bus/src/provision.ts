@@ -3,11 +3,12 @@ import {
   DeliverPolicy,
   DiscardPolicy,
   JetStreamApiError,
+  PersistMode,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
-import type { Bus } from "./bus.ts";
+import { type Bus, serverAtLeast } from "./bus.ts";
 import { busError } from "./nats-error.ts";
 import { ALL_NODES, BUCKETS, type BucketName, bucketStream, offersConsumer, STREAMS, subjects } from "./subjects.ts";
 
@@ -36,7 +37,8 @@ const OFFER_ACK_WAIT_NS = 10 * SECOND_NS;
  * @throws KedgeError BUS_UNAVAILABLE.
  */
 export async function provisionStore(bus: Bus, options: ProvisionOptions): Promise<void> {
-  for (const plan of [...streamPlans(options), ...BUCKETS.map(bucketPlan)]) {
+  const quick = serverAtLeast(bus, 2, 12) && options.replicas === 1;
+  for (const plan of [...streamPlans(options, quick), ...BUCKETS.map(bucketPlan)]) {
     await applyStream(bus, { ...BASE, ...plan, num_replicas: options.replicas });
   }
 }
@@ -49,13 +51,19 @@ const BASE: Partial<StreamConfig> = {
   duplicate_window: 120 * SECOND_NS,
 };
 
-function streamPlans({ logBytes }: ProvisionOptions): StreamPlan[] {
+/**
+ * @param quick the server can acknowledge before it has flushed to disk. That is enough for offers, which follow from
+ *   the run's document and are made again, and for events, which are for people.
+ */
+function streamPlans({ logBytes }: ProvisionOptions, quick: boolean): StreamPlan[] {
+  const persistence = quick ? { persist_mode: PersistMode.Async } : {};
   return [
     {
       name: STREAMS.offers,
       subjects: [ALL_NODES.offers],
       retention: RetentionPolicy.Workqueue,
       max_age: DAY_NS,
+      ...persistence,
     },
     // Direct get lets an agent see whether a claim whose answer was lost had won.
     { name: STREAMS.tasks, subjects: [ALL_NODES.taskEvents], max_age: 7 * DAY_NS, allow_direct: true },
@@ -66,7 +74,7 @@ function streamPlans({ logBytes }: ProvisionOptions): StreamPlan[] {
       max_age: 14 * DAY_NS,
       max_bytes: logBytes ?? DEFAULT_LOG_BYTES,
     },
-    { name: STREAMS.events, subjects: ["kedge.event.>"], max_age: 30 * DAY_NS, max_msgs: 100_000 },
+    { name: STREAMS.events, subjects: ["kedge.event.>"], max_age: 30 * DAY_NS, max_msgs: 100_000, ...persistence },
     {
       name: STREAMS.chunks,
       subjects: ["kedge.chunk.*"],

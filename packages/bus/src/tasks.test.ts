@@ -104,7 +104,8 @@ describe("tasks over the bus", () => {
     expect(seen.map(({ event }) => event.case)).toEqual(["started", "step", "step", "finished"]);
     abort.abort();
     await consuming;
-    const pending = await world.bus.manager.consumers.info("KEDGE_TASKS", "test");
-    expect(pending.num_ack_pending).toBe(0);
+    const unacknowledged = async (): Promise<number> =>
+      (await world.bus.manager.consumers.info("KEDGE_TASKS", "test")).num_ack_pending;
+    await expect.poll(unacknowledged, { timeout: 10_000 }).toBe(0);
   });
 });

@@ -38,7 +38,7 @@ it("serves from a container", async () => {
   ]);
   expect(failure).toBeUndefined();
   const replica = create(ReplicaAssignmentSchema, {
-    ...{ replicaId: "web-1-0", deployment: "web", revision: 1 },
+    ...{ replicaId: "web.1.n1.0", deployment: "web", revision: 1 },
     template: {
       source: { case: "image", value: IMAGE },
       port: 8080,

@@ -45,7 +45,7 @@ describe("a serving node", () => {
         ...{ replicaId, deployment: "vad", revision, manifestDigest },
         template: { source: { case: "model", value: { model: "vad", version: String(revision) } } },
       });
-    const wanted = [replica("vad-1-0", 1, good), replica("vad-1-1", 1, good), replica("vad-2-0", 2, bad)];
+    const wanted = [replica("vad.1.n1.0", 1, good), replica("vad.1.n1.1", 1, good), replica("vad.2.n1.0", 2, bad)];
     await controller.assignments.create(
       "n1",
       create(AssignmentSchema, { nodeId: "n1", generation: 1n, replicas: wanted }),
@@ -53,8 +53,8 @@ describe("a serving node", () => {
     const splits = [{ revision: 1, basisPoints: 10_000 }];
     const route = { deployment: "vad", generation: 1n, splits, windowMs: 250, stableRevision: 1 };
     await controller.routes.create("vad", create(RouteSchema, route));
-    await readyAgain("vad-1-0");
-    await readyAgain("vad-1-1");
+    await readyAgain("vad.1.n1.0");
+    await readyAgain("vad.1.n1.1");
   }, 2 * START_MS);
   afterAll(async () => {
     await agent?.stop({ endWork: true });
@@ -100,7 +100,7 @@ describe("a serving node", () => {
 
   it("calls a replica that crashes again and again failed, with the last line it wrote", async () => {
     const failed = await waitFor(
-      () => (status("vad-2-0")?.state === ReplicaState.FAILED ? status("vad-2-0") : undefined),
+      () => (status("vad.2.n1.0")?.state === ReplicaState.FAILED ? status("vad.2.n1.0") : undefined),
       seen,
       START_MS,
     );
@@ -111,10 +111,10 @@ describe("a serving node", () => {
   it("starts a killed replica again, and answers meanwhile", async () => {
     const dir = join(controller.dataDir, "processes");
     const processes = createProcessRuntime({ dir, clock: systemClock, logger: silentLogger });
-    const [victim] = await processes.list({ "kedge.replica": "vad-1-0" });
+    const [victim] = await processes.list({ "kedge.replica": "vad.1.n1.0" });
     process.kill(-(victim?.pid ?? 0), "SIGKILL");
     const answers: number[] = [];
-    const ready = readyAgain("vad-1-0", 1);
+    const ready = readyAgain("vad.1.n1.0", 1);
     let isReady = false;
     void ready.finally(() => {
       isReady = true;

@@ -27,7 +27,7 @@ describe("serving", () => {
 
   const replica = (number: number, manifestDigest: string) =>
     create(ReplicaAssignmentSchema, {
-      replicaId: `vad-${number}-0`,
+      replicaId: `vad.${number}.n1.0`,
       deployment: "vad",
       revision: number,
       template: { source: { case: "model", value: { model: "vad", version: String(number) } } },

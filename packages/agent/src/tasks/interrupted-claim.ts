@@ -39,7 +39,7 @@ export async function isAdoptable(
     try {
       const claim = await bus.claim(record.ref, record.progress.bootId);
       if (claim === "lost") return "unknown";
-      await makeWorkspace(record.workspace);
+      makeWorkspace(record.workspace);
       return "adopt";
     } catch (error) {
       logger.debug({ err: error, taskId: record.ref.taskId }, "claim failed again");

@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock, Logger } from "@kedge/kernel";
 import { type LogChunk, LogChunkSchema, LogStream, type TaskRefFull } from "@kedge/proto";
-import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
+import { readFileIfPresent, writeFileAtomicSync } from "../state/atomic-file.ts";
 import { untilDone } from "./until-done.ts";
 
 /** Most bytes in one chunk. */
@@ -59,7 +59,7 @@ export class LogPublisher {
   #pendingBytes = 0;
   #position: LogPosition = { sequence: 0n, cursor: "", workload: "" };
   #pump: Promise<void> | undefined;
-  #closing = false;
+  #closing = new AbortController();
   #roomWaiters: (() => void)[] = [];
 
   constructor(options: LogPublisherOptions) {
@@ -96,8 +96,9 @@ export class LogPublisher {
 
   /** Resolves when everything written so far is stored, or the task's signal has aborted. */
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#closing.abort();
     await this.#pump;
+    this.#closing = new AbortController();
   }
 
   #append(piece: LogPiece, at: number): void {
@@ -119,7 +120,7 @@ export class LogPublisher {
   async #run(): Promise<void> {
     const { clock, signal } = this.#options;
     while (this.#queue.length > 0 && !signal.aborted) {
-      if (!this.#closing && this.#pendingBytes < MAX_CHUNK_BYTES) await clock.sleep(BATCH_MS);
+      if (this.#pendingBytes < MAX_CHUNK_BYTES) await clock.sleep(BATCH_MS, this.#closing.signal).catch(() => {});
       const next = this.#queue.shift();
       if (next !== undefined) await this.#publish(next);
     }
@@ -136,7 +137,7 @@ export class LogPublisher {
     const at = timestampFromMs(clock.now());
     const chunk = create(LogChunkSchema, { ref, sequence, step: piece.step, stream: piece.stream, at, data });
     const body = Buffer.from(toBinary(LogChunkSchema, chunk)).toString("base64");
-    await writeFileAtomic(journal, `${workload} ${cursor}\n${body}`);
+    writeFileAtomicSync(journal, `${workload} ${cursor}\n${body}`);
     this.#position = { sequence, cursor, workload };
     await this.#send(chunk);
     this.#pendingBytes -= pending.size;

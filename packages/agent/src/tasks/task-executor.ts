@@ -141,8 +141,8 @@ export class TaskExecutor {
   }
 
   async #prepare(record: TaskRecord): Promise<void> {
-    await makeWorkspace(record.workspace);
-    await record.save();
+    makeWorkspace(record.workspace);
+    record.save();
   }
 
   #makeRunner(record: TaskRecord, adopted: boolean): TaskRunner {

@@ -2,7 +2,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type TaskFinished, TaskFinishedSchema, type TaskOffer, TaskOfferSchema, type TaskRefFull } from "@kedge/proto";
-import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
+import { readFileIfPresent, writeFileAtomicSync } from "../state/atomic-file.ts";
 
 /** How far a task got, as far as the disk knows. */
 export interface TaskProgress {
@@ -96,7 +96,8 @@ export class TaskRecord {
     return join(this.directory, "log");
   }
 
-  async save(): Promise<void> {
+  /** Writes the record down; its folder must exist. */
+  save(): void {
     const { finished, ...rest } = this.progress;
     const stored: StoredProgress = {
       ...rest,
@@ -105,7 +106,7 @@ export class TaskRecord {
         ? {}
         : { finished: Buffer.from(toBinary(TaskFinishedSchema, finished)).toString("base64") }),
     };
-    await writeFileAtomic(join(this.directory, "state.json"), JSON.stringify(stored));
+    writeFileAtomicSync(join(this.directory, "state.json"), JSON.stringify(stored));
   }
 }
 

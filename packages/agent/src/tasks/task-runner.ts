@@ -148,7 +148,7 @@ export class TaskRunner {
     const { progress } = this.#record;
     if (progress.phase !== "claiming") {
       if (progress.step !== index) Object.assign(progress, { step: index, stepStartedAtMs: clock.now() });
-      await this.#record.save();
+      this.#record.save();
     }
     const startedAt = timestampFromMs(progress.stepStartedAtMs);
     this.#events.post({ case: "step", value: { name: step.name, state: JobState.RUNNING, startedAt } });
@@ -222,7 +222,7 @@ export class TaskRunner {
       // An end that an earlier agent process stored has its steps already.
       if (progress.finished === undefined) finished.steps = this.#events.takeSteps();
       Object.assign(progress, { phase: "finished", finished });
-      await this.#record.save();
+      this.#record.save();
       await this.#events.finish(finished);
     }
     if (this.#detach.signal.aborted) return "detached";

@@ -1,4 +1,5 @@
-import { mkdir, realpath, rm } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { realpath, rm } from "node:fs/promises";
 import { isAbsolute, join, sep } from "node:path";
 import { StepFailure } from "../steps/step-failure.ts";
 
@@ -21,8 +22,8 @@ export async function resolveInside(workspace: string, path: string, field: stri
 }
 
 /** Makes an empty workspace; what an earlier attempt left there is removed. */
-export async function makeWorkspace(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o755 });
+export function makeWorkspace(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o755 });
 }
 
 /**

@@ -7,6 +7,7 @@ import { RuntimeKind } from "@kedge/proto";
 import { exitOf, signalExitCode } from "../exit-code.ts";
 import type { Exit, LogChunk, LogOptions, Runtime, Workload, WorkloadSpec } from "../runtime.ts";
 import { assertWorkloadId, hasLabels } from "../workload-id.ts";
+import { ChildEnd } from "./child-end.ts";
 import { FolderChanges } from "./folder-changes.ts";
 import { freePort } from "./free-port.ts";
 import { followFiles } from "./process-logs.ts";
@@ -84,8 +85,8 @@ class ProcessRuntime implements Runtime {
 
   async wait(id: string, signal: AbortSignal): Promise<Exit> {
     const folder = this.#folder(id);
-    using changes = new FolderChanges(folder, this.#clock);
     const child = this.#children.get(id);
+    using changes = child === undefined ? new FolderChanges(folder, this.#clock) : new ChildEnd(child, this.#clock);
     child?.ref();
     try {
       for (;;) {
@@ -120,7 +121,7 @@ class ProcessRuntime implements Runtime {
     const folder = this.#folder(id);
     const found = await this.#look(folder);
     if (found?.state === "running") await this.stop(id, 0);
-    await removeFolder(folder);
+    removeFolder(folder);
   }
 
   #folder(id: string): string {
@@ -161,7 +162,7 @@ class ProcessRuntime implements Runtime {
 
   async #notSpawned(child: ChildProcess, folder: string, spec: WorkloadSpec): Promise<never> {
     const cause = await new Promise<Error>((resolve) => child.once("error", resolve));
-    await removeFolder(folder);
+    removeFolder(folder);
     throw new KedgeError("PROCESS_FAILED", `workload ${spec.id} cannot be started: ${errorMessage(cause)}`, {
       cause,
       hint: `the workspace must exist: ${spec.workspace ?? folder}`,
@@ -172,9 +173,9 @@ class ProcessRuntime implements Runtime {
   async #onChildExit(id: string, child: ChildProcess, exitCode: number): Promise<void> {
     const folder = this.#folder(id);
     try {
-      const parent = await readProcess(folder);
+      const parent = readProcess(folder);
       // Another wrapper signed in: ours left again without having run anything.
-      if (parent === undefined) await writeExit(folder, exitCode);
+      if (parent === undefined) writeExit(folder, exitCode);
       else if (parent.pid === child.pid) await this.#endedUnseen(folder, parent, exitCode);
     } catch (err) {
       this.#logger.error({ err, workload: id }, "the end of a process could not be recorded");
@@ -187,7 +188,7 @@ class ProcessRuntime implements Runtime {
   async #adopt(spec: WorkloadSpec, folder: string): Promise<Workload> {
     const known = await this.#look(folder);
     if (known !== undefined) return known;
-    const hostPort = (await readMeta(folder))?.hostPort ?? (spec.publish === undefined ? undefined : await freePort());
+    const hostPort = readMeta(folder)?.hostPort ?? (spec.publish === undefined ? undefined : await freePort());
     const meta = this.#meta(spec, hostPort);
     writeMeta(folder, meta);
     await this.#spawn(spec, folder, hostPort);
@@ -209,12 +210,12 @@ class ProcessRuntime implements Runtime {
 
   /** The state of a folder; undefined when no process was ever started for it. */
   async #look(folder: string): Promise<Workload | undefined> {
-    const meta = await readMeta(folder);
+    const meta = readMeta(folder);
     if (meta === undefined) return undefined;
-    const recorded = await readExit(folder);
+    const recorded = readExit(folder);
     if (recorded !== undefined) return workload(meta, undefined, recorded);
     const child = this.#children.get(meta.id);
-    const parent = await readProcess(folder);
+    const parent = readProcess(folder);
     if (parent === undefined) return child === undefined ? undefined : workload(meta, child.pid);
     const ofThisBoot = meta.bootId === this.#bootId;
     if (parent.pid === child?.pid || (ofThisBoot && (await isAlive(parent)))) return workload(meta, parent.pid);
@@ -224,12 +225,12 @@ class ProcessRuntime implements Runtime {
 
   /** The wrapper is gone. Either it recorded the code after we looked, or it was killed before it could. */
   async #endedUnseen(folder: string, leader: ProcessIdentity | undefined, exitCode: number): Promise<Exit> {
-    const recorded = await readExit(folder);
+    const recorded = readExit(folder);
     if (recorded !== undefined) return recorded;
     // A group that lives on keeps its leader's pid from being used again: unless it is, the group is ours.
     if (leader !== undefined && !(await isReused(leader))) killGroup(leader.pid, "SIGKILL");
-    await writeExit(folder, exitCode);
-    return (await readExit(folder)) ?? exitOf(exitCode, this.#clock.now());
+    writeExit(folder, exitCode);
+    return readExit(folder) ?? exitOf(exitCode, this.#clock.now());
   }
 
   async #require(id: string): Promise<Workload> {

@@ -1,5 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { type FileHandle, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { exitOf } from "../exit-code.ts";
 import type { Exit } from "../runtime.ts";
@@ -14,9 +14,10 @@ export interface WorkloadMeta {
   readonly hostPort?: number;
 }
 
+// All of these are a few bytes in the page cache: a trip to the thread pool costs several times what the call does.
 const META = "meta.json";
 
-/** Makes a workload's folder; false when it exists. Small synchronous writes: a thread-pool trip each costs more. */
+/** Makes a workload's folder; false when it exists. */
 export function createFolder(folder: string): boolean {
   try {
     mkdirSync(folder, { mode: 0o700 });
@@ -33,8 +34,8 @@ export function writeMeta(folder: string, meta: WorkloadMeta): void {
 }
 
 /** The meta file; undefined when there is none or its writer was killed half-way: no process was started then. */
-export async function readMeta(folder: string): Promise<WorkloadMeta | undefined> {
-  const text = await readIfThere(join(folder, META));
+export function readMeta(folder: string): WorkloadMeta | undefined {
+  const text = readIfThere(join(folder, META));
   if (text === undefined) return undefined;
   try {
     return JSON.parse(text) as WorkloadMeta;
@@ -44,27 +45,29 @@ export async function readMeta(folder: string): Promise<WorkloadMeta | undefined
 }
 
 /** The process that signed in as the workload's parent; undefined before it did. */
-export async function readProcess(folder: string): Promise<ProcessIdentity | undefined> {
-  const text = await readIfThere(join(folder, "process"));
+export function readProcess(folder: string): ProcessIdentity | undefined {
+  const text = readIfThere(join(folder, "process"));
   return text?.endsWith("\n") ? parseStat(text) : undefined;
 }
 
 /** The recorded end; undefined before it, and when the folder is being removed. */
-export async function readExit(folder: string): Promise<Exit | undefined> {
-  const file = await openIfThere(join(folder, "exit"));
+export function readExit(folder: string): Exit | undefined {
+  const file = openIfThere(join(folder, "exit"));
   if (file === undefined) return undefined;
-  // One handle for both: the folder may go between two looks at its path.
-  await using opened = file;
-  const text = await opened.readFile("utf8");
-  if (!/^\d{1,3}\n$/.test(text)) return undefined;
-  const { mtimeMs } = await opened.stat();
-  return exitOf(Number.parseInt(text, 10), Math.round(mtimeMs));
+  // One descriptor for both: the folder may go between two looks at its path.
+  try {
+    const text = readFileSync(file, "utf8");
+    if (!/^\d{1,3}\n$/.test(text)) return undefined;
+    return exitOf(Number.parseInt(text, 10), Math.round(fstatSync(file).mtimeMs));
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Records an end that the wrapper could not record. Keeps what it did record. */
-export async function writeExit(folder: string, exitCode: number): Promise<void> {
+export function writeExit(folder: string, exitCode: number): void {
   try {
-    await writeFile(join(folder, "exit"), `${exitCode}\n`, { flag: "wx", mode: 0o600 });
+    writeFileSync(join(folder, "exit"), `${exitCode}\n`, { flag: "wx", mode: 0o600 });
   } catch (error) {
     const code = errorCode(error);
     if (code !== "EEXIST" && code !== "ENOENT") throw error;
@@ -72,8 +75,8 @@ export async function writeExit(folder: string, exitCode: number): Promise<void>
 }
 
 /** Removes a workload's folder; one that does not exist is fine. */
-export async function removeFolder(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /** Names in a folder; empty when it does not exist. */
@@ -90,18 +93,18 @@ function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function readIfThere(path: string): string | undefined {
   try {
-    return await readFile(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
+function openIfThere(path: string): number | undefined {
   try {
-    return await open(path);
+    return openSync(path, "r");
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;

@@ -129,7 +129,8 @@ function replicaDemand(spec: DeploymentSpec, revision: Revision, key: string): D
 
 function replicaAssignment(spec: DeploymentSpec, revision: Revision, nodeId: string, index: number): ReplicaAssignment {
   return create(ReplicaAssignmentSchema, {
-    replicaId: `${spec.name}-${revision.number}-${nodeId}-${index}`,
+    // Names may hold dashes, but no dots.
+    replicaId: [spec.name, revision.number, nodeId, index].join("."),
     deployment: spec.name,
     revision: revision.number,
     ...(revision.template === undefined ? {} : { template: revision.template }),

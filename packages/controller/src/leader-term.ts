@@ -1,7 +1,8 @@
+import { equals } from "@bufbuild/protobuf";
 import { type Bus, consumeTaskEvents, subscribeHeartbeats, subscribeWindows, watchLeases } from "@kedge/bus";
 import { isRunEnded } from "@kedge/domain";
 import { type Clock, type Logger, Reconciler } from "@kedge/kernel";
-import { type Heartbeat, JobState, NodeState, type Run, type TaskEvent, type Window } from "@kedge/proto";
+import { type Heartbeat, JobState, NodeSchema, NodeState, type Run, type TaskEvent, type Window } from "@kedge/proto";
 import type { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
 import type { RolloutJudges } from "./deployments/judges.ts";
 import type { EventRecorder } from "./events/recorder.ts";
@@ -13,6 +14,7 @@ import type { NodeWriter } from "./nodes/node-writer.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import type { TaskInbox } from "./runs/inbox.ts";
 import { PendingRuns } from "./runs/pending-runs.ts";
+import { pendingDemands } from "./runs/placement.ts";
 import { activeTasks } from "./runs/progress.ts";
 import { collectOldRuns } from "./runs/retention.ts";
 import type { RunReconciler } from "./runs/run-reconciler.ts";
@@ -39,7 +41,6 @@ export interface LoopsOptions {
 const NODE_CHECK_MS = 2_000;
 /** Events that change nothing for others wait this long for company, so that one write takes several. */
 const COALESCE_MS = 15;
-const WAKE_ON_RELEASE = 4;
 const RETENTION_KEY = "retention";
 const RETENTION_MS = 60_000;
 
@@ -117,7 +118,7 @@ export class LeaderTerm {
       stores.runs.onChange((key) => this.#runs.add(key)),
       stores.deployments.onChange((key) => this.#deploymentChanged(key)),
       stores.nodes.onChange((key) => this.#nodes.add(key)),
-      stores.assignments.onChange((key) => book.syncAssignment(key)),
+      stores.assignments.onChange((key) => this.#assignmentChanged(key)),
     ];
     this.#streams.push(
       consumeTaskEvents(bus, { durable: "controller", onEvents: (events) => this.#taskEvents(events) }, signal),
@@ -156,32 +157,32 @@ export class LeaderTerm {
   /** Notes what else a run's progress concerns: room that came free, deployments it waits for. */
   #follow(runId: string, before: Run | undefined, after: Run | undefined): void {
     const freed = before !== undefined && activeTasks(before).length > (after ? activeTasks(after).length : 0);
-    this.#pending.note(runId, after?.jobs.some((job) => job.state === JobState.PENDING) ?? false);
-    if (freed) this.#pending.wakeSome(WAKE_ON_RELEASE);
+    this.#pending.note(runId, after === undefined ? new Set() : pendingDemands(after));
+    if (freed) this.#pending.wakeFirst();
     const deployments = deploymentsOf(after);
     if (deployments.size > 0) this.#deploying.set(runId, deployments);
     else this.#deploying.delete(runId);
   }
 
   async #node(nodeId: string) {
-    const { book, nodeWriter, registry, assignments, stores } = this.#options;
-    const before = book.node(nodeId)?.state;
+    const { book, nodeWriter, assignments, stores } = this.#options;
+    const before = book.node(nodeId);
     await nodeWriter.refresh(nodeId);
     book.syncNode(nodeId);
-    const stored = stores.nodes.get(nodeId);
-    if (stored === undefined) {
+    const after = book.node(nodeId);
+    const isSame = before && after ? equals(NodeSchema, before, after) : before === after;
+    if (!isSame) this.#pending.wakeAll();
+    if (after === undefined) {
       this.#wakeDeployments();
       return undefined;
     }
-    const state = registry.state(nodeId);
-    if (before !== state) this.#nodeChanged(nodeId, before, state);
+    if (before?.state !== after.state) this.#nodeChanged(nodeId, before?.state, after.state);
     const cancelled = stores.assignments.get(nodeId)?.value.cancelledTasks ?? [];
     if (cancelled.length > 0) await assignments.clearCancelled(nodeId, (taskId) => !this.#isRunning(nodeId, taskId));
     return { requeueAfterMs: NODE_CHECK_MS };
   }
 
   #nodeChanged(nodeId: string, before: NodeState | undefined, after: NodeState): void {
-    this.#pending.wakeSome(this.#pending.size);
     this.#wakeDeployments();
     if (after === NodeState.READY) {
       this.#options.events.record({ kind: "node", name: nodeId, reason: "Ready", message: "it reports" });
@@ -221,6 +222,11 @@ export class LeaderTerm {
   #deploymentChanged(name: string): void {
     this.#deployments.add(name);
     for (const [runId, names] of this.#deploying) if (names.has(name)) this.#runs.add(runId);
+  }
+
+  #assignmentChanged(nodeId: string): void {
+    this.#options.book.syncAssignment(nodeId);
+    this.#pending.wakeFirst();
   }
 
   async #taskEvents(events: readonly TaskEvent[]): Promise<void> {

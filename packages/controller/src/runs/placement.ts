@@ -1,4 +1,4 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { clone, create, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isTaskEnded, KedgeError } from "@kedge/domain";
 import {
@@ -6,6 +6,7 @@ import {
   FailureSchema,
   type Job,
   type JobSpec,
+  JobSpecSchema,
   JobState,
   NodeState,
   type Run,
@@ -34,6 +35,19 @@ export function jobDemand(key: string, spec: JobSpec): Demand {
     runtime: jobRuntime(spec),
     images: images.filter((image) => image !== ""),
   };
+}
+
+/** What the run's pending jobs ask of a node, one text for each different demand: what fits one fits all of its text. */
+export function pendingDemands(run: Run): Set<string> {
+  const waiting = run.jobs.filter((job) => job.state === JobState.PENDING);
+  return new Set(waiting.flatMap(({ spec }) => (spec === undefined ? [] : [demandText(spec)])));
+}
+
+function demandText(spec: JobSpec): string {
+  const asked = create(JobSpecSchema, { runtime: jobRuntime(spec) });
+  if (spec.resources !== undefined) asked.resources = spec.resources;
+  if (spec.placement !== undefined) asked.placement = spec.placement;
+  return Buffer.from(toBinary(JobSpecSchema, asked)).toString("base64");
 }
 
 /** The runtime a job needs: what it says, else Docker when any step uses an image. */

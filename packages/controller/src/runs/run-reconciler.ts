@@ -1,10 +1,11 @@
 import { clone, create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { isJobEnded, isKedgeError, isRunEnded } from "@kedge/domain";
-import type { Clock, ReconcileResult } from "@kedge/kernel";
+import { type Clock, jitter, type ReconcileResult } from "@kedge/kernel";
 import {
   FailureClass,
   FailureSchema,
+  type Job,
   JobState,
   type Run,
   RunSchema,
@@ -40,8 +41,11 @@ export interface RunReconcilerOptions {
   readonly clock: Clock;
 }
 
-/** A live run is looked at this often even if nothing happens. */
+/** A run that has something going on is looked at this often even if nothing happens. */
 const RESYNC_MS = 5_000;
+/** One that only waits is woken by what it waits for; it is looked at after half to all of this in case that was missed. */
+const IDLE_RESYNC_MS = 60_000;
+const WAITING: ReadonlySet<JobState> = new Set([JobState.WAITING, JobState.BLOCKED, JobState.HELD]);
 
 /**
  * Moves runs on. Everything a run is, is in its document: the reconciler applies what arrived, computes the next
@@ -128,7 +132,7 @@ export class RunReconciler {
     }
   }
 
-  async #tendOffer(run: Run, job: Run["jobs"][number]): Promise<void> {
+  async #tendOffer(run: Run, job: Job): Promise<void> {
     const { dispatcher } = this.#options;
     const task = currentTask(job);
     if (task === undefined) return;
@@ -151,8 +155,7 @@ export class RunReconciler {
     const deadlineMs = nextDeadlineMs(run);
     if (deadlineMs === undefined) return undefined;
     const waitMs = Math.max(1, deadlineMs - this.#options.clock.now());
-    const offered = run.jobs.some((job) => job.state === JobState.OFFERED);
-    return { requeueAfterMs: Math.min(waitMs, offered ? OFFER_REPEAT_MS : RESYNC_MS) };
+    return { requeueAfterMs: Math.min(waitMs, resyncMs(run)) };
   }
 
   #forget(run: Run): void {
@@ -160,6 +163,18 @@ export class RunReconciler {
     this.#options.deployJobs.forget(run);
     this.#options.dispatcher.observe(run, timestampFromMs(this.#options.clock.now()));
   }
+}
+
+function resyncMs(run: Run): number {
+  if (run.jobs.every(isIdle)) return IDLE_RESYNC_MS * (0.5 + jitter() / 2);
+  return run.jobs.some((job) => job.state === JobState.OFFERED) ? OFFER_REPEAT_MS : RESYNC_MS;
+}
+
+/** Tells whether a job moves only when somebody wakes its run: room comes free, a person decides, another job ends. */
+function isIdle(job: Job): boolean {
+  // What looks impossible fails as soon as every node has been heard of, of which nobody tells.
+  if (job.state === JobState.PENDING) return job.pending?.impossible === false;
+  return isJobEnded(job.state) || WAITING.has(job.state);
 }
 
 /** A finish without what made the run's document too large; other events are only told for people and are dropped. */

@@ -3,7 +3,7 @@ import { type Job, JobState, type Run, RunState } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
 
 /** Tells people what changed between two states of a run. */
-export function recordRunEvents(events: EventRecorder, before: Run | undefined, after: Run): void {
+export function recordRunEvents(events: Pick<EventRecorder, "record">, before: Run | undefined, after: Run): void {
   if (before === undefined) {
     events.record({
       kind: "run",
@@ -38,7 +38,7 @@ function isTold(run: Run, job: Job): boolean {
   return run.jobs.length > 1 || job.state !== JobState.SUCCEEDED;
 }
 
-function recordJob(events: EventRecorder, run: Run, job: Job): void {
+function recordJob(events: Pick<EventRecorder, "record">, run: Run, job: Job): void {
   events.record({
     kind: "job",
     name: run.id,

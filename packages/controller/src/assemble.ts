@@ -84,8 +84,13 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
   const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address });
   const shared = { stores, book, registry, models, assignments, events, clock };
   const runReconciler = new RunReconciler({ ...shared, dispatcher, deployJobs, inbox });
-  const deploymentReconciler = new DeploymentReconciler({ ...shared, routes: new RouteWriter(stores), judges });
   let metrics: ControllerMetrics | undefined;
+  const deploymentReconciler = new DeploymentReconciler({
+    ...shared,
+    routes: new RouteWriter(stores),
+    judges,
+    onRolloutEnd: ({ state }) => metrics?.rolloutEnd(state),
+  });
   const loops = new ControllerLoops({
     ...shared,
     bus,

@@ -204,3 +204,22 @@ test("a deployment that is deleted ends the jobs that wait for it, and its repli
   );
   expect(agent.assignment?.replicas).toEqual([]);
 });
+
+test("the metrics tell how rollouts ended, each under the type it has", async () => {
+  const text = await (await fetch(`http://${harness.controller.httpAddress}/metrics`)).text();
+  const types = [...text.matchAll(/^# TYPE (kedge_\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
+  expect(types.toSorted()).toEqual([
+    "kedge_judge_evidence gauge",
+    "kedge_nodes gauge",
+    "kedge_reconcile_queue_depth gauge",
+    "kedge_rollouts_total counter",
+    "kedge_rpc_duration_seconds histogram",
+    "kedge_runs gauge",
+    "kedge_runs_waiting_for_room gauge",
+    "kedge_task_events_total counter",
+    "kedge_windows_total counter",
+  ]);
+  const outcomes = [...text.matchAll(/^kedge_rollouts_total\{outcome="(\w+)"\} (\d+)$/gm)];
+  expect(outcomes.map(([, outcome]) => outcome)).toEqual(["succeeded", "rolled_back"]);
+  for (const [, , count] of outcomes) expect(Number(count)).toBeGreaterThan(0);
+});

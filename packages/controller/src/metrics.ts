@@ -1,5 +1,6 @@
-import { NodeState, RunState } from "@kedge/proto";
+import { NodeState, RolloutState, RunState } from "@kedge/proto";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { hasActiveRollout } from "./deployments/apply.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import type { Stores } from "./stores.ts";
 
@@ -18,7 +19,12 @@ export interface ControllerMetrics {
   call(record: { service: string; method: string; code: number; ms: number }): void;
   window(): void;
   taskEvents(count: number): void;
+  /** Call once a finished rollout, with the state it ended in. */
+  rolloutEnd(state: RolloutState): void;
 }
+
+/** States in which rollouts end; counted from zero, so that a first one shows as an increase. */
+const OUTCOMES = [RolloutState.SUCCEEDED, RolloutState.ROLLED_BACK] as const;
 
 /** Metrics under `kedge_`, plus Node's own. */
 export function createMetrics(sources: MetricSources): ControllerMetrics {
@@ -34,6 +40,24 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
   });
   const windows = new Counter({ name: "kedge_windows_total", help: "Traffic windows taken.", registers });
   const events = new Counter({ name: "kedge_task_events_total", help: "Task events taken.", registers });
+  const rollouts = new Counter({
+    name: "kedge_rollouts_total",
+    help: "Rollouts that ended, by outcome.",
+    labelNames: ["outcome"],
+    registers,
+  });
+  for (const state of OUTCOMES) rollouts.inc({ outcome: labelOf(RolloutState[state]) }, 0);
+  addGauges(registry, sources);
+  return {
+    registry,
+    call: ({ service, method, code, ms }) => calls.observe({ service, method, code: String(code) }, ms / 1000),
+    window: () => windows.inc(),
+    taskEvents: (count) => events.inc(count),
+    rolloutEnd: (state) => rollouts.inc({ outcome: labelOf(RolloutState[state]) }),
+  };
+}
+
+function addGauges(registry: Registry, sources: MetricSources): void {
   gauge(registry, {
     name: "kedge_nodes",
     help: "Nodes by state.",
@@ -57,12 +81,22 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     help: "Runs with jobs that no node has room for.",
     read: () => ({ "": sources.pendingRuns() }),
   });
-  return {
-    registry,
-    call: ({ service, method, code, ms }) => calls.observe({ service, method, code: String(code) }, ms / 1000),
-    window: () => windows.inc(),
-    taskEvents: (count) => events.inc(count),
-  };
+  gauge(registry, {
+    name: "kedge_judge_evidence",
+    help: "Evidence (e-value) against the new revision of each rollout under way.",
+    label: "deployment",
+    read: () => judgeEvidence(sources.stores),
+  });
+}
+
+/** Rollouts that no window has been judged of yet have none. */
+function judgeEvidence(stores: Stores): Record<string, number> {
+  const evidence: Record<string, number> = {};
+  for (const [name, { value }] of stores.deployments.entries()) {
+    const verdict = hasActiveRollout(value) ? value.rollout?.verdict : undefined;
+    if (verdict !== undefined) evidence[name] = verdict.evidence;
+  }
+  return evidence;
 }
 
 interface GaugeOptions {
@@ -90,8 +124,12 @@ function gauge(registry: Registry, { name, help, label, read }: GaugeOptions): v
 function countBy<T>(items: readonly T[], keyOf: (item: T) => string | undefined): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const item of items) {
-    const key = (keyOf(item) ?? "UNKNOWN").toLowerCase();
+    const key = labelOf(keyOf(item));
     counts[key] = (counts[key] ?? 0) + 1;
   }
   return counts;
+}
+
+function labelOf(constant: string | undefined): string {
+  return (constant ?? "UNKNOWN").toLowerCase();
 }

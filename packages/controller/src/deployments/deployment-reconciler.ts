@@ -42,6 +42,8 @@ export interface DeploymentReconcilerOptions {
   readonly routes: RouteWriter;
   readonly judges: RolloutJudges;
   readonly events: EventRecorder;
+  /** Called once a rollout's end is stored. */
+  readonly onRolloutEnd: (rollout: Rollout) => void;
   readonly clock: Clock;
 }
 
@@ -77,6 +79,8 @@ export class DeploymentReconciler {
     if (!equals(DeploymentSchema, deployment, stored.value)) {
       await this.#options.stores.deployments.update(name, deployment, stored.revision);
       recordRolloutEvents(this.#options.events, stored.value, deployment);
+      const ended = endedRollout(stored.value, deployment);
+      if (ended !== undefined) this.#options.onRolloutEnd(ended);
     }
     const route = routePlan(deployment, counts);
     if (route !== undefined) await this.#options.routes.put(name, route);
@@ -198,6 +202,12 @@ function desired(deployment: Deployment): number[] {
 
 function routePlan(deployment: Deployment, counts: ReadonlyMap<number, ReplicaCounts>): RoutePlan | undefined {
   return deployment.rollout === undefined ? undefined : desiredRoute(deployment.rollout, counts);
+}
+
+/** The rollout that ended between two states of a deployment. */
+function endedRollout(before: Deployment, { rollout }: Deployment): Rollout | undefined {
+  if (rollout === undefined || !isRolloutEnded(rollout.state)) return undefined;
+  return before.rollout?.id === rollout.id && before.rollout.state === rollout.state ? undefined : rollout;
 }
 
 /** Takes a rollout's end into the revisions, in place. */

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Bus, connectBus, openAuthority } from "@kedge/bus";
+import { type Bus, connectBus, openAuthority, subjects } from "@kedge/bus";
 import { silentLogger, systemClock } from "@kedge/kernel";
 import { RunService, RunState, TaskState } from "@kedge/proto";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -30,7 +30,7 @@ afterAll(async () => {
 /** Takes the lease as another controller would that fell silent at once. */
 async function takeLease(): Promise<void> {
   const lease = { holder: "another controller", renewals: 1, ttlMs: 1 };
-  await bus.jetstream.publish("$KV.leases.controller", JSON.stringify(lease));
+  await bus.jetstream.publish(subjects.kv("leases", "controller"), JSON.stringify(lease));
 }
 
 test("between two terms changes are refused and reads answered; what happened meanwhile counts in the next", async () => {

@@ -38,6 +38,7 @@ export { consumeTaskEvents, type TaskEventConsumer } from "./task-event-consumer
 export {
   type ClaimOutcome,
   claimTask,
+  lastTaskEvent,
   offerTask,
   publishTaskEvent,
   type WithdrawOutcome,

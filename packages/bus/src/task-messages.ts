@@ -71,6 +71,18 @@ export async function claimTask(bus: Bus, ref: TaskRefFull, bootId: string): Pro
   return last?.event.case === "claimed" && last.event.value.bootId === bootId ? "claimed" : "lost";
 }
 
+/**
+ * The newest event of a task, whether or not a consumer has read it yet; undefined when there is none or it is not
+ * the task's own.
+ *
+ * @throws KedgeError BUS_UNAVAILABLE.
+ */
+export async function lastTaskEvent(bus: Bus, ref: TaskRefFull): Promise<TaskEvent | undefined> {
+  const stored = await directGet(bus, STREAMS.tasks, subjects.taskEvents(ref.nodeId, ref.taskId));
+  const event = stored === undefined ? undefined : decodeTaskEvent(stored.data);
+  return event?.ref?.taskId === ref.taskId && event.ref.nodeId === ref.nodeId ? event : undefined;
+}
+
 /** Stores the event as the first of its task; false when there is a first one already. */
 async function decideTask(bus: Bus, event: TaskEvent): Promise<boolean> {
   const ref = refOf(event);

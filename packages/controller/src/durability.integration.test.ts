@@ -38,6 +38,19 @@ test("a task that ends after the controller came back counts, and runs once", as
   expect(attemptsOf(id)).toBe(1);
 });
 
+test("a task that ended unread before its lease ran out is not made again", async () => {
+  const { id, ref } = await running();
+  await harness.stopController({ keepNats: true });
+  await agent.finish(ref, { state: TaskState.SUCCEEDED });
+  agent.beats = false;
+  harness.clock.skip(36_000);
+  await harness.startController();
+  const run = await harness.until(id);
+  expect(run.state).toBe(RunState.SUCCEEDED);
+  expect(run.jobs[0]?.tasks).toHaveLength(1);
+  agent.beats = true;
+});
+
 test("after NATS was killed everything goes on by itself", async () => {
   const { id, ref } = await running();
   const client = harness.runs;

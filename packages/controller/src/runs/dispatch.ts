@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { type Bus, offerTask, type Signer, withdrawTask } from "@kedge/bus";
+import { type Bus, lastTaskEvent, offerTask, type Signer, withdrawTask } from "@kedge/bus";
 import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { resolveJob } from "@kedge/pipeline";
@@ -8,6 +8,7 @@ import {
   type Job,
   type Run,
   type Task,
+  type TaskEvent,
   type TaskOffer,
   TaskOfferSchema,
   type TaskRefFull,
@@ -83,6 +84,11 @@ export class Dispatcher {
   /** Takes an unclaimed offer back; "claimed" when the agent was faster. */
   withdraw(run: Run, job: Job, task: Task, reason: string): Promise<"withdrawn" | "claimed"> {
     return withdrawTask(this.#options.bus, taskRef(run, job, task), reason);
+  }
+
+  /** The newest event of an attempt that is stored, read or not. */
+  lastEvent(run: Run, job: Job, task: Task): Promise<TaskEvent | undefined> {
+    return lastTaskEvent(this.#options.bus, taskRef(run, job, task));
   }
 
   /** How long ago the task was offered, in milliseconds. */

@@ -130,18 +130,29 @@ function forgetOldOffers(job: Job): void {
   }
 }
 
-/** Ends the attempts whose node is gone or no longer knows them, in place; gives the ids of those nodes. */
-export function loseTasks(run: Run, at: Timestamp, registry: NodeRegistry): string[] {
-  const lost: string[] = [];
-  for (const job of run.jobs) {
+/** An attempt whose node is gone or no longer knows it. */
+export interface LostAttempt {
+  readonly job: Job;
+  readonly task: Task;
+  readonly reason: string;
+}
+
+/** The attempts that look lost. They may have ended all the same, and the event be unread: ask the stream first. */
+export function lostAttempts(run: Run, at: Timestamp, registry: NodeRegistry): LostAttempt[] {
+  return run.jobs.flatMap((job) => {
     const task = currentTask(job);
-    if (task === undefined || isTaskEnded(task.state) || task.state === TaskState.OFFERED) continue;
+    if (task === undefined || isTaskEnded(task.state) || task.state === TaskState.OFFERED) return [];
     const reason = lostReason(task, timestampMs(at), registry);
-    if (reason === undefined) continue;
+    return reason === undefined ? [] : { job, task, reason };
+  });
+}
+
+/** Ends the attempts that are lost, in place; gives the ids of their nodes. */
+export function loseTasks(run: Run, at: Timestamp, registry: NodeRegistry): string[] {
+  return lostAttempts(run, at, registry).map(({ job, task, reason }) => {
     loseTask(job, task, reason, at);
-    lost.push(task.nodeId);
-  }
-  return lost;
+    return task.nodeId;
+  });
 }
 
 function lostReason(task: Task, nowMs: number, registry: NodeRegistry): string | undefined {

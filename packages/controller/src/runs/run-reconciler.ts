@@ -22,7 +22,7 @@ import type { Stores } from "../stores.ts";
 import type { DeployJobs } from "./deploy-jobs.ts";
 import { type Dispatcher, OFFER_REPEAT_MS, OFFER_TIMEOUT_MS } from "./dispatch.ts";
 import type { TaskInbox } from "./inbox.ts";
-import { assertPossible, loseTasks, placeJobs } from "./placement.ts";
+import { assertPossible, loseTasks, lostAttempts, placeJobs } from "./placement.ts";
 import { activeTasks, nextDeadlineMs, progressRun } from "./progress.ts";
 import { recordRunEvents } from "./run-events.ts";
 import { applyTaskEvent, currentTask } from "./task-events.ts";
@@ -69,14 +69,26 @@ export class RunReconciler {
       if (stored !== undefined) this.#forget(stored.value);
       return undefined;
     }
-    const next = await this.#take(stored.value, stored.revision, arrived).catch((error: unknown) => {
+    const events = [...arrived, ...(await this.#unread(stored.value))];
+    const next = await this.#take(stored.value, stored.revision, events).catch((error: unknown) => {
       if (!isKedgeError(error, "TOO_LARGE")) throw error;
       // Everybody's events wait behind these, so they must not fail for ever.
-      return this.#take(stored.value, stored.revision, arrived.flatMap(withoutReport));
+      return this.#take(stored.value, stored.revision, events.flatMap(withoutReport));
     });
     inbox.settle(runId, arrived.length);
     await this.#act(next);
     return this.#again(next);
+  }
+
+  /**
+   * The ends of attempts that look lost but are not: an attempt that ended before its node was gone, or while nobody
+   * read events, must not be made again.
+   */
+  async #unread(run: Run): Promise<TaskEvent[]> {
+    const { dispatcher, clock, registry } = this.#options;
+    const lost = lostAttempts(run, timestampFromMs(clock.now()), registry);
+    const last = await Promise.all(lost.map(({ job, task }) => dispatcher.lastEvent(run, job, task)));
+    return last.flatMap((event) => (event?.event.case === "finished" ? event : []));
   }
 
   /**

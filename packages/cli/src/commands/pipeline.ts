@@ -3,17 +3,16 @@ import {
   ApplyPipelineResponseSchema,
   DeletePipelineResponseSchema,
   type Diagnostic,
-  Diagnostic_Severity,
   GetPipelineResponseSchema,
   LintPipelineResponseSchema,
   type PlanPipelineResponse,
   PlanPipelineResponseSchema,
 } from "@kedge/proto";
+import { failOnErrors } from "../fail-on-errors.ts";
 import { LISTINGS } from "../listings.ts";
 import { argument, keyValue, readInput } from "../options.ts";
-import type { Output, View } from "../output/output.ts";
+import type { View } from "../output/output.ts";
 import { pipelineTable } from "../output/views.ts";
-import { ExitRequest } from "../print-error.ts";
 import { addRemote, type CommandGroup } from "../session.ts";
 
 interface FileOption {
@@ -92,12 +91,6 @@ export const pipelineCommands: CommandGroup = (program, host) => {
 /** The server does not know the file's name when the request has no field for it. */
 function named(diagnostics: readonly Diagnostic[], file: string): Diagnostic[] {
   return diagnostics.map((diagnostic) => ({ ...diagnostic, file }));
-}
-
-function failOnErrors(output: Output, diagnostics: readonly Diagnostic[]): void {
-  output.diagnostics(diagnostics);
-  if (diagnostics.some((diagnostic) => diagnostic.severity === Diagnostic_Severity.ERROR))
-    throw new ExitRequest("usage");
 }
 
 function planView({ spec, placements }: PlanPipelineResponse): View {

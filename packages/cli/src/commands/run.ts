@@ -1,5 +1,6 @@
 import { KedgeError } from "@kedge/domain";
 import { newId, systemClock } from "@kedge/kernel";
+import { compilePipeline } from "@kedge/pipeline";
 import {
   ApproveJobResponseSchema,
   CancelRunResponseSchema,
@@ -9,7 +10,9 @@ import {
   type Run,
   SubmitRunResponseSchema,
 } from "@kedge/proto";
+import { failOnErrors } from "../fail-on-errors.ts";
 import { LISTINGS } from "../listings.ts";
+import { runSource } from "../local-source.ts";
 import { argument, keyValue, positiveInteger, readInput } from "../options.ts";
 import type { View } from "../output/output.ts";
 import { runView } from "../output/views.ts";
@@ -40,9 +43,9 @@ export const runCommands: CommandGroup = (program, host) => {
         .option("-f, --file <path>", "pipeline file; - is standard input")
         .option("-p, --param <key=value>", "parameter; may be repeated", keyValue)
         .option("--label <key=value>", "label of the run; may be repeated", keyValue)
-        .option("--repo <url>", "repository that git can clone")
-        .option("--commit <id>", "full commit id")
-        .option("--ref <name>", "branch or tag, for people")
+        .option("--repo <url>", "repository that git can clone; a folder's commit is looked up")
+        .option("--commit <id>", "full commit id; default for a folder: what --ref, or else HEAD, stands at")
+        .option("--ref <name>", "branch or tag")
         .option("--wait", "wait for the end; exit 3 unless the run succeeds")
         .option("--follow", "like --wait, and print the logs"),
     run: submit,
@@ -104,11 +107,19 @@ export const runCommands: CommandGroup = (program, host) => {
 
 async function submit(session: Session, args: readonly string[], options: SubmitOptions): Promise<void> {
   const { client, output } = session;
+  const pipeline = await pipelineOf(args[0], options.file);
+  // Here the file has a name, so that what is wrong with it can be found; the controller knows its text only.
+  const isFile = pipeline.case === "pipelineSource";
+  if (isFile)
+    failOnErrors(
+      output,
+      compilePipeline(pipeline.value, { parameters: options.param ?? {}, file: options.file ?? "" }).diagnostics,
+    );
   const response = await client.runs.submitRun({
-    pipeline: await pipelineOf(args[0], options.file),
+    pipeline,
     parameters: options.param ?? {},
     labels: options.label ?? {},
-    source: { repository: options.repo ?? "", commit: options.commit ?? "", ref: options.ref ?? "" },
+    source: await runSource(options),
     idempotencyKey: newId(systemClock),
   });
   const waits = options.wait === true || options.follow === true;

@@ -61,6 +61,6 @@ describe("the kedge command", () => {
     // The controller is sent the text alone and calls it kedge.yaml.
     const submitted = await command("run", "submit", "-f", bad);
     expect(submitted.code, submitted.stderr).toBe(2);
-    expect(submitted.stderr).toMatch(/kedge\.yaml:6:9\b.*timeuot/);
+    expect(submitted.stderr).toMatch(/bad\.yaml:6:9\b.*timeuot/);
   });
 });

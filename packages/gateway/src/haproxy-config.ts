@@ -115,7 +115,7 @@ function renderDefaults(): string {
   timeout tunnel 1h
   retries 2
   option redispatch 1
-  retry-on conn-failure
+  retry-on conn-failure empty-response
 ${answer(400, "the request is not valid HTTP")}
 ${answer(408, "the request did not arrive in time")}
 ${answer(500, "the gateway failed")}
@@ -146,6 +146,7 @@ function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layo
   http-request allow if is_routed
   http-request capture req.fhdr(kedge-deployment),${toRoute}
   http-request capture path,field(3,/),${toRoute} if { path_beg /d/ } !is_named
+  http-request disable-l7-retry unless { path_beg /v2/models/ } or { method GET HEAD OPTIONS }
   http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { path_beg /d/ } !is_named
   http-request allow if is_routed
   http-request set-log-level silent

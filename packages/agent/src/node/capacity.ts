@@ -1,8 +1,8 @@
-import { statfs } from "node:fs/promises";
-import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
+import { freemem, loadavg } from "node:os";
 import { create } from "@bufbuild/protobuf";
 import { type Capacity, CapacitySchema, type GpuDevice } from "@kedge/proto";
 import { findGpus } from "./gpu.ts";
+import { readMachineFacts } from "./machine-facts.ts";
 
 const MIB = 1024 * 1024;
 
@@ -22,15 +22,11 @@ export interface CapacityOverride {
  * @param dataDir folder whose file system counts as the node's disk.
  */
 export async function measureCapacity(dataDir: string, override: CapacityOverride = {}): Promise<Capacity> {
-  const [memoryMib, diskMib, gpus] = await Promise.all([
-    override.memoryMib ?? usableMemoryMib(),
-    override.diskMib ?? diskTotalMib(dataDir),
-    override.gpus ?? findGpus(),
-  ]);
+  const [machine, gpus] = await Promise.all([readMachineFacts(dataDir), override.gpus ?? findGpus()]);
   return create(CapacitySchema, {
-    cpuMilli: override.cpuMilli ?? availableParallelism() * 1000,
-    memoryMib,
-    diskMib,
+    cpuMilli: override.cpuMilli ?? machine.cores * 1000,
+    memoryMib: override.memoryMib ?? Math.floor(usableBytes(machine.memoryBytes) / MIB),
+    diskMib: override.diskMib ?? Math.min(Math.floor(machine.diskBytes / MIB), 0xffff_ffff),
     gpus: [...gpus],
     custom: { ...override.custom },
   });
@@ -42,13 +38,7 @@ export function measureLoad(): { loadAverage: number; freeMemoryMib: number } {
 }
 
 /** The machine's memory, or the control group's limit when the agent itself runs in a smaller container. */
-function usableMemoryMib(): number {
-  const machine = totalmem();
+function usableBytes(machine: number): number {
   const limit = process.constrainedMemory();
-  return Math.floor((limit > 0 && limit < machine ? limit : machine) / MIB);
-}
-
-async function diskTotalMib(dataDir: string): Promise<number> {
-  const stats = await statfs(dataDir);
-  return Math.min(Math.floor((stats.blocks * stats.bsize) / MIB), 0xffff_ffff);
+  return limit > 0 && limit < machine ? limit : machine;
 }

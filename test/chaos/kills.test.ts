@@ -115,7 +115,7 @@ describe("kill -9 amid a canary under load and a job of several steps", () => {
   it("a replica of the old revision: at most what it had in hand fails", async ({ annotate }) => {
     const failed = await surviving("replica", async () => {
       const { stableRevision } = await deploymentWhere(cluster, "voice", () => true);
-      const pattern = new RegExp(`voice-${stableRevision}-`);
+      const pattern = new RegExp(`voice[.]${stableRevision}[.]`);
       const replicas = await processesOf(cluster.node("edge").dataDir);
       const victim = replicas.find(({ command }) => REPLICA.test(command) && pattern.test(command));
       if (victim === undefined)

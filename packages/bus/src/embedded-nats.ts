@@ -94,10 +94,15 @@ export class EmbeddedNats implements Component {
     this.#watching = this.#watch();
   }
 
-  /** Ends the server and waits until it is gone. May be called twice. */
-  async stop(): Promise<void> {
+  /** Lets go of the server, which runs on for whoever adopts it. May be called twice. */
+  async detach(): Promise<void> {
     this.#abort.abort();
     await this.#watching;
+  }
+
+  /** Ends the server and waits until it is gone. May be called twice. */
+  async stop(): Promise<void> {
+    await this.detach();
     if (this.#pid !== 0) await endServer(this.#pid, this.#configFile, this.#options.clock);
     this.#pid = 0;
   }

@@ -73,7 +73,7 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
   const events = new EventRecorder(bus, clock, logger);
   const tokens = new TokenRegistry(stores, clock);
   const registry = new NodeRegistry(stores, clock);
-  const book = new CapacityBook(stores, registry, clock);
+  const book = new CapacityBook(stores, registry);
   const models = new ModelRegistry(stores, clock, events);
   const assignments = new AssignmentWriter(stores);
   const nodeWriter = new NodeWriter({ bus, admin, stores, authority, tokens, registry, events, clock });

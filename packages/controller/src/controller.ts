@@ -45,7 +45,7 @@ export async function startController(options: ControllerOptions, signal: AbortS
   const started: Component[] = [];
   const stop = async ({ keepNats = false } = {}): Promise<void> => {
     for (const component of started.splice(0).reverse()) await stopQuietly(component, logger);
-    if (!keepNats) await nats.stop();
+    await (keepNats ? nats.detach() : nats.stop());
     await unlock();
   };
   try {

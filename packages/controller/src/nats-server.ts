@@ -11,6 +11,8 @@ export interface NatsServer extends Component {
   readonly advertised: string;
   /** Process id; 0 when the server is not ours. */
   readonly pid: number;
+  /** Lets go of the server without ending it. */
+  detach(): Promise<void>;
 }
 
 /** Hosts in the certificate that the gRPC service and the NATS server share. */
@@ -24,7 +26,15 @@ export async function createNatsServer(config: ControllerConfig, authority: Auth
   if (natsExternal !== undefined) {
     const address = `${natsExternal.host}:${natsExternal.port}`;
     const nothing = async (): Promise<void> => {};
-    return { name: "external-nats", address, advertised: address, pid: 0, start: nothing, stop: nothing };
+    return {
+      name: "external-nats",
+      address,
+      advertised: address,
+      pid: 0,
+      start: nothing,
+      stop: nothing,
+      detach: nothing,
+    };
   }
   const binary = await findNatsServer({ env: config.env });
   const nats = new EmbeddedNats({ dir: join(config.dataDir, "nats"), binary, authority, ...natsListen, clock, logger });
@@ -41,5 +51,6 @@ export async function createNatsServer(config: ControllerConfig, authority: Auth
     },
     start: (signal) => nats.start(signal),
     stop: () => nats.stop(),
+    detach: () => nats.detach(),
   };
 }

@@ -24,7 +24,7 @@ beforeEach(async () => {
   world = await startTestStores();
   const registry = new NodeRegistry(world.stores, systemClock);
   const assignments = new AssignmentWriter(world.stores);
-  context = { registry, assignments, book: new CapacityBook(world.stores, registry, systemClock) };
+  context = { registry, assignments, book: new CapacityBook(world.stores, registry) };
 });
 afterEach(() => world.stop());
 

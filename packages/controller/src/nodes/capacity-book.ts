@@ -1,13 +1,9 @@
 import { clone } from "@bufbuild/protobuf";
-import type { Clock } from "@kedge/kernel";
 import { type Node, NodeSchema, type ResourceRequest, type Run, TaskState } from "@kedge/proto";
 import { type Cluster, createCluster } from "@kedge/scheduler";
 import { activeTasks } from "../runs/progress.ts";
 import type { Stores } from "../stores.ts";
 import type { NodeRegistry } from "./registry.ts";
-
-/** Until this long after its start a controller does not call a demand impossible: nodes are still reporting. */
-const SETTLING_MS = 10_000;
 
 /**
  * The scheduler's view of the world, kept in step with the documents: nodes from their documents and heartbeats,
@@ -18,37 +14,27 @@ export class CapacityBook {
   readonly cluster: Cluster = createCluster();
   readonly #stores: Stores;
   readonly #registry: NodeRegistry;
-  readonly #clock: Clock;
-  #startedAtMs: number;
   /** Task ids reserved for each run, to be given back when it forgets them. */
   readonly #byRun = new Map<string, Set<string>>();
   readonly #nodes = new Map<string, Node>();
 
-  constructor(stores: Stores, registry: NodeRegistry, clock: Clock) {
+  constructor(stores: Stores, registry: NodeRegistry) {
     this.#stores = stores;
     this.#registry = registry;
-    this.#clock = clock;
-    this.#startedAtMs = clock.now();
   }
 
   /** Takes everything that is stored into account; to be called once the stores are synced, at each start of the loops. */
   load(): void {
     const { nodes, runs, assignments } = this.#stores;
-    this.#startedAtMs = this.#clock.now();
     for (const nodeId of [...keysOf(nodes), ...this.#nodes.keys()]) this.syncNode(nodeId);
     for (const runId of [...this.#byRun.keys()]) if (runs.get(runId) === undefined) this.restoreRun(runId, undefined);
     for (const [, { value }] of runs.entries()) this.releaseEnded(value);
     for (const nodeId of new Set([...keysOf(assignments), ...this.#nodes.keys()])) this.syncAssignment(nodeId);
   }
 
-  /** Tells whether the controller is too young to know every node. */
-  isSettling(): boolean {
-    return this.#clock.now() - this.#startedAtMs < SETTLING_MS;
-  }
-
   /** Tells whether "no node could ever" may be said: every node has reported what it is. */
   knowsEveryNode(): boolean {
-    return !this.isSettling() && [...this.#nodes.values()].every((node) => node.agentVersion !== "");
+    return [...this.#nodes.values()].every((node) => node.agentVersion !== "");
   }
 
   node(nodeId: string): Node | undefined {

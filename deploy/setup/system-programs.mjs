@@ -27,9 +27,11 @@ const DOCKER_PROGRAMS = [
   { program: "busybox", packages: ["busybox-static"], why: "is what base images are made of when none can be pulled" },
 ];
 
+const BENCH_PROGRAMS = [{ program: "wrk", packages: ["wrk"], why: "loads the gateway in its benchmark" }];
+
 /** Makes every program available, or says exactly what to install. */
-export async function ensureSystemPrograms({ noDocker }) {
-  const wanted = noDocker ? PROGRAMS : [...PROGRAMS, ...DOCKER_PROGRAMS];
+export async function ensureSystemPrograms({ noDocker, forBench }) {
+  const wanted = [...PROGRAMS, ...(noDocker ? [] : DOCKER_PROGRAMS), ...(forBench ? BENCH_PROGRAMS : [])];
   const missing = wanted.filter(({ program }) => !isPresent(program));
   if (missing.length > 0) await installPackages(missing);
   await ensureNatsServer();

@@ -21,6 +21,11 @@ async function commandGroups([, , name]: readonly string[]): Promise<readonly Co
   return name === "agent" ? [agentCommands] : (await import("./command-groups.ts")).COMMAND_GROUPS;
 }
 
+function startOver(argument: string): void {
+  const { argv, env, execArgv, execPath } = process;
+  process.execve?.(execPath, [execPath, ...execArgv, ...argv.slice(1), argument], env);
+}
+
 /** Runs the process's command line and sets its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   let signal: AbortSignal | undefined;
@@ -32,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       signal ??= terminationSignal();
       return signal;
     },
+    ...(process.execve === undefined ? {} : { startOver }),
   };
   // A reader that closes the pipe early (`kedge logs | head`) has what it wants.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));

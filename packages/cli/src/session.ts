@@ -11,6 +11,8 @@ export interface Host {
   readonly stderr: Sink;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: () => AbortSignal;
+  /** Starts the same command line, with one more argument, in place of this process; absent where that cannot be. */
+  readonly startOver?: (argument: string) => void;
 }
 
 /** What a command that talks to a controller works with. */

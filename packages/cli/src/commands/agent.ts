@@ -48,6 +48,8 @@ export const agentCommands: CommandGroup = (program, host) => {
       const { name: nodeId = hostNodeName(), label: labels = {}, taint: taints = [] } = options;
       const signal = AbortSignal.any([host.signal(), AbortSignal.timeout(JOIN_TIMEOUT_MS)]);
       await joinNode({ token, nodeId, labels, taints, dataDir, signal });
+      // Enrolling loaded gRPC, which an agent at rest has no use for; a fresh process does without.
+      host.startOver?.("--if-needed");
     }
     await runAgent(host, options);
   });

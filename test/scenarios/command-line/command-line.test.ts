@@ -58,7 +58,6 @@ describe("the kedge command", () => {
     const linted = await command("pipeline", "lint", "-f", bad);
     expect(linted.code, linted.stderr).toBe(2);
     expect(linted.stdout + linted.stderr).toMatch(/bad\.yaml:6:9\b.*timeuot/);
-    // The controller is sent the text alone and calls it kedge.yaml.
     const submitted = await command("run", "submit", "-f", bad);
     expect(submitted.code, submitted.stderr).toBe(2);
     expect(submitted.stderr).toMatch(/bad\.yaml:6:9\b.*timeuot/);

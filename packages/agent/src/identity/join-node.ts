@@ -6,7 +6,7 @@ import { ensureSeed, loadIdentity, type NodeIdentity, saveIdentity } from "./nod
 
 /** What joining needs. */
 export interface JoinOptions {
-  /** Text that `kedge node token` printed. */
+  /** Text that `kedge token create --node` printed. */
   readonly token: string;
   /** Name the node wants. */
   readonly nodeId: string;

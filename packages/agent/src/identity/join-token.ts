@@ -26,7 +26,7 @@ export function parseJoinToken(token: string): JoinToken {
   }
   throw new KedgeError("JOIN_TOKEN_INVALID", "this is not a join token", {
     field: "token",
-    hint: "make one with `kedge node token`",
+    hint: "make one with `kedge token create --node`",
   });
 }
 

@@ -3,7 +3,17 @@ import { KedgeError } from "./error.ts";
 const NAME = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 
 /** Longest name of each kind, in characters. Nodes and deployments appear in subjects, labels and file names. */
-export const MAX_NAME_LENGTH = { node: 40, deployment: 40, model: 40, pipeline: 40, job: 64, tag: 40 } as const;
+export const MAX_NAME_LENGTH = {
+  node: 40,
+  deployment: 40,
+  model: 40,
+  pipeline: 40,
+  job: 64,
+  tag: 40,
+  team: 40,
+  gang: 40,
+  group: 40,
+} as const;
 
 /** A kind of name that has rules of its own. */
 export type NameKind = keyof typeof MAX_NAME_LENGTH;

@@ -1,6 +1,11 @@
-import { capacityAmounts, requestAmounts } from "@kedge/domain";
-import type { Node, ResourceRequest } from "@kedge/proto";
-import { applyClaims, claimOf, type DeviceClaim, type DeviceState, pickDevices, wantsGpu } from "./gpu.ts";
+import { equals } from "@bufbuild/protobuf";
+import { CapacitySchema, type Node, type ResourceRequest } from "@kedge/proto";
+import type { CompiledDemand } from "./compiled-demand.ts";
+import type { DemandClass } from "./demand-class.ts";
+import { DemandClasses } from "./demand-classes.ts";
+import type { Held, NodeEntry } from "./node-entry.ts";
+import { NodeTable } from "./node-table.ts";
+import { type SpreadLimits, spreadLimits, spreadValues } from "./spread.ts";
 
 /** What a node can start without fetching it first. */
 export interface NodeCache {
@@ -11,37 +16,26 @@ export interface NodeCache {
 /** What `reserve` may be told besides the request. */
 export interface ReserveOptions {
   /** Devices chosen by `place`; absent: the first that fit. */
-  readonly gpuIndices?: readonly number[];
-  /** See `Demand.spreadKey`. */
+  readonly gpuIndices?: readonly number[] | undefined;
+  /** See `Demand`. */
   readonly spreadKey?: string | undefined;
+  readonly workload?: string | undefined;
+  /** Names of what it fetches; other demands for the same prefer the node. */
+  readonly artifacts?: readonly string[] | undefined;
+  /** The room is held for this job, which waits; see NodeRejection.REASON_HELD. */
+  readonly heldFor?: string | undefined;
 }
 
 /** A claim on a node. */
 export interface Reservation {
   readonly key: string;
   readonly nodeId: string;
+  readonly resources: ResourceRequest | undefined;
   readonly spreadKey: string | undefined;
+  readonly workload: string | undefined;
+  readonly heldFor: string | undefined;
   /** Ascending; empty when no GPU is claimed, or while the node is not known. */
   readonly gpuIndices: readonly number[];
-}
-
-/** A node as the scheduler counts it. Internal to the package. */
-export interface NodeEntry {
-  readonly node: Node;
-  readonly total: Readonly<Record<string, number>>;
-  readonly used: Record<string, number>;
-  readonly devices: readonly DeviceState[];
-  readonly images: ReadonlySet<string>;
-  readonly models: ReadonlySet<string>;
-  /** Reservations by spread key. */
-  readonly spread: Map<string, number>;
-  reservations: number;
-}
-
-interface Held extends Reservation {
-  readonly request: ResourceRequest | undefined;
-  readonly wishes: readonly number[];
-  claims: readonly DeviceClaim[];
 }
 
 /**
@@ -50,42 +44,61 @@ interface Held extends Reservation {
  * a node that shrank.
  */
 export class Cluster {
-  readonly #entries = new Map<string, NodeEntry>();
+  readonly #nodes = new NodeTable();
+  readonly #classes = new DemandClasses(this.#nodes);
   readonly #held = new Map<string, Held>();
   readonly #byNode = new Map<string, Map<string, Held>>();
+  /** Nodes with copies, by spread key. */
+  readonly #copies = new Map<string, Map<string, number>>();
+  /** Grows when a node comes, goes, or becomes another in more than what is reserved on it. */
+  #topology = 0;
+  readonly #spreadValues = new Map<
+    string,
+    { readonly topology: number; readonly values: ReadonlySet<string | undefined> }
+  >();
 
-  /** Known nodes, in no order that matters. */
+  /** Known nodes, in no order that matters. Internal to the package. */
   entries(): Iterable<NodeEntry> {
-    return this.#entries.values();
+    return this.#nodes.values();
+  }
+
+  /** Internal to the package. */
+  entry(nodeId: string): NodeEntry | undefined {
+    return this.#nodes.get(nodeId);
+  }
+
+  /** A node as it was last told. */
+  node(nodeId: string): Node | undefined {
+    return this.#nodes.get(nodeId)?.node;
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#nodes.size;
   }
 
-  /** Adds a node or takes over its newest state; what is reserved on it stays. `cache` absent: as before. */
+  /**
+   * Adds a node or takes over its newest state; what is reserved on it stays. `cache` absent: as before. Cheap when
+   * nothing that counts has changed.
+   */
   upsertNode(node: Node, cache?: NodeCache): void {
-    const known = this.#entries.get(node.id);
-    const entry: NodeEntry = {
-      node,
-      total: capacityAmounts(node.capacity),
-      used: {},
-      devices: (node.capacity?.gpus ?? []).map((device) => ({ device, usedMilli: 0, usedMemoryMib: 0 })),
-      images: cache === undefined ? (known?.images ?? new Set()) : new Set(cache.images),
-      models: cache === undefined ? (known?.models ?? new Set()) : new Set(cache.models),
-      spread: new Map(),
-      reservations: 0,
-    };
-    this.#entries.set(node.id, entry);
-    const held = [...(this.#byNode.get(node.id)?.values() ?? [])];
-    // Devices already given out come first, so that those chosen only now do not collide with them.
-    held.sort((a, b) => Number(b.claims.length > 0) - Number(a.claims.length > 0));
-    for (const reservation of held) account(entry, reservation);
+    const known = this.#nodes.get(node.id);
+    const entry = known ?? this.#nodes.add(node);
+    const isCached = cache === undefined || takeCache(entry, cache);
+    if (known !== undefined && isCached && isSameNode(known.node, node)) {
+      known.node = node;
+      return;
+    }
+    entry.reset(node, this.#byNode.get(node.id)?.values() ?? []);
+    this.#topology++;
+    this.#nodes.noteChange(entry);
   }
 
   /** Forgets a node; its reservations count again if it comes back. Does nothing when it is unknown. */
   removeNode(nodeId: string): void {
-    this.#entries.delete(nodeId);
+    const entry = this.#nodes.get(nodeId);
+    if (entry === undefined) return;
+    this.#nodes.remove(entry);
+    this.#topology++;
   }
 
   /**
@@ -95,27 +108,30 @@ export class Cluster {
   reserve(
     nodeId: string,
     key: string,
-    request: ResourceRequest | undefined,
+    resources: ResourceRequest | undefined,
     options: ReserveOptions = {},
   ): Reservation {
     this.release(key);
+    const { gpuIndices = [], artifacts = [], spreadKey, workload, heldFor } = options;
     const held: Held = {
       key,
       nodeId,
-      request,
-      spreadKey: options.spreadKey,
-      wishes: options.gpuIndices ?? [],
+      resources,
+      spreadKey,
+      workload,
+      artifacts,
+      heldFor,
+      wishes: gpuIndices,
       claims: [],
-      get gpuIndices() {
-        return this.claims.map((claim) => claim.index);
-      },
     };
     this.#held.set(key, held);
     const onNode = this.#byNode.get(nodeId) ?? new Map<string, Held>();
     this.#byNode.set(nodeId, onNode.set(key, held));
-    const entry = this.#entries.get(nodeId);
-    if (entry !== undefined) account(entry, held);
-    return held;
+    this.#countCopy(held, 1);
+    const entry = this.#nodes.get(nodeId);
+    entry?.add(held);
+    if (entry !== undefined) this.#nodes.noteChange(entry);
+    return reservationOf(held);
   }
 
   /** Gives a claim back. False when there is none under the key. */
@@ -126,21 +142,66 @@ export class Cluster {
     const onNode = this.#byNode.get(held.nodeId);
     onNode?.delete(key);
     if (onNode?.size === 0) this.#byNode.delete(held.nodeId);
-    const entry = this.#entries.get(held.nodeId);
-    if (entry !== undefined) addToEntry(entry, held, -1);
+    this.#countCopy(held, -1);
+    const entry = this.#nodes.get(held.nodeId);
+    entry?.remove(held);
+    if (entry !== undefined) this.#nodes.noteChange(entry);
     return true;
   }
 
   /** The claim under a key. */
   reservation(key: string): Reservation | undefined {
-    return this.#held.get(key);
+    const held = this.#held.get(key);
+    return held && reservationOf(held);
   }
 
   /** All claims on a node. */
   reservationsOn(nodeId: string): readonly Reservation[] {
-    return [...(this.#byNode.get(nodeId)?.values() ?? [])];
+    return [...(this.#byNode.get(nodeId)?.values() ?? [])].map(reservationOf);
+  }
+
+  /** The index for demands like this one. Internal to the package. */
+  classOf(compiled: CompiledDemand): DemandClass {
+    return this.#classes.of(compiled);
+  }
+
+  /** How the demand's copies are spread; undefined when it does not ask for it. Internal to the package. */
+  spreadOf(compiled: CompiledDemand): SpreadLimits | undefined {
+    const { placement, spreadKey } = compiled.demand;
+    if (placement?.spread === undefined || spreadKey === undefined) return undefined;
+    return spreadLimits(compiled, this.#valuesFor(compiled, spreadKey), this.#copiesOf(spreadKey));
+  }
+
+  #valuesFor(compiled: CompiledDemand, spreadKey: string): ReadonlySet<string | undefined> {
+    const key = `${spreadKey} ${compiled.demand.placement?.spread?.label ?? ""}`;
+    const known = this.#spreadValues.get(key);
+    if (known?.topology === this.#topology) return known.values;
+    const values = spreadValues(this.#nodes.values(), compiled);
+    if (this.#spreadValues.size > MAX_SPREADS) this.#spreadValues.clear();
+    this.#spreadValues.set(key, { topology: this.#topology, values });
+    return values;
+  }
+
+  *#copiesOf(spreadKey: string): Iterable<readonly [NodeEntry, number]> {
+    for (const [nodeId, count] of this.#copies.get(spreadKey) ?? []) {
+      const entry = this.#nodes.get(nodeId);
+      if (entry !== undefined) yield [entry, count];
+    }
+  }
+
+  #countCopy({ spreadKey, nodeId }: Held, by: 1 | -1): void {
+    if (spreadKey === undefined) return;
+    const byNode = this.#copies.get(spreadKey) ?? new Map<string, number>();
+    const count = (byNode.get(nodeId) ?? 0) + by;
+    if (count > 0) byNode.set(nodeId, count);
+    else byNode.delete(nodeId);
+    if (byNode.size > 0) this.#copies.set(spreadKey, byNode);
+    else this.#copies.delete(spreadKey);
   }
 }
+
+/** Spread keys whose label values are remembered; forgotten all at once. */
+const MAX_SPREADS = 1024;
 
 /** A cluster of these nodes with nothing reserved. */
 export function createCluster(nodes: Iterable<Node> = []): Cluster {
@@ -149,27 +210,40 @@ export function createCluster(nodes: Iterable<Node> = []): Cluster {
   return cluster;
 }
 
-function account(entry: NodeEntry, held: Held): void {
-  if (held.claims.length === 0) held.claims = chooseClaims(entry, held);
-  addToEntry(entry, held, 1);
+function reservationOf(held: Held): Reservation {
+  const { key, nodeId, resources, spreadKey, workload, heldFor, claims } = held;
+  return { key, nodeId, resources, spreadKey, workload, heldFor, gpuIndices: claims.map((claim) => claim.index) };
 }
 
-function addToEntry(entry: NodeEntry, held: Held, sign: 1 | -1): void {
-  for (const [dimension, amount] of Object.entries(requestAmounts(held.request))) {
-    entry.used[dimension] = (entry.used[dimension] ?? 0) + sign * amount;
-  }
-  applyClaims(entry.devices, held.claims, sign);
-  entry.reservations += sign;
-  if (held.spreadKey === undefined) return;
-  entry.spread.set(held.spreadKey, (entry.spread.get(held.spreadKey) ?? 0) + sign);
+/** Takes over what is cached; true when that was known. */
+function takeCache(entry: NodeEntry, { images = [], models = [] }: NodeCache): boolean {
+  const names = [...images, ...models];
+  if (names.length === entry.cached.size && names.every((name) => entry.cached.has(name))) return true;
+  entry.cached = new Set(names);
+  return false;
 }
 
-function chooseClaims(entry: NodeEntry, held: Held): readonly DeviceClaim[] {
-  const gpu = held.request?.gpu;
-  if (!wantsGpu(gpu)) return [];
-  const wished = entry.devices.filter((state) => held.wishes.includes(state.device.index));
-  if (wished.length > 0) return wished.map((state) => claimOf(state.device, gpu));
-  // No room for it, but it is there: count it on the first devices, so that they are not given out again.
-  const fallback = () => entry.devices.slice(0, Math.max(1, gpu.count)).map((state) => claimOf(state.device, gpu));
-  return pickDevices(entry.devices, gpu) ?? fallback();
+/** Tells whether two states of a node are the same for all that placing looks at. */
+function isSameNode(a: Node, b: Node): boolean {
+  return (
+    a.state === b.state &&
+    a.cordoned === b.cordoned &&
+    a.draining === b.draining &&
+    isSameList(a.taints, b.taints) &&
+    isSameList(a.runtimes, b.runtimes) &&
+    isSameRecord(a.labels, b.labels) &&
+    isSameCapacity(a, b)
+  );
+}
+
+function isSameCapacity({ capacity: a }: Node, { capacity: b }: Node): boolean {
+  return a === b || (a !== undefined && b !== undefined && equals(CapacitySchema, a, b));
+}
+
+const isSameList = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i]);
+
+function isSameRecord(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
 }

@@ -1,8 +1,9 @@
 import type { NodeRejection } from "@kedge/proto";
 import type { Cluster } from "./cluster.ts";
+import { compileDemand } from "./compiled-demand.ts";
 import type { Demand } from "./demand.ts";
 import { rejectionOf, sortedEntries } from "./explain.ts";
-import { compileDemand, findObstacle, matchObstacle } from "./obstacle.ts";
+import { findObstacle, matchObstacle } from "./obstacle.ts";
 
 /** Which nodes a demand may run on; ids ascending. */
 export interface EligibleNodes {
@@ -21,9 +22,9 @@ export function eligibleNodes(cluster: Cluster, demand: Demand): EligibleNodes {
   const fitting: string[] = [];
   const rejections: NodeRejection[] = [];
   for (const entry of sortedEntries(cluster)) {
-    if (matchObstacle(entry, compiled) === undefined) matching.push(entry.node.id);
+    if (matchObstacle(entry, compiled) === undefined) matching.push(entry.id);
     const obstacle = findObstacle(entry, compiled);
-    if (obstacle === undefined) fitting.push(entry.node.id);
+    if (obstacle === undefined) fitting.push(entry.id);
     else rejections.push(rejectionOf(entry, obstacle));
   }
   return { matching, fitting, rejections };

@@ -22,26 +22,25 @@ export interface GpuShortage {
   readonly total: number;
 }
 
-const WHOLE_MILLI = 1000;
+/** Thousandths in a whole device. */
+export const WHOLE_MILLI = 1000;
 
 /** Tells whether a request claims any part of any device. */
 export function wantsGpu(request: GpuRequest | undefined): request is GpuRequest {
   return request !== undefined && (request.count > 0 || request.shareMilli > 0 || request.memoryMib > 0);
 }
 
+/** Thousandths of devices that a request claims. */
+export function claimedMilli(request: GpuRequest): number {
+  return request.count > 0 ? request.count * WHOLE_MILLI : request.shareMilli;
+}
+
 /**
- * The devices a request gets, first fit by index: `count` wholly free ones, or one with enough share and memory left.
- * Undefined when they are short.
+ * The devices a request gets, ascending by index: `count` wholly free ones, smallest sufficient memory first; or the one
+ * that is left fullest, so that others stay whole. Ties: the lower index. Undefined when they are short.
  */
 export function pickDevices(devices: readonly DeviceState[], request: GpuRequest): DeviceClaim[] | undefined {
-  const wanted = Math.max(1, request.count);
-  const claims: DeviceClaim[] = [];
-  for (const state of devices) {
-    if (!isSuitable(state.device, request) || !isFreeFor(state, request)) continue;
-    claims.push(claimOf(state.device, request));
-    if (claims.length === wanted) return claims;
-  }
-  return undefined;
+  return request.count > 0 ? pickWhole(devices, request) : pickPart(devices, request);
 }
 
 /** The claim a request makes on a device, whether or not there is room. */
@@ -63,7 +62,7 @@ export function applyClaims(devices: readonly DeviceState[], claims: readonly De
 
 /** Which GPU dimension keeps a request off a node, the most basic one first; undefined when it fits. */
 export function gpuShortage(devices: readonly DeviceState[], request: GpuRequest): GpuShortage | undefined {
-  if (pickDevices(devices, request) !== undefined) return undefined;
+  if (hasDevices(devices, request)) return undefined;
   const count = Math.max(1, request.count);
   const ofModel = devices.filter((state) => request.model === "" || state.device.model === request.model);
   if (ofModel.length < count) {
@@ -83,11 +82,56 @@ export function gpuShortage(devices: readonly DeviceState[], request: GpuRequest
     : shareShortage(suitable, request);
 }
 
-/** The free part of all devices, 0 to 1; 0 without devices. */
-export function freeGpuShare(devices: readonly DeviceState[]): number {
-  if (devices.length === 0) return 0;
-  const used = devices.reduce((sum, state) => sum + Math.min(WHOLE_MILLI, state.usedMilli), 0);
-  return 1 - used / (WHOLE_MILLI * devices.length);
+/** Thousandths of devices that are not claimed; 0 without devices. */
+export function freeGpuMilli(devices: readonly DeviceState[]): number {
+  let free = 0;
+  for (const state of devices) free += Math.max(0, WHOLE_MILLI - state.usedMilli);
+  return free;
+}
+
+/** How much of the chosen device a part leaves free, in thousandths; 0 for whole devices and where it does not fit. */
+export function leftOnDevice(devices: readonly DeviceState[], request: GpuRequest): number {
+  if (request.count > 0) return 0;
+  const best = fullestFor(devices, request);
+  return best === undefined ? 0 : WHOLE_MILLI - best.usedMilli - request.shareMilli;
+}
+
+/** Whether `pickDevices` finds some. */
+export function hasDevices(devices: readonly DeviceState[], request: GpuRequest): boolean {
+  let missing = Math.max(1, request.count);
+  for (const state of devices) {
+    if (isSuitable(state.device, request) && isFreeFor(state, request)) missing--;
+    if (missing === 0) return true;
+  }
+  return false;
+}
+
+function pickWhole(devices: readonly DeviceState[], request: GpuRequest): DeviceClaim[] | undefined {
+  const free = devices.filter((state) => isSuitable(state.device, request) && isUntouched(state));
+  if (free.length < request.count) return undefined;
+  free.sort((a, b) => a.device.memoryMib - b.device.memoryMib || a.device.index - b.device.index);
+  const claims = free.slice(0, request.count).map((state) => claimOf(state.device, request));
+  return claims.sort((a, b) => a.index - b.index);
+}
+
+function pickPart(devices: readonly DeviceState[], request: GpuRequest): DeviceClaim[] | undefined {
+  const best = fullestFor(devices, request);
+  return best === undefined ? undefined : [claimOf(best.device, request)];
+}
+
+function fullestFor(devices: readonly DeviceState[], request: GpuRequest): DeviceState | undefined {
+  let best: DeviceState | undefined;
+  for (const state of devices) {
+    if (!isSuitable(state.device, request) || !isFreeFor(state, request)) continue;
+    if (best === undefined || isFuller(state, best)) best = state;
+  }
+  return best;
+}
+
+function isFuller(a: DeviceState, b: DeviceState): boolean {
+  if (a.usedMilli !== b.usedMilli) return a.usedMilli > b.usedMilli;
+  const [aFree, bFree] = [a.device.memoryMib - a.usedMemoryMib, b.device.memoryMib - b.usedMemoryMib];
+  return aFree !== bFree ? aFree < bFree : a.device.index < b.device.index;
 }
 
 function shareShortage(suitable: readonly DeviceState[], request: GpuRequest): GpuShortage {

@@ -1,5 +1,11 @@
 export { Cluster, createCluster, type NodeCache, type Reservation, type ReserveOptions } from "./cluster.ts";
-export type { Demand, PlaceResult } from "./demand.ts";
+export type { Artifact, Demand, PlacedDemand, PlaceResult } from "./demand.ts";
 export { type EligibleNodes, eligibleNodes } from "./eligible-nodes.ts";
 export { explain } from "./explain.ts";
-export { place } from "./place.ts";
+export { type GangResult, placeGang } from "./gang.ts";
+export { meetsConstraint } from "./label-constraints.ts";
+export type { Obstacle } from "./obstacle.ts";
+export { type FitResult, fits, place } from "./place.ts";
+export { planRebalance, type RebalanceOptions, type RebalancePlan, type ReplicaMove } from "./rebalance.ts";
+export type { MovableReplica } from "./rebalance-board.ts";
+export { type Fragmentation, measureFragmentation } from "./rebalance-measure.ts";

@@ -1,94 +1,167 @@
-import { requestAmounts } from "@kedge/domain";
-import { type GpuRequest, NodeRejection_Reason, NodeState, RuntimeKind } from "@kedge/proto";
-import type { NodeEntry } from "./cluster.ts";
-import type { Demand } from "./demand.ts";
-import { type DeviceState, gpuShortage, wantsGpu } from "./gpu.ts";
-
-/** A demand with everything looked up that does not depend on the node. */
-export interface CompiledDemand {
-  readonly demand: Demand;
-  readonly amounts: readonly (readonly [dimension: string, wanted: number])[];
-  readonly gpu: GpuRequest | undefined;
-  readonly selector: readonly (readonly [label: string, value: string])[];
-  readonly tolerations: readonly string[];
-  readonly runtime: RuntimeKind;
-}
+import { NodeRejection_Reason, NodeState, RuntimeKind } from "@kedge/proto";
+import type { CompiledDemand } from "./compiled-demand.ts";
+import { applyClaims, type DeviceState, gpuShortage } from "./gpu.ts";
+import { labelOf, meetsConstraint } from "./label-constraints.ts";
+import type { NodeEntry } from "./node-entry.ts";
+import type { SpreadLimits } from "./spread.ts";
 
 /** One thing that keeps a demand off one node; amounts are zero unless a resource is short. */
 export interface Obstacle {
   readonly reason: NodeRejection_Reason;
+  /** The dimension, label, taint, workload or job at fault. */
   readonly subject: string;
   readonly wanted: number;
   readonly free: number;
   readonly total: number;
 }
 
-/** Prepares a demand for many nodes. */
-export function compileDemand(demand: Demand): CompiledDemand {
-  const gpu = demand.resources?.gpu;
-  return {
-    demand,
-    amounts: Object.entries(requestAmounts(demand.resources)),
-    gpu: wantsGpu(gpu) ? gpu : undefined,
-    selector: Object.entries(demand.placement?.nodeSelector ?? {}),
-    tolerations: demand.placement?.tolerations ?? [],
-    runtime: demand.runtime ?? RuntimeKind.UNSPECIFIED,
-  };
+/** Receives obstacles; true: that is enough. */
+type Visit = (obstacle: Obstacle) => boolean;
+
+/**
+ * The first thing that keeps a demand off a node now: what never changes by itself, then its state, then what else runs
+ * there, then resources. The one place that decides whether a demand fits.
+ */
+export function findObstacle(entry: NodeEntry, demand: CompiledDemand, limits?: SpreadLimits): Obstacle | undefined {
+  let found: Obstacle | undefined;
+  visitObstacles(entry, demand, limits, (obstacle) => {
+    found = obstacle;
+    return true;
+  });
+  return found;
 }
 
-/** The first thing that keeps a demand off a node now: what never changes by itself, then its state, then resources. */
-export function findObstacle(entry: NodeEntry, demand: CompiledDemand): Obstacle | undefined {
-  return matchObstacle(entry, demand) ?? resourceObstacle(entry, demand, entry.used, entry.devices);
+/** Everything that keeps a demand off a node now, in the same order. */
+export function allObstacles(entry: NodeEntry, demand: CompiledDemand, limits?: SpreadLimits): Obstacle[] {
+  const found: Obstacle[] = [];
+  visitObstacles(entry, demand, limits, (obstacle) => {
+    found.push(obstacle);
+    return false;
+  });
+  return found;
 }
 
-/** Like `findObstacle`, resources left out. */
+/** Like `findObstacle`, resources and what else runs there left out. */
 export function matchObstacle(entry: NodeEntry, demand: CompiledDemand): Obstacle | undefined {
-  return constraintObstacle(entry, demand) ?? stateObstacle(entry);
+  let found: Obstacle | undefined;
+  const visit = (obstacle: Obstacle): boolean => {
+    found = obstacle;
+    return true;
+  };
+  if (!visitConditions(entry, demand, visit)) visitState(entry, visit);
+  return found;
 }
 
 /** What would keep a demand off a node even if it were ready and idle. A node that never reported counts as big enough. */
 export function lastingObstacle(entry: NodeEntry, demand: CompiledDemand): Obstacle | undefined {
-  const constraint = constraintObstacle(entry, demand);
-  if (constraint !== undefined || entry.node.capacity === undefined) return constraint;
+  let found: Obstacle | undefined;
+  const visit = (obstacle: Obstacle): boolean => {
+    found = obstacle;
+    return true;
+  };
+  if (visitConditions(entry, demand, visit) || entry.node.capacity === undefined) return found;
   const idle = entry.devices.map(({ device }) => ({ device, usedMilli: 0, usedMemoryMib: 0 }));
-  return resourceObstacle(entry, demand, {}, idle);
+  visitShortages(demand, { total: entry.total, used: {}, devices: idle }, visit);
+  return found;
 }
 
-function constraintObstacle({ node }: NodeEntry, demand: CompiledDemand): Obstacle | undefined {
-  for (const [label, value] of demand.selector) {
-    if (!Object.hasOwn(node.labels, label) || node.labels[label] !== value) {
-      return plain(NodeRejection_Reason.LABEL_MISMATCH, label);
-    }
-  }
-  for (const taint of node.taints) {
-    if (!demand.tolerations.includes(taint)) return plain(NodeRejection_Reason.TAINTED, taint);
-  }
-  if (demand.runtime !== RuntimeKind.UNSPECIFIED && !node.runtimes.includes(demand.runtime)) {
-    return plain(NodeRejection_Reason.RUNTIME_MISSING, RuntimeKind[demand.runtime].toLowerCase());
-  }
-  return undefined;
-}
-
-function stateObstacle({ node }: NodeEntry): Obstacle | undefined {
-  if (node.state !== NodeState.READY) return plain(NodeRejection_Reason.NOT_READY, NodeState[node.state].toLowerCase());
-  if (node.cordoned) return plain(NodeRejection_Reason.CORDONED, "cordoned");
-  return node.draining ? plain(NodeRejection_Reason.CORDONED, "draining") : undefined;
-}
-
-function resourceObstacle(
+function visitObstacles(
   entry: NodeEntry,
   demand: CompiledDemand,
-  used: Readonly<Record<string, number>>,
-  devices: readonly DeviceState[],
-): Obstacle | undefined {
-  for (const [dimension, wanted] of demand.amounts) {
-    const total = entry.total[dimension] ?? 0;
-    const free = total - (used[dimension] ?? 0);
-    if (wanted > free) return { reason: NodeRejection_Reason.RESOURCE_SHORT, subject: dimension, wanted, free, total };
+  limits: SpreadLimits | undefined,
+  visit: Visit,
+): boolean {
+  return (
+    visitConditions(entry, demand, visit) ||
+    visitState(entry, visit) ||
+    visitCompany(entry, demand, limits, visit) ||
+    visitRoom(entry, demand, visit)
+  );
+}
+
+function visitConditions({ node }: NodeEntry, demand: CompiledDemand, visit: Visit): boolean {
+  const { domain } = demand;
+  if (domain !== undefined && labelOf(node.labels, domain.label) !== domain.value) {
+    if (visit(plain(NodeRejection_Reason.SPREAD, domain.label))) return true;
   }
-  if (demand.gpu === undefined) return undefined;
-  const shortage = gpuShortage(devices, demand.gpu);
-  return shortage && { reason: NodeRejection_Reason.RESOURCE_SHORT, ...shortage };
+  for (const [label, value] of demand.selector) {
+    if (labelOf(node.labels, label) === value) continue;
+    if (visit(plain(NodeRejection_Reason.LABEL_MISMATCH, label))) return true;
+  }
+  for (const constraint of demand.constraints) {
+    if (meetsConstraint(node.labels, constraint)) continue;
+    if (visit(plain(NodeRejection_Reason.CONSTRAINT, constraint.label))) return true;
+  }
+  for (const taint of node.taints) {
+    if (demand.tolerations.includes(taint)) continue;
+    if (visit(plain(NodeRejection_Reason.TAINTED, taint))) return true;
+  }
+  if (demand.runtime === RuntimeKind.UNSPECIFIED || node.runtimes.includes(demand.runtime)) return false;
+  return visit(plain(NodeRejection_Reason.RUNTIME_MISSING, RuntimeKind[demand.runtime].toLowerCase()));
+}
+
+function visitState({ node }: NodeEntry, visit: Visit): boolean {
+  if (node.state !== NodeState.READY) {
+    if (visit(plain(NodeRejection_Reason.NOT_READY, NodeState[node.state].toLowerCase()))) return true;
+  }
+  if (node.cordoned) return visit(plain(NodeRejection_Reason.CORDONED, node.draining ? "draining" : "cordoned"));
+  return node.draining && visit(plain(NodeRejection_Reason.CORDONED, "draining"));
+}
+
+function visitCompany(
+  entry: NodeEntry,
+  demand: CompiledDemand,
+  limits: SpreadLimits | undefined,
+  visit: Visit,
+): boolean {
+  for (const { workload, apart } of demand.company) {
+    if (entry.workloads.of(workload) > 0 !== apart) continue;
+    if (visit(plain(NodeRejection_Reason.WORKLOAD, workload))) return true;
+  }
+  if (demand.isDistinct && entry.copies.of(demand.demand.spreadKey ?? "") > 0) {
+    if (visit(plain(NodeRejection_Reason.SPREAD, "copies"))) return true;
+  }
+  if (limits === undefined || limits.allows(labelOf(entry.node.labels, limits.label))) return false;
+  return visit(plain(NodeRejection_Reason.SPREAD, limits.label));
+}
+
+/** What room a node has. */
+interface Room {
+  readonly total: Readonly<Record<string, number>>;
+  readonly used: Readonly<Record<string, number>>;
+  readonly devices: readonly DeviceState[];
+}
+
+function visitRoom(entry: NodeEntry, demand: CompiledDemand, visit: Visit): boolean {
+  if (entry.holds.size === 0) return visitShortages(demand, entry, visit);
+  if (!visitShortages(demand, entry, () => true)) return false;
+  const [hold] = entry.holds;
+  const isHeld = !visitShortages(demand, withoutHolds(entry), () => true);
+  if (isHeld) return visit(plain(NodeRejection_Reason.HELD, hold?.heldFor ?? ""));
+  return visitShortages(demand, entry, visit);
+}
+
+function visitShortages(demand: CompiledDemand, room: Room, visit: Visit): boolean {
+  for (const [dimension, wanted] of demand.amounts) {
+    const total = room.total[dimension] ?? 0;
+    const free = total - (room.used[dimension] ?? 0);
+    if (wanted <= free) continue;
+    if (visit({ reason: NodeRejection_Reason.RESOURCE_SHORT, subject: dimension, wanted, free, total })) return true;
+  }
+  if (demand.gpu === undefined) return false;
+  const shortage = gpuShortage(room.devices, demand.gpu);
+  return shortage !== undefined && visit({ reason: NodeRejection_Reason.RESOURCE_SHORT, ...shortage });
+}
+
+/** The node's room as it would be if nothing were held for jobs that wait. */
+export function withoutHolds(entry: NodeEntry): Room {
+  const used: Record<string, number> = { ...entry.used };
+  const devices = entry.devices.map((state) => ({ ...state }));
+  for (const held of entry.holds) {
+    for (const [dimension, amount] of entry.amountsOf(held)) used[dimension] = (used[dimension] ?? 0) - amount;
+    applyClaims(devices, held.claims, -1);
+  }
+  return { total: entry.total, used, devices };
 }
 
 function plain(reason: NodeRejection_Reason, subject: string): Obstacle {

@@ -4,6 +4,7 @@ import {
   NodeRejection_Reason,
   NodeSchema,
   NodeState,
+  PlacementSchema,
   ResourceRequestSchema,
   RuntimeKind,
 } from "@kedge/proto";
@@ -48,13 +49,14 @@ test("spreads what shares a spread key", () => {
     cluster.reserve(result.nodeId, key, demand.resources, { spreadKey: "d-1" });
     return result.nodeId;
   });
-  expect(chosen).toEqual(["a", "b", "c", "a"]);
+  expect(new Set(chosen.slice(0, 3))).toEqual(new Set(["a", "b", "c"]));
+  expect(chosen[3]).toBe(chosen[0]);
 });
 
 test("prefers a node that has the image", () => {
   const cluster = createCluster([node("a")]);
   cluster.upsertNode(node("b"), { images: ["img"] });
-  const demand = { key: "j", resources: request({ cpuMilli: 100 }), images: ["img"] };
+  const demand = { key: "j", resources: request({ cpuMilli: 100 }), artifacts: [{ name: "img", bytes: 2 ** 30 }] };
   expect(place(cluster, demand)).toMatchObject({ nodeId: "b" });
   cluster.upsertNode(node("b"));
   expect(place(cluster, demand)).toMatchObject({ nodeId: "b" });
@@ -94,7 +96,7 @@ test("an empty cluster, or a node that never reported, makes nothing impossible"
 
 test("labels named like built-in properties do not match by accident", () => {
   const cluster = createCluster([node("a")]);
-  const placement = { $typeName: "kedge.v1.Placement" as const, nodeSelector: { constructor: "x" }, tolerations: [] };
+  const placement = create(PlacementSchema, { nodeSelector: { constructor: "x" } });
   expect(place(cluster, { key: "j", placement }).kind).toBe("unplaced");
 });
 

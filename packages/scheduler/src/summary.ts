@@ -1,5 +1,6 @@
 import { NodeRejection_Reason } from "@kedge/proto";
-import type { CompiledDemand, Obstacle } from "./obstacle.ts";
+import type { CompiledDemand } from "./compiled-demand.ts";
+import type { Obstacle } from "./obstacle.ts";
 
 /** One sentence on a demand that waits: how many nodes each obstacle keeps it off, the most frequent first. */
 export function describeUnplaced(obstacles: readonly Obstacle[]): string {
@@ -32,6 +33,14 @@ function describe(obstacle: Obstacle): string {
       return `tainted ${obstacle.subject}`;
     case NodeRejection_Reason.RUNTIME_MISSING:
       return `without the ${obstacle.subject} runtime`;
+    case NodeRejection_Reason.CONSTRAINT:
+      return `not meeting the condition on label ${obstacle.subject}`;
+    case NodeRejection_Reason.WORKLOAD:
+      return `not meeting the condition on workload ${obstacle.subject}`;
+    case NodeRejection_Reason.SPREAD:
+      return obstacle.subject === "copies" ? "with a copy already" : `that would make ${obstacle.subject} uneven`;
+    case NodeRejection_Reason.HELD:
+      return `held for ${obstacle.subject}`;
     default:
       return `short of ${obstacle.subject}`;
   }

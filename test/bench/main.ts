@@ -22,6 +22,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     script: "packages/analysis/bench/simulate.mjs",
     args: ["200"],
   },
+  placement: {
+    about: "pure placements a second at 1,000 to 10,000 nodes",
+    script: "packages/scheduler/bench/placement.mjs",
+  },
   pipeline: { about: "compile beside bare YAML parsing", script: "packages/pipeline/bench/compile.mjs" },
   rollback: { about: "a bad release at 200 requests/s and 10 %", script: "test/bench/rollback.ts" },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },

@@ -13,7 +13,13 @@ import type { Demand } from "./demand.ts";
 import { fits, place } from "./place.ts";
 
 const node = (id: string, labels: Record<string, string> = {}, more: MessageInitShape<typeof NodeSchema> = {}) =>
-  create(NodeSchema, { id, labels, state: NodeState.READY, capacity: { cpuMilli: 4000, memoryMib: 4000 }, ...more });
+  create(NodeSchema, {
+    id,
+    labels,
+    state: NodeState.READY,
+    capacity: create(CapacitySchema, { cpuMilli: 4000, memoryMib: 4000 }),
+    ...more,
+  });
 const cpu = (cpuMilli: number) => create(ResourceRequestSchema, { cpuMilli });
 const demand = (placement: MessageInitShape<typeof PlacementSchema>, more: Partial<Demand> = {}): Demand => ({
   key: "d",

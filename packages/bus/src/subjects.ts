@@ -26,6 +26,7 @@ export const BUCKETS = [
   "routes",
   "tokens",
   "leases",
+  "policies",
 ] as const;
 
 /** A KV bucket of the store. */

@@ -44,6 +44,14 @@ test("a task that was given away is never claimed", () => {
   expect(isTransition(TASK_TRANSITIONS, TaskState.CLAIMED, TaskState.WITHDRAWN)).toBe(false);
 });
 
+test("a task that made room stays ended, and its job waits again", () => {
+  for (const from of [TaskState.OFFERED, TaskState.CLAIMED, TaskState.RUNNING]) {
+    expect(isTransition(TASK_TRANSITIONS, from, TaskState.PREEMPTED)).toBe(true);
+    expect(isTransition(TASK_TRANSITIONS, TaskState.PREEMPTED, from)).toBe(false);
+  }
+  expect(isTransition(JOB_TRANSITIONS, JobState.RUNNING, JobState.PENDING)).toBe(true);
+});
+
 test("a rollout has ended when it succeeded or was rolled back, and only then", () => {
   const ended = numbers(RolloutState).filter((state) => isRolloutEnded(state));
   expect(ended).toEqual([RolloutState.SUCCEEDED, RolloutState.ROLLED_BACK]);

@@ -4,9 +4,22 @@ type Table<S extends number> = Readonly<Partial<Record<S, readonly S[]>>>;
 
 /** Legal moves of a task. States without a row are final. */
 export const TASK_TRANSITIONS: Table<TaskState> = {
-  [TaskState.OFFERED]: [TaskState.CLAIMED, TaskState.WITHDRAWN],
-  [TaskState.CLAIMED]: [TaskState.RUNNING, TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.LOST],
-  [TaskState.RUNNING]: [TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.LOST],
+  [TaskState.OFFERED]: [TaskState.CLAIMED, TaskState.WITHDRAWN, TaskState.PREEMPTED],
+  [TaskState.CLAIMED]: [
+    TaskState.RUNNING,
+    TaskState.SUCCEEDED,
+    TaskState.FAILED,
+    TaskState.CANCELLED,
+    TaskState.LOST,
+    TaskState.PREEMPTED,
+  ],
+  [TaskState.RUNNING]: [
+    TaskState.SUCCEEDED,
+    TaskState.FAILED,
+    TaskState.CANCELLED,
+    TaskState.LOST,
+    TaskState.PREEMPTED,
+  ],
 };
 
 /** Legal moves of a job. A retry by a person starts the job over and is not a move. */
@@ -32,6 +45,7 @@ const ENDED_TASKS: ReadonlySet<TaskState> = new Set([
   TaskState.CANCELLED,
   TaskState.LOST,
   TaskState.WITHDRAWN,
+  TaskState.PREEMPTED,
 ]);
 const ENDED_JOBS: ReadonlySet<JobState> = new Set([
   JobState.SUCCEEDED,

@@ -6,6 +6,8 @@ export interface Principal {
   /** For audit fields such as `submitted_by`. */
   readonly name: string;
   readonly role: Role;
+  /** The team whose share its runs use; absent: "default". */
+  readonly team?: string;
   /** Set for the token of a running task: the run it belongs to. */
   readonly runId?: string;
   /** Set for the token of a running task. */

@@ -28,9 +28,9 @@ export interface BoundTree {
   readonly unknown: ReadonlySet<string>;
 }
 
-/** A plain file knows no expressions; a pipeline has parameters and late-bound ones. */
+/** A plain file, which is called so in findings, knows no expressions; a pipeline has parameters and late-bound ones. */
 export type BindOptions =
-  | { readonly mode: "plain" }
+  | { readonly mode: "plain"; readonly called: string }
   | { readonly mode: "pipeline"; readonly parameters: ReadonlyMap<string, BoundParameter> };
 
 /** Fills parameters into every value of a file. Keys, `name` and `parameters` at the top are left alone. */
@@ -70,7 +70,7 @@ class Binder {
 
   #bindText(source: string, path: Path): unknown {
     const tokens = tokenise(source);
-    if (this.#options.mode === "plain") return this.#plainText(tokens, path);
+    if (this.#options.mode === "plain") return this.#plainText(tokens, path, this.#options.called);
     const { parameters } = this.#options;
     const only = tokens.length === 1 ? this.#parameter(tokens[0], parameters, path) : undefined;
     if (only !== undefined && !isTextField(path) && typeof only.value !== "string") return only.value;
@@ -82,11 +82,11 @@ class Binder {
     return source;
   }
 
-  #plainText(tokens: readonly Token[], path: Path): string {
+  #plainText(tokens: readonly Token[], path: Path, called: string): string {
     const lookup = tokens.find((token) => token.kind !== "text");
     if (lookup !== undefined) {
-      const hint = "expressions belong into a pipeline's deploy job; for a literal ${{ write $${{";
-      this.findings.push({ path, message: `a deployment file has no expressions: ${quote(lookup.source)}`, hint });
+      const hint = "expressions belong into pipelines; for a literal ${{ write $${{";
+      this.findings.push({ path, message: `a ${called} has no expressions: ${quote(lookup.source)}`, hint });
     }
     return tokens.map((token) => (token.kind === "text" ? token.text : token.source)).join("");
   }

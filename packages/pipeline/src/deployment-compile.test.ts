@@ -14,6 +14,7 @@ describe("parseDeployment", () => {
     expect(spec?.name).toBe("vad");
     expect(spec?.scale).toEqual({ case: "replicas", value: 1 });
     expect(spec?.template?.source).toMatchObject({ case: "model", value: { model: "silero", version: "promoted" } });
+    expect(spec).toMatchObject({ priority: 0, placement: { constraints: [], workloads: [], distinctNodes: false } });
     expect(spec?.template).toMatchObject({
       runtime: RuntimeKind.PROCESS,
       healthPath: "/v2/health/ready",
@@ -30,6 +31,10 @@ image: registry.example/web:1
 port: 8080
 env: { PYTHON: 3.10, DEBUG: true }
 on: { zone: 1 }
+require: ["gpu-memory >= 40"]
+prefer: [{ label: spot, weight: -10 }]
+apart: [{ workload: vad, required: true }]
+priority: 10
 replicas-per-node: 2
 canary: { steps: [5, { weight: 50, hold: 1m30s, min-requests: 200, manual: true }] }
 progress-deadline: 5m
@@ -37,7 +42,13 @@ analysis: { alpha: 0.05 }
 `);
     expect(spec?.template?.runtime).toBe(RuntimeKind.DOCKER);
     expect(spec?.template?.env).toEqual({ PYTHON: "3.10", DEBUG: "true" });
-    expect(spec?.placement?.nodeSelector).toEqual({ zone: "1" });
+    expect(spec?.placement).toMatchObject({
+      nodeSelector: { zone: "1" },
+      constraints: [{ label: "gpu-memory", values: ["40"] }],
+      affinities: [{ constraint: { label: "spot" }, weight: -10 }],
+      workloads: [{ workload: "vad", apart: true, required: true, weight: 0 }],
+    });
+    expect(spec?.priority).toBe(10);
     expect(spec?.scale).toEqual({ case: "replicasPerNode", value: 2 });
     const steps = spec?.strategy?.kind.case === "canary" ? spec.strategy.kind.value.steps : [];
     expect(steps.map((it) => [it.weightPercent, it.holdSeconds, it.minRequests, it.manual])).toEqual([

@@ -9,20 +9,17 @@ import {
   DeploymentSpecSchema,
   type Diagnostic,
   ModelRefSchema,
-  PlacementSchema,
   type ReplicaTemplate,
   ReplicaTemplateSchema,
   RuntimeKind,
   type Strategy,
   StrategySchema,
 } from "@kedge/proto";
-import { bindTree } from "./bind.ts";
 import { type DeploymentFields, deploymentFileSchema } from "./deployment-schema.ts";
-import { formatPath, toDiagnostics } from "./finding.ts";
+import { compilePlacement } from "./placement.ts";
+import { readPlainFile } from "./plain-file.ts";
 import { compileResources } from "./resources.ts";
-import { knownKeys, schemaFindings } from "./schema-findings.ts";
 import { isTextField } from "./text-fields.ts";
-import { readYaml } from "./yaml-text.ts";
 
 /** The deployment, absent when any diagnostic is an error, and everything found, sorted by position. */
 export interface DeploymentResult {
@@ -33,19 +30,13 @@ export interface DeploymentResult {
 /** Reads a deployment file. Never throws. `file` is the name used in diagnostics; default deployment.yaml. */
 export function parseDeployment(source: string, options: { readonly file?: string } = {}): DeploymentResult {
   const file = options.file ?? "deployment.yaml";
-  const yaml = readYaml(source, isTextField);
-  if (yaml.value === undefined) return { diagnostics: toDiagnostics(yaml.findings, yaml.positions, file) };
-  const bound = bindTree(yaml.value, { mode: "plain" });
-  const parsed = deploymentFileSchema.safeParse(bound.value);
-  const early = [...yaml.findings, ...bound.findings];
-  const settled = new Set(early.map((it) => formatPath(it.path)));
-  const shape = schemaFindings(parsed.error?.issues ?? [], bound.value, (path) =>
-    knownKeys(deploymentFileSchema, path),
-  );
-  const findings = [...early, ...shape.filter((it) => !settled.has(formatPath(it.path)))];
-  const diagnostics = toDiagnostics(findings, yaml.positions, file);
-  if (!parsed.success || findings.length > 0) return { diagnostics };
-  return { spec: compileDeployment(parsed.data.deployment, parsed.data), diagnostics };
+  const { data, diagnostics } = readPlainFile(source, {
+    file,
+    called: "deployment file",
+    asWritten: isTextField,
+    schema: deploymentFileSchema,
+  });
+  return data === undefined ? { diagnostics } : { spec: compileDeployment(data.deployment, data), diagnostics };
 }
 
 /** The proto form of a checked deployment, defaults filled. */
@@ -54,7 +45,8 @@ export function compileDeployment(name: string, fields: DeploymentFields): Deplo
   return create(DeploymentSpecSchema, {
     name,
     template: compileTemplate(fields),
-    placement: create(PlacementSchema, { nodeSelector: { ...fields.on }, tolerations: fields.tolerations ?? [] }),
+    placement: compilePlacement(fields.on, fields),
+    priority: fields.priority ?? 0,
     scale:
       perNode === undefined
         ? { case: "replicas", value: fields.replicas ?? 1 }

@@ -1,18 +1,7 @@
 import { z } from "zod";
-import {
-  duration,
-  early,
-  env,
-  exactlyOne,
-  holdTime,
-  labelKey,
-  labels,
-  name,
-  reference,
-  report,
-  version,
-  whole,
-} from "./fields.ts";
+import { duration, early, env, exactlyOne, holdTime, name, reference, report, version, whole } from "./fields.ts";
+import { nodeLabels, placementFields, priority } from "./placement.ts";
+import { checkPlacement } from "./placement-check.ts";
 import { resourcesSchema } from "./resources.ts";
 
 const canaryStep = z.union([
@@ -46,8 +35,9 @@ const sharedFields = {
   runtime: z.enum(["docker", "process"]).optional(),
   resources: resourcesSchema.optional(),
   env: env.optional(),
-  on: labels.optional().meta({ description: "Labels a node must carry." }),
-  tolerations: z.array(labelKey).max(20).optional(),
+  on: nodeLabels,
+  ...placementFields,
+  priority,
   replicas: whole(1, 10_000).optional(),
   "replicas-per-node": whole(1, 100).optional(),
   canary: canary.optional(),
@@ -88,12 +78,27 @@ function checkTemplate(spec: Shared, ctx: z.RefinementCtx): void {
 
 function checkShared(spec: Shared, ctx: z.RefinementCtx): void {
   checkTemplate(spec, ctx);
+  checkPlacement({ selectorKey: "on", selector: spec.on, fields: spec }, ctx);
+  if (spec["replicas-per-node"] !== undefined) checkPerNode(spec, ctx);
   for (const [a, b] of [
     ["replicas", "replicas-per-node"],
     ["canary", "all-at-once"],
   ] as const) {
     if (spec[a] !== undefined && spec[b] !== undefined)
       report(ctx, `${a} and ${b} exclude each other`, { path: [b], atKey: true });
+  }
+}
+
+/** So many replicas on each node that fits leave nothing to spread, and more than one are not apart. */
+function checkPerNode(spec: Shared, ctx: z.RefinementCtx): void {
+  const hint = "write replicas: the number in all";
+  if (spec.spread !== undefined) {
+    report(ctx, "spread and replicas-per-node exclude each other", { path: ["spread"], atKey: true, hint });
+  }
+  if (spec["distinct-nodes"] && spec["replicas-per-node"] !== 1) {
+    const others = [["replicas-per-node"]];
+    const message = `distinct-nodes allows one replica a node, and replicas-per-node asks for ${spec["replicas-per-node"]}`;
+    report(ctx, message, { path: ["distinct-nodes"], atKey: true, others, hint });
   }
 }
 

@@ -1,21 +1,8 @@
-import { type Diagnostic, Diagnostic_Severity } from "@kedge/proto";
 import { describe, expect, it } from "vitest";
 import { compilePipeline, lintPipeline } from "./pipeline-compile.ts";
+import { job, show } from "./testing/diagnostics.ts";
 
 const JOB = "    steps: [checkout]";
-
-/** One line per diagnostic: place, field, what, hint. */
-function show(diagnostics: readonly Diagnostic[]): string[] {
-  return diagnostics.map((it) => {
-    const mark = it.severity === Diagnostic_Severity.WARNING ? "warning: " : "";
-    return `${it.line}:${it.column} ${it.field}: ${mark}${it.message}${it.hint === "" ? "" : ` (${it.hint})`}`;
-  });
-}
-
-/** A job with these lines in it; they start at line 4, column 5. */
-function job(...lines: string[]): string {
-  return ["name: p", "jobs:", "  a:", ...lines.map((line) => `    ${line}`), ""].join("\n");
-}
 
 const EXPRESSION_HINT = "only ${" + "{ parameters.x }} may be used here: the value must be known before the run starts";
 const look = (name: string) => `$${`{{ ${name} }}`}`;

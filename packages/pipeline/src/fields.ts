@@ -1,19 +1,27 @@
 import { isName, type NameKind } from "@kedge/domain";
 import { z } from "zod";
+import { isLabelName } from "./conditions.ts";
 import { hasLookup } from "./expressions.ts";
-import { quote } from "./finding.ts";
+import { type Path, quote } from "./finding.ts";
 import { parseCpu, parseDuration, parseMebibytes, type Quantity } from "./quantities.ts";
 
 // The scalars of both languages. Names, paths and numbers must be known when the file is compiled; free text and
 // references may hold late-bound expressions.
 
+/** Where in a value its problem is, and what helps. */
+export interface ProblemPlace {
+  /** From the value; absent: the value itself. */
+  readonly path?: (string | number)[];
+  readonly hint?: string;
+  readonly atKey?: boolean;
+  /** Other places in the value that the problem is about as well. */
+  readonly others?: readonly Path[];
+}
+
 /** Reports a problem of a value from inside a schema. */
-export function report(
-  ctx: z.RefinementCtx,
-  message: string,
-  place: { path?: (string | number)[]; hint?: string; atKey?: boolean } = {},
-): void {
-  const { path, ...params } = place;
+export function report(ctx: z.RefinementCtx, message: string, place: ProblemPlace = {}): void {
+  const { path, ...rest } = place;
+  const params = { ...rest, depth: path?.length ?? 0 };
   ctx.addIssue({ code: "custom", message, params, ...(path === undefined ? {} : { path }) });
 }
 
@@ -59,7 +67,7 @@ export function late(accepts: (value: string) => boolean, expected: string) {
 
 /** A name of the domain. */
 export function name(kind: NameKind) {
-  const article = kind === "pipeline" || kind === "job" || kind === "tag" ? "a" : "the";
+  const article = kind === "node" || kind === "deployment" || kind === "model" ? "the" : "a";
   return early((value) => isName(kind, value), `${article} ${kind} name (lower-case letters, digits and inner dashes)`);
 }
 
@@ -99,12 +107,20 @@ export const duration = holdTime.superRefine((seconds, ctx) => {
   if (seconds === 0) report(ctx, "must be at least 1s", { hint: "leave it out for the default" });
 });
 
-/** Thousandths of a CPU core. */
-export const cpu = z
-  .union([z.string(), z.number()])
-  .meta({ examples: ["500m", 2] })
-  .transform(String)
-  .transform(quantity(parseCpu));
+function cpuUpTo(maxCores: number) {
+  const parse = quantity((value) => parseCpu(value, maxCores));
+  return z
+    .union([z.string(), z.number()])
+    .meta({ examples: ["500m", 2] })
+    .transform(String)
+    .transform(parse);
+}
+
+/** Thousandths of a CPU core, on one node. */
+export const cpu = cpuUpTo(1000);
+
+/** Thousandths of a CPU core, of a team in all. */
+export const teamCpu = cpuUpTo(1_000_000);
 
 /** MiB. */
 export const mebibytes = z
@@ -115,16 +131,14 @@ export const mebibytes = z
 /** A whole number from `min` to `max`. */
 export const whole = (min: number, max: number) => z.int().min(min).max(max);
 
-const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
-
 /** A label, taint or custom resource name. */
-export const labelKey = early((value) => LABEL.test(value), "a label name, e.g. zone or example.org/rack");
+export const labelKey = early(isLabelName, "a label name, e.g. zone or example.org/rack");
 
 /** Labels that a node must carry. */
 export const labels = z.record(
   labelKey,
   z
-    .union([early((value) => LABEL.test(value) || value === "", "a label value, e.g. eu-1"), z.number(), z.boolean()])
+    .union([early((value) => isLabelName(value) || value === "", "a label value, e.g. eu-1"), z.number(), z.boolean()])
     .transform(String),
 );
 

@@ -13,6 +13,8 @@ export interface Finding {
   /** Point at the key instead of the value. */
   readonly atKey?: boolean;
   readonly warning?: boolean;
+  /** Other places that it is about as well: it is not known when the value of one of them is not. */
+  readonly others?: readonly Path[];
   /** Computed only for findings that are reported. */
   readonly hint?: string | (() => string | undefined);
   /** Known place in the text, when it is not that of `path`. */

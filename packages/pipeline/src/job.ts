@@ -1,7 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { type JobSpec, JobSpecSchema, LostPolicy, PlacementSchema, RuntimeKind } from "@kedge/proto";
+import { type ConcurrencyGroup, type JobSpec, JobSpecSchema, LostPolicy, RuntimeKind } from "@kedge/proto";
 import { z } from "zod";
-import { duration, env, exactlyOne, labelKey, labels, name, reference, report, whole } from "./fields.ts";
+import { concurrency } from "./concurrency.ts";
+import { duration, env, exactlyOne, name, reference, report, whole } from "./fields.ts";
+import { compilePlacement, nodeLabels, placementFields, priority } from "./placement.ts";
+import { checkPlacement } from "./placement-check.ts";
 import { compileResources, resourcesSchema } from "./resources.ts";
 import { needsDocker } from "./steps.ts";
 import { WORK_KINDS, WORK_TYPES } from "./works.ts";
@@ -11,14 +14,42 @@ const DEFAULT_TIMEOUT_SECONDS = 3600;
 const DEFAULT_ATTEMPTS = 3;
 
 /** Keys that mean something only where a node is held. */
-const STEPS_ONLY = ["runs-on", "tolerations", "runtime", "image", "resources", "queue-timeout", "retry"] as const;
+const STEPS_ONLY = [
+  "runs-on",
+  "tolerations",
+  "require",
+  "prefer",
+  "near",
+  "apart",
+  "spread",
+  "distinct-nodes",
+  "priority",
+  "gang",
+  "concurrency",
+  "finish-within",
+  "runtime",
+  "image",
+  "resources",
+  "queue-timeout",
+  "retry",
+] as const;
+/** Those that a deployment has as well, some under another name. */
+const IN_DEPLOY: ReadonlyMap<string, string> = new Map(
+  [...Object.keys(placementFields), "priority", "runtime", "image", "resources"].map((key) => [key, key]),
+).set("runs-on", "on");
 
 /** One job of a pipeline. */
 export const jobSchema = z
   .strictObject({
     needs: z.array(name("job")).max(1000).optional(),
-    "runs-on": labels.optional().meta({ description: "Labels a node must carry." }),
-    tolerations: z.array(labelKey).max(20).optional(),
+    "runs-on": nodeLabels,
+    ...placementFields,
+    priority,
+    gang: name("gang").optional().meta({ description: "Jobs of one gang start together or not at all." }),
+    concurrency: concurrency.optional(),
+    "finish-within": duration
+      .optional()
+      .meta({ description: "Deadline from the submission on; the job is preferred as it nears." }),
     runtime: z.enum(["docker", "process"]).optional(),
     image: reference("an image").optional().meta({ description: "Container image of the run steps." }),
     resources: resourcesSchema.optional(),
@@ -40,11 +71,11 @@ export const jobSchema = z
   .superRefine((job, ctx) => {
     exactlyOne(job, WORK_KINDS, ctx);
     if (job.steps === undefined) {
-      for (const key of STEPS_ONLY) {
-        if (job[key] !== undefined)
-          report(ctx, `${key} is for jobs with steps; this one holds no node`, { path: [key], atKey: true });
-      }
-    } else if (job.runtime === "process" && wantsDocker(job)) {
+      refuseStepsOnly(job, ctx);
+      return;
+    }
+    checkPlacement({ selectorKey: "runs-on", selector: job["runs-on"], fields: job }, ctx);
+    if (job.runtime === "process" && wantsDocker(job)) {
       const hint = "remove the image, or use runtime: docker";
       report(ctx, "the process runtime cannot use images, and a step or the job names or builds one", {
         path: ["runtime"],
@@ -55,14 +86,37 @@ export const jobSchema = z
 
 type Job = z.output<typeof jobSchema>;
 
-/** The proto form of a checked job, defaults filled; the pipeline's env lies under the job's. */
-export function compileJob(name: string, job: Job, pipelineEnv: Readonly<Record<string, string>>): JobSpec {
+function refuseStepsOnly(
+  job: { readonly [key in (typeof STEPS_ONLY)[number] | "deploy"]?: unknown },
+  ctx: z.RefinementCtx,
+): void {
+  for (const key of STEPS_ONLY) {
+    if (job[key] === undefined) continue;
+    const inDeploy = job.deploy === undefined ? undefined : IN_DEPLOY.get(key);
+    const hint = inDeploy === undefined ? {} : { hint: `for its replicas write ${inDeploy} under deploy` };
+    report(ctx, `${key} is for jobs with steps; this one holds no node`, { path: [key], atKey: true, ...hint });
+  }
+}
+
+/** What a pipeline gives to its jobs. */
+export interface JobDefaults {
+  /** Lies under the job's own. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly concurrency: ConcurrencyGroup | undefined;
+}
+
+/** The proto form of a checked job, defaults filled. */
+export function compileJob(name: string, job: Job, pipeline: JobDefaults): JobSpec {
   return create(JobSpecSchema, {
     name,
     needs: job.needs ?? [],
-    env: { ...pipelineEnv, ...job.env },
+    env: { ...pipeline.env, ...job.env },
     resources: compileResources(job.resources),
-    placement: create(PlacementSchema, { nodeSelector: { ...job["runs-on"] }, tolerations: job.tolerations ?? [] }),
+    placement: compilePlacement(job["runs-on"], job),
+    priority: job.priority ?? 0,
+    gang: job.gang ?? "",
+    ...(pipeline.concurrency === undefined ? {} : { concurrency: pipeline.concurrency }),
+    finishWithinSeconds: job["finish-within"] ?? 0,
     runtime: runtimeOf(job),
     image: job.image ?? "",
     timeoutSeconds: job.timeout ?? DEFAULT_TIMEOUT_SECONDS,

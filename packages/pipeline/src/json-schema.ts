@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { deploymentFileSchema } from "./deployment-schema.ts";
 import { pipelineSchema } from "./pipeline-schema.ts";
+import { schedulingPolicySchema } from "./scheduling-policy-schema.ts";
 
 /** The JSON Schema (draft 2020-12) of kedge.yaml, for editors; made from the schemas that the compiler uses. */
 export function pipelineJsonSchema(): Record<string, unknown> {
@@ -10,4 +11,9 @@ export function pipelineJsonSchema(): Record<string, unknown> {
 /** The JSON Schema (draft 2020-12) of a deployment file, for editors. */
 export function deploymentJsonSchema(): Record<string, unknown> {
   return { ...z.toJSONSchema(deploymentFileSchema, { io: "input" }), title: "Kedge deployment" };
+}
+
+/** The JSON Schema (draft 2020-12) of a scheduling policy file, for editors. */
+export function schedulingPolicyJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(schedulingPolicySchema, { io: "input" }), title: "Kedge scheduling policy" };
 }

@@ -3,7 +3,10 @@ export const LIMITS = {
   sourceBytes: 1024 * 1024,
   jobs: 1000,
   stepsPerJob: 100,
+  gangMembers: 64,
   parameters: 100,
+  /** In a scheduling policy; of concurrency groups as well. */
+  teams: 1000,
   /** Values in the file after aliases and merges are expanded. */
   values: 100_000,
   depth: 64,

@@ -1,4 +1,13 @@
-import { Comparison, LostPolicy, ParameterType, RuntimeKind } from "@kedge/proto";
+import { create } from "@bufbuild/protobuf";
+import {
+  Comparison,
+  GpuRequestSchema,
+  LostPolicy,
+  LabelConstraint_Operator as Operator,
+  ParameterType,
+  PlacementSchema,
+  RuntimeKind,
+} from "@kedge/proto";
 import { describe, expect, it } from "vitest";
 import { compilePipeline } from "./pipeline-compile.ts";
 
@@ -8,6 +17,7 @@ parameters:
   threshold: { type: number, default: 0.90, description: least accuracy }
 timeout: 30m
 env: { CI: "true", PYTHON: 3.10 }
+concurrency: vad
 jobs:
   rollout:
     needs: [ok]
@@ -22,6 +32,16 @@ jobs:
     runs-on: { role: build }
     tolerations: [gpu]
     image: kedge/node:24
+    require: ["zone in (eu, us)", "gpu-memory >= 40", "rack != r1", "!spot", ssd]
+    prefer: [nvme, { label: "cost <= 2.5", weight: -20 }]
+    near: [vad, { workload: other/fill, required: true }]
+    apart: [{ workload: vad-service/bare, weight: 10 }]
+    spread: { over: zone, max-skew: 1 }
+    distinct-nodes: true
+    priority: -5
+    gang: pair
+    concurrency: { group: gpu-tests, limit: 4 }
+    finish-within: 25m
     resources: { cpu: 500m, memory: 1.5Gi, disk: 1Gi, gpu: { share: 0.5, memory: 8Gi }, custom: { camera: 1 } }
     queue-timeout: 1h
     retry: { attempts: 2, on-lost: hold }
@@ -88,6 +108,62 @@ describe("compilePipeline", () => {
       { model: "silero-vad", path: "model", tags: ["candidate"], force: false },
     ]);
     expect(steps[1]).toMatchObject({ metricsFile: "metrics.json", outputsFile: "out.env", timeoutSeconds: 300 });
+  });
+
+  it("fills where and when a job runs", () => {
+    expect(job("test")?.placement).toEqual(
+      create(PlacementSchema, {
+        nodeSelector: { role: "build" },
+        tolerations: ["gpu"],
+        constraints: [
+          { label: "zone", operator: Operator.IN, values: ["eu", "us"] },
+          { label: "gpu-memory", operator: Operator.AT_LEAST, values: ["40"] },
+          { label: "rack", operator: Operator.NOT_IN, values: ["r1"] },
+          { label: "spot", operator: Operator.NOT_EXISTS },
+          { label: "ssd", operator: Operator.EXISTS },
+        ],
+        affinities: [
+          { constraint: { label: "nvme", operator: Operator.EXISTS }, weight: 50 },
+          { constraint: { label: "cost", operator: Operator.AT_MOST, values: ["2.5"] }, weight: -20 },
+        ],
+        workloads: [
+          { workload: "vad", weight: 50 },
+          { workload: "other/fill", required: true },
+          { workload: "vad-service/bare", apart: true, weight: 10 },
+        ],
+        spread: { label: "zone", maxSkew: 1 },
+        distinctNodes: true,
+      }),
+    );
+    expect(job("test")).toMatchObject({
+      priority: -5,
+      gang: "pair",
+      concurrency: { name: "gpu-tests", limit: 4 },
+      finishWithinSeconds: 1500,
+    });
+  });
+
+  it("gives jobs with steps the pipeline's concurrency group when they have none", () => {
+    expect(job("bare")).toMatchObject({ concurrency: { name: "vad", limit: 1 }, priority: 0, gang: "" });
+    expect(job("bare")?.placement).toEqual(create(PlacementSchema));
+    expect(job("ok")?.concurrency).toBeUndefined();
+  });
+
+  it.each([
+    ["1", { count: 1 }],
+    [
+      "{ count: 4, memory: 40Gi, model: NVIDIA A100-SXM4-40GB }",
+      { count: 4, memoryMib: 40_960, model: "NVIDIA A100-SXM4-40GB" },
+    ],
+    ["{ memory: 8Gi }", { count: 1, memoryMib: 8192 }],
+    ["{ model: L4 }", { count: 1, model: "L4" }],
+    ["{ share: 0.25 }", { shareMilli: 250 }],
+    ["{ share: 1, memory: 8Gi, model: L4 }", { shareMilli: 1000, memoryMib: 8192, model: "L4" }],
+    ["{ share: 0.0001 }", { shareMilli: 1 }],
+  ])("reads the GPU request %s", (text, expected) => {
+    const source = `name: p\njobs: { a: { resources: { gpu: ${text} }, steps: [checkout] } }`;
+    const gpu = compilePipeline(source).spec?.jobs[0]?.resources?.gpu;
+    expect(gpu).toEqual(create(GpuRequestSchema, expected));
   });
 
   it("fills a job with nothing but a script", () => {

@@ -2,12 +2,16 @@ import { create } from "@bufbuild/protobuf";
 import { type Diagnostic, type Parameter, type PipelineSpec, PipelineSpecSchema } from "@kedge/proto";
 import type { z } from "zod";
 import { type BoundTree, bindTree } from "./bind.ts";
+import { concurrencyFindings, groupsOf } from "./concurrency.ts";
+import { deadlineFindings } from "./deadlines.ts";
 import { type Finding, formatPath, quote, toDiagnostics } from "./finding.ts";
+import { gangFindings } from "./gangs.ts";
 import { gateFindings } from "./gates.ts";
 import { graphFindings, type JobGraph, readGraph, topologicalOrder } from "./graph.ts";
 import { compileJob } from "./job.ts";
+import { neighbourFindings } from "./neighbours.ts";
 import { bindParameters, declaredParameters } from "./parameters.ts";
-import { pipelineSchema } from "./pipeline-schema.ts";
+import { type Pipeline, pipelineSchema } from "./pipeline-schema.ts";
 import { referenceFindings } from "./references.ts";
 import { knownKeys, schemaFindings, valueAt } from "./schema-findings.ts";
 import { isTextField } from "./text-fields.ts";
@@ -58,8 +62,8 @@ function analyse(source: string, file: string, given: Readonly<Record<string, st
     ...unusedFindings(declared, tree.used),
   ];
   const parsed = pipelineSchema.safeParse(tree.value);
-  const late = parsed.success ? gateFindings(parsed.data.jobs, graph) : shapeFindings(parsed.error.issues, tree, early);
-  const findings = [...early, ...late];
+  const late = parsed.success ? jobFindings(parsed.data, graph) : shapeFindings(parsed.error.issues, tree);
+  const findings = [...early, ...late.filter(isNews(tree, early))];
   const diagnostics = toDiagnostics(findings, yaml.positions, file);
   if (!parsed.success || findings.some((it) => it.warning !== true)) return { diagnostics };
   const { name, timeout: timeoutSeconds = DEFAULT_TIMEOUT_SECONDS } = parsed.data;
@@ -67,17 +71,34 @@ function analyse(source: string, file: string, given: Readonly<Record<string, st
   return { spec: create(PipelineSpecSchema, { name, parameters: declared, jobs, timeoutSeconds }), diagnostics };
 }
 
-/** What the schema found, without places where a value is not known or something was said already. */
-function shapeFindings(issues: readonly z.core.$ZodIssue[], tree: BoundTree, early: readonly Finding[]): Finding[] {
-  const found = schemaFindings(issues, tree.value, (path) => knownKeys(pipelineSchema, path));
-  const settled = new Set([...tree.unknown, ...early.map((it) => formatPath(it.path))]);
-  return found.filter((it) => !settled.has(formatPath(it.path)));
+function shapeFindings(issues: readonly z.core.$ZodIssue[], tree: BoundTree): Finding[] {
+  return schemaFindings(issues, tree.value, (path) => knownKeys(pipelineSchema, path));
 }
 
-function compileJobs(pipeline: z.output<typeof pipelineSchema>, graph: JobGraph) {
+/** What is wrong between jobs that are sound by themselves. */
+function jobFindings(pipeline: Pipeline, graph: JobGraph): Finding[] {
+  return [
+    ...gateFindings(pipeline.jobs, graph),
+    ...gangFindings(pipeline, graph),
+    ...concurrencyFindings(pipeline),
+    ...deadlineFindings(pipeline, graph, pipeline.timeout ?? DEFAULT_TIMEOUT_SECONDS),
+    ...neighbourFindings(pipeline),
+  ];
+}
+
+/** Leaves out places where a value is not known or something was said already. */
+function isNews(tree: BoundTree, early: readonly Finding[]): (finding: Finding) => boolean {
+  const said = new Set(early.map((it) => formatPath(it.path)));
+  return ({ path, others = [] }) =>
+    !said.has(formatPath(path)) && ![path, ...others].some((it) => tree.unknown.has(formatPath(it)));
+}
+
+function compileJobs(pipeline: Pipeline, graph: JobGraph) {
+  const { env = {}, jobs } = pipeline;
+  const groups = groupsOf(pipeline);
   return topologicalOrder(graph).order.flatMap((name) => {
-    const job = pipeline.jobs[name];
-    return job === undefined ? [] : [compileJob(name, job, pipeline.env ?? {})];
+    const job = jobs[name];
+    return job === undefined ? [] : [compileJob(name, job, { env, concurrency: groups.get(name) })];
   });
 }
 

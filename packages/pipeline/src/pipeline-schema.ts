@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { concurrency } from "./concurrency.ts";
 import { duration, env, name } from "./fields.ts";
 import { jobSchema } from "./job.ts";
 import { LIMITS } from "./limits.ts";
@@ -15,5 +16,9 @@ export const pipelineSchema = z.strictObject({
     .optional(),
   timeout: duration.optional(),
   env: env.optional(),
+  concurrency: concurrency.optional(),
   jobs: z.record(name("job"), jobSchema).refine((jobs) => Object.keys(jobs).length > 0, "must not be empty"),
 });
+
+/** A pipeline once it is checked. */
+export type Pipeline = z.output<typeof pipelineSchema>;

@@ -3,14 +3,18 @@ import { describe, expect, it } from "vitest";
 import { parseDeployment } from "./deployment-compile.ts";
 import { type Token, tokenise, untokenise } from "./expressions.ts";
 import { topologicalOrder } from "./graph.ts";
-import { deploymentJsonSchema, pipelineJsonSchema } from "./json-schema.ts";
+import { deploymentJsonSchema, pipelineJsonSchema, schedulingPolicyJsonSchema } from "./json-schema.ts";
 import { compilePipeline, lintPipeline } from "./pipeline-compile.ts";
+import { parseSchedulingPolicy } from "./scheduling-policy-parse.ts";
 
 const SEED_FILE = `name: p
 parameters: { x: { type: number, default: 1 } }
 env: &env { A: "\${{ parameters.x }}" }
+concurrency: { group: c, limit: 2 }
 jobs:
   a: { steps: [checkout, { run: "echo $A", outputs: o }], env: *env, timeout: 10m, resources: { cpu: 1, gpu: 1 } }
+  b: { gang: t, priority: 5, require: ["zone in (eu, us)", ssd], prefer: [{ label: spot, weight: -5 }], near: [d], steps: [checkout] }
+  c: { gang: t, apart: [p/a], spread: { over: rack, max-skew: 1 }, distinct-nodes: true, finish-within: 30m, steps: [checkout] }
   g: { needs: [a], gate: [{ metric: m, at-least: 1 }] }
   d: { needs: [g], deploy: { name: d, model: m, version: "\${{ jobs.a.outputs.v }}", canary: { steps: [10, { weight: 50, hold: 1s }] } } }
 `;
@@ -77,6 +81,7 @@ describe("any text", () => {
           ...diagnostics,
           ...lintPipeline(source),
           ...parseDeployment(source).diagnostics,
+          ...parseSchedulingPolicy(source).diagnostics,
         ]) {
           expect(line).toBeGreaterThanOrEqual(1);
           expect(line).toBeLessThanOrEqual(lines);
@@ -142,8 +147,12 @@ describe("the JSON schemas", () => {
       "parameters",
       "timeout",
       "env",
+      "concurrency",
       "jobs",
     ]);
+    for (const schema of [pipelineJsonSchema(), deploymentJsonSchema(), schedulingPolicyJsonSchema()]) {
+      expect(schema["additionalProperties"]).toBe(false);
+    }
     expect(pipelineJsonSchema()["required"]).toEqual(["name", "jobs"]);
     expect(deploymentJsonSchema()["required"]).toEqual(["deployment"]);
   });

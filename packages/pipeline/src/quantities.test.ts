@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { expect, it } from "vitest";
-import { parseCpu, parseDuration, parseMebibytes } from "./quantities.ts";
+import { formatCpu, formatDuration, formatMebibytes, parseCpu, parseDuration, parseMebibytes } from "./quantities.ts";
 
 const amountOf = (quantity: ReturnType<typeof parseCpu>) => ("value" in quantity ? quantity.value : undefined);
 
@@ -25,6 +26,19 @@ it.each([
   ["1e3", undefined],
   ["1001", undefined],
 ])("cpu %j", (text, expected) => expect(amountOf(parseCpu(text))).toBe(expected));
+
+it("a team's cpu may be more than a node's", () => {
+  expect(parseCpu("1001", 1_000_000)).toEqual({ value: 1_001_000 });
+});
+
+it("amounts are read back as they were written", () => {
+  const seconds = fc.integer({ min: 0, max: 30 * 86_400 });
+  fc.assert(fc.property(seconds, (value) => expect(parseDuration(formatDuration(value))).toEqual({ value })));
+  const milli = fc.integer({ min: 1, max: 1_000_000 });
+  fc.assert(fc.property(milli, (value) => expect(parseCpu(String(formatCpu(value)))).toEqual({ value })));
+  const mib = fc.integer({ min: 1, max: 2 ** 30 });
+  fc.assert(fc.property(mib, (value) => expect(parseMebibytes(formatMebibytes(value))).toEqual({ value })));
+});
 
 it.each([
   ["512Mi", 512],

@@ -1,14 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { type GpuRequest, GpuRequestSchema, type ResourceRequest, ResourceRequestSchema } from "@kedge/proto";
 import { z } from "zod";
-import { cpu, labelKey, mebibytes, report, text, whole } from "./fields.ts";
+import { cpu, labelKey, mebibytes, report, someText, whole } from "./fields.ts";
 
 const gpuFields = z
   .strictObject({
     count: whole(1, 64).optional(),
     share: z.number().gt(0).max(1).optional().meta({ description: "Part of one device's compute." }),
     memory: mebibytes.optional().meta({ description: "Device memory, per device." }),
-    model: text.optional(),
+    model: someText.optional().meta({ description: "Device model as its driver names it." }),
   })
   .superRefine((gpu, ctx) => {
     if (gpu.count !== undefined && gpu.share !== undefined) {

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { EARLY_HINT } from "./fields.ts";
+import { EARLY_HINT, type ProblemPlace } from "./fields.ts";
 import { type Finding, nearHint, type Path, quote } from "./finding.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -68,12 +68,15 @@ function isOtherType(issue: Issue, value: unknown): boolean {
 }
 
 function customFinding(issue: z.core.$ZodIssueCustom, path: Path): Finding {
-  const hint: unknown = issue.params?.["hint"];
+  // As `report` writes them; absent for what the schema library itself refines.
+  const { hint, atKey, others = [], depth = 0 }: ProblemPlace & { depth?: number } = issue.params ?? {};
+  const base = path.slice(0, path.length - depth);
   return {
     path,
     message: issue.message,
-    ...(issue.params?.["atKey"] === true ? { atKey: true } : {}),
-    ...(typeof hint === "string" ? { hint } : {}),
+    others: others.map((other) => [...base, ...other]),
+    ...(atKey === true ? { atKey } : {}),
+    ...(hint === undefined ? {} : { hint }),
   };
 }
 

@@ -58,6 +58,9 @@ function toFinding(error: YAMLError): Finding {
   if (error.code === "BAD_SCALAR_START") {
     return { ...finding, message: `not valid YAML: ${text}`, hint: "put the value in quotes" };
   }
+  if (error.code === "TAG_RESOLVE_FAILED" && text.startsWith("Unresolved tag")) {
+    return { ...finding, message: `not valid YAML: ${text}`, hint: "put a value that begins with ! in quotes" };
+  }
   if (error.code === "TAB_AS_INDENT") {
     return { ...finding, message: "not valid YAML: a tab indents the line", hint: "indent with spaces" };
   }

@@ -38,17 +38,17 @@ export interface RebalancePlan {
  * they did not, devices become free and nodes empty. Reads the cluster only. Replicas that are not reserved where they are
  * said to be, or whose node takes no work (a drain moves those), stay.
  *
- * Greedy: at each step the bundle (see `bundlesOf`) that gains most per move. A bundle is more than one replica only where
- * single moves gain nothing, e.g. the two that keep a node from being empty; after each step fragmentation is not higher,
- * and neither empty nodes nor free devices are fewer, than before it, and at least one of the three is better.
+ * Greedy: at each step the bundle (see `bundlesOf`) that gains most per move: one replica, or several that pay off only
+ * together, e.g. the two that keep a node from being empty. After each step fragmentation is not higher, and neither empty
+ * nodes nor free devices are fewer, than before it, and at least one of the three is better.
  *
  * The moves can be made in order, each new replica started before the old one ends; in fact all at the same time, as far
  * as room goes: no move goes to a node that an earlier one left. Nothing goes to an empty node, against its placement, or
  * where copies would be more uneven than before.
  *
- * Bounded: bundles are ordered by the most they can gain, at least 64 are tried for a step before it is settled and 8,192
- * for the plan; one that gained nothing is tried again when its node has changed or nothing else is left. A replica's target is the best of
- * the 8 fullest nodes that can take it, among 256.
+ * Bounded: bundles are tried in the order of the most they can gain, until no other can gain more, 64 of them, on from
+ * there if none helped, and 8,192 for the whole plan; one that gained nothing is tried again when its node has changed or
+ * nothing else is left. A replica's target is the best of the 8 fullest nodes that can take it, among 256.
  */
 export function planRebalance(
   cluster: Cluster,

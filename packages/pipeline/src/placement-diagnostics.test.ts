@@ -152,6 +152,11 @@ describe("placement", () => {
 
 const BETWEEN: readonly [title: string, source: string, expected: string[]][] = [
   [
+    "a neighbour that holds no node",
+    jobs("a: { near: [p/ok, p/b, q/ok], steps: [checkout] }", "ok: { approval: {} }", "b: { steps: [checkout] }"),
+    ['3:15 jobs.a.near[0]: "ok" holds no node (only jobs with steps do)'],
+  ],
+  [
     "a gang of one",
     jobs("a: { gang: g, steps: [checkout] }"),
     [

@@ -2,15 +2,29 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { parseDeployment } from "./deployment-compile.ts";
 import { compilePipeline, lintPipeline } from "./pipeline-compile.ts";
+import { parseSchedulingPolicy } from "./scheduling-policy-parse.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-const [pipeline = "", deployment = ""] = [...readme.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
+const [pipeline = "", deployment = "", policy = ""] = [...readme.matchAll(/```yaml\n(.*?)```/gs)].map(
+  (match) => match[1] ?? "",
+);
 
 it("the README's pipeline compiles without a finding", () => {
   expect(lintPipeline(pipeline)).toEqual([]);
-  expect(compilePipeline(pipeline).spec?.jobs.map((job) => job.name)).toEqual(["test", "quality", "ok", "rollout"]);
+  expect(compilePipeline(pipeline).spec?.jobs.map((job) => job.name)).toEqual([
+    "test",
+    "worker-a",
+    "worker-b",
+    "quality",
+    "ok",
+    "rollout",
+  ]);
 });
 
 it("the README's deployment file is read without a finding", () => {
   expect(parseDeployment(deployment)).toMatchObject({ diagnostics: [], spec: { name: "vad" } });
+});
+
+it("the README's scheduling policy is read without a finding", () => {
+  expect(parseSchedulingPolicy(policy)).toMatchObject({ diagnostics: [], policy: { teams: { vision: { share: 3 } } } });
 });

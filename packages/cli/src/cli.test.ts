@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { ERROR_REASONS, KedgeError } from "@kedge/domain";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EXIT_CODES, exitOfError } from "./exit-codes.ts";
-import { runCommandLine } from "./main.ts";
 import { renderTable } from "./output/table.ts";
 import { formatBytes, formatPairs, formatSpan, safeLogText, safeText } from "./output/text.ts";
 import { errorLine, reportError } from "./print-error.ts";
+import { kedge as runLine } from "./testing/command-line.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -15,17 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function kedge(line: string, env: Record<string, string> = {}) {
-  const stdout: string[] = [];
-  const stderr: string[] = [];
-  const code = await runCommandLine(["node", "kedge", ...line.split(" ")], {
-    env: { KEDGE_CONFIG: join(folder, "config.json"), ...env },
-    stdout: { write: (text) => stdout.push(text) },
-    stderr: { write: (text) => stderr.push(text) },
-    signal: () => new AbortController().signal,
-  });
-  return { code, stdout: stdout.join(""), stderr: stderr.join("") };
-}
+const kedge = (line: string) => runLine(line.split(" "), { folder });
 
 describe("command line", () => {
   test.each([
@@ -81,7 +71,18 @@ describe("completion", () => {
   test.each(["bash", "zsh", "fish"])("%s knows commands, options and whose names to ask for", async (shell) => {
     const { code, stdout } = await kedge(`completion ${shell}`);
     expect(code).toBe(0);
-    for (const part of ["cordon", "rollback", "--force-revision", "kedge __complete deployments", "node drain"]) {
+    for (const part of [
+      "queue",
+      "why",
+      "rebalance",
+      "--gpu-share",
+      "--team",
+      "cordon",
+      "rollback",
+      "--force-revision",
+      "kedge __complete deployments",
+      "node drain",
+    ]) {
       expect(stdout).toContain(part);
     }
     expect(stdout).not.toContain('"__complete');
@@ -115,7 +116,7 @@ describe("errors", () => {
   test("exit codes are told apart", () => {
     const codes = Object.values(EXIT_CODES).map((entry) => entry.code);
     expect(new Set(codes).size).toBe(codes.length);
-    expect(codes).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 124, 130]);
+    expect(codes).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 124, 130]);
   });
 });
 

@@ -5,13 +5,19 @@ import { deploymentCommands } from "./commands/deployment.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { getCommand } from "./commands/get.ts";
 import { helpCommand } from "./commands/help-topics.ts";
+import { jobCommands } from "./commands/job.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { modelCommands } from "./commands/model.ts";
 import { natsConfigCommand } from "./commands/nats-config.ts";
 import { nodeCommands } from "./commands/node.ts";
 import { pipelineCommands } from "./commands/pipeline.ts";
+import { planCommand } from "./commands/plan.ts";
+import { policyCommands } from "./commands/policy.ts";
+import { queueCommand } from "./commands/queue.ts";
+import { rebalanceCommand } from "./commands/rebalance.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
 import { runCommands } from "./commands/run.ts";
+import { teamCommands } from "./commands/team.ts";
 import { tokenCommands } from "./commands/token.ts";
 import { upCommand } from "./commands/up.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -25,12 +31,18 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   tokenCommands,
   nodeCommands,
   runCommands,
+  jobCommands,
+  queueCommand,
+  planCommand,
   logsCommand,
   pipelineCommands,
   modelCommands,
   applyCommand,
   deploymentCommands,
   rolloutCommands,
+  rebalanceCommand,
+  policyCommands,
+  teamCommands,
   getCommand,
   eventsCommand,
   completionCommands,

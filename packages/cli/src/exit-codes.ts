@@ -11,6 +11,7 @@ export const EXIT_CODES = {
   refused: { code: 6, meaning: "The token is missing, not valid, or may not do this." },
   unavailable: { code: 7, meaning: "The controller, or something it needs, cannot be reached." },
   conflict: { code: 8, meaning: "The object is not in a state that allows this, or somebody else changed it." },
+  unplaced: { code: 9, meaning: "No node has room for it now." },
   timeout: { code: 124, meaning: "It did not end in time." },
   interrupted: { code: 130, meaning: "Interrupted from the keyboard." },
 } as const;

@@ -18,7 +18,8 @@ export function errorLine(error: unknown): string {
   if (!isKedgeError(error)) return `error: ${safeText(errorMessage(error))}`;
   const field = error.field === undefined || error.message.includes(error.field) ? "" : ` (field ${error.field})`;
   const hint = error.hint === undefined ? "" : ` Hint: ${error.hint}`;
-  return `error: ${error.reason}: ${safeText(`${error.message}${field}.${hint}`.replace("..", "."))}`;
+  const sentence = `${error.message}${field}`;
+  return `error: ${error.reason}: ${safeText(`${sentence}${sentence.endsWith(".") ? "" : "."}${hint}`)}`;
 }
 
 /** Prints an error for people, with its stack when KEDGE_DEBUG is set, and answers how to exit. */

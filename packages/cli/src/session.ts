@@ -50,19 +50,24 @@ export function addRemote<T extends object>(parent: Command, host: Host, spec: R
   for (const argument of spec.usage.split(" ").slice(1)) command.argument(argument);
   for (const option of connectionOptions()) command.addOption(option.hideHelp());
   spec.options?.(command);
+  if (spec.examples !== undefined) command.addHelpText("after", ["", "Examples:", ...spec.examples].join("\n  "));
   command.action(async () => {
     const options = command.optsWithGlobals<T & ConnectionOptions>();
-    await withSession(host, options, (session) => spec.run(session, command.args, options));
+    const local = spec.local?.(createOutput(host, options.json === true), options);
+    await (local ?? withSession(host, options, (session) => spec.run(session, command.args, options)));
   });
   parent.addCommand(command);
   return command;
 }
 
-/** A command: "name <arg> [arg]", one line of help, its own options, and what it does. */
+/** A command: "name <arg> [arg]", one line of help, its own options, examples, and what it does. */
 export interface RemoteSpec<T extends object> {
   readonly usage: string;
   readonly description: string;
   readonly options?: (command: Command) => void;
+  readonly examples?: readonly string[];
+  /** Does the command without a controller, if the options say so; otherwise undefined. */
+  readonly local?: (output: Output, options: T) => Promise<void> | undefined;
   readonly run: (session: Session, args: readonly string[], options: T) => Promise<void>;
 }
 

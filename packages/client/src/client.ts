@@ -5,6 +5,7 @@ import {
   NodeService,
   PipelineService,
   RunService,
+  SchedulingService,
   TokenService,
 } from "@kedge/proto";
 import { connectRpc, type RpcClientOptions, type RpcMethods } from "@kedge/rpc";
@@ -16,6 +17,7 @@ export interface KedgeClient {
   readonly models: RpcMethods<typeof ModelService>;
   readonly deployments: RpcMethods<typeof DeploymentService>;
   readonly nodes: RpcMethods<typeof NodeService>;
+  readonly scheduling: RpcMethods<typeof SchedulingService>;
   readonly events: RpcMethods<typeof EventService>;
   readonly tokens: RpcMethods<typeof TokenService>;
   /** Cancels calls in progress. May be called twice. */
@@ -35,6 +37,7 @@ export function createKedgeClient(options: RpcClientOptions): KedgeClient {
     models: connection.client(ModelService),
     deployments: connection.client(DeploymentService),
     nodes: connection.client(NodeService),
+    scheduling: connection.client(SchedulingService),
     events: connection.client(EventService),
     tokens: connection.client(TokenService),
     close: () => connection.close(),

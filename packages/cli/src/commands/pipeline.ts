@@ -5,13 +5,12 @@ import {
   type Diagnostic,
   GetPipelineResponseSchema,
   LintPipelineResponseSchema,
-  type PlanPipelineResponse,
   PlanPipelineResponseSchema,
 } from "@kedge/proto";
 import { failOnErrors } from "../fail-on-errors.ts";
 import { LISTINGS } from "../listings.ts";
 import { argument, keyValue, readInput } from "../options.ts";
-import type { View } from "../output/output.ts";
+import { pipelinePlanView } from "../output/scheduling-views.ts";
 import { pipelineTable } from "../output/views.ts";
 import { addRemote, type CommandGroup } from "../session.ts";
 
@@ -60,7 +59,7 @@ export const pipelineCommands: CommandGroup = (program, host) => {
       const response = await client.pipelines.planPipeline({ source: await readInput(file), parameters: param });
       if (output.json) output.show(PlanPipelineResponseSchema, response, () => []);
       failOnErrors(output, named(response.diagnostics, file));
-      if (!output.json) output.view(planView(response));
+      if (!output.json) output.view(pipelinePlanView(response));
     },
   });
   addRemote(pipeline, host, {
@@ -89,20 +88,6 @@ export const pipelineCommands: CommandGroup = (program, host) => {
 };
 
 /** The server does not know the file's name when the request has no field for it. */
-function named(diagnostics: readonly Diagnostic[], file: string): Diagnostic[] {
+export function named(diagnostics: readonly Diagnostic[], file: string): Diagnostic[] {
   return diagnostics.map((diagnostic) => ({ ...diagnostic, file }));
-}
-
-function planView({ spec, placements }: PlanPipelineResponse): View {
-  const rows = (spec?.jobs ?? []).map((job) => {
-    const placement = placements[job.name];
-    return [
-      job.name,
-      job.needs.join(",") || "-",
-      job.work.case ?? "-",
-      placement?.chosenNodeId || "-",
-      placement?.summary ?? "",
-    ];
-  });
-  return [{ columns: ["JOB", "NEEDS", "KIND", "NODE", "WHY"], rows }];
 }

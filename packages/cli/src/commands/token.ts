@@ -16,6 +16,7 @@ interface CreateOptions {
   readonly role?: keyof typeof ROLES;
   readonly node?: boolean;
   readonly name?: string;
+  readonly team?: string;
   readonly ttl?: number;
   readonly label?: Record<string, string>;
   readonly uses?: number;
@@ -32,6 +33,7 @@ export const tokenCommands: CommandGroup = (program, host) => {
         .addOption(new Option("--role <role>", "what the token may do").choices(Object.keys(ROLES)))
         .addOption(new Option("--node", "a join token for a node").conflicts("role"))
         .option("--name <name>", "what the token is for")
+        .addOption(new Option("--team <team>", "team whose share and quota its runs use").conflicts("node"))
         .option("--ttl <span>", "how long it is valid, e.g. 1h, 7d", span)
         .option("--label <key=value>", "label every node joining with it carries; may be repeated", keyValue)
         .option("--uses <count>", "how many nodes may join with it", positiveInteger),
@@ -55,7 +57,8 @@ async function createToken({ client, output }: Session, options: CreateOptions):
   if (options.role === undefined) {
     throw new KedgeError("INVALID_OPTION", "say what the token is for: --role viewer|operator|admin, or --node");
   }
-  const request = { name: options.name ?? "", role: ROLES[options.role], ...ttlOf(options.ttl) };
+  const { name = "", team = "" } = options;
+  const request = { name, team, role: ROLES[options.role], ...ttlOf(options.ttl) };
   output.show(CreateTokenResponseSchema, await client.tokens.createToken(request), ({ token }) => [token]);
 }
 

@@ -217,11 +217,12 @@ export function pipelineTable(pipelines: readonly Pipeline[]): Table {
 /** Tokens, one a row. */
 export function tokenTable(tokens: readonly Token[]): Table {
   return {
-    columns: ["TOKEN", "NAME", "ROLE", "USES LEFT", "AGE", "EXPIRES IN"],
+    columns: ["TOKEN", "NAME", "ROLE", "TEAM", "USES LEFT", "AGE", "EXPIRES IN"],
     rows: tokens.map((token) => [
       token.id,
       token.name || "-",
       token.join ? "join" : enumName(Role, token.role),
+      token.join ? "-" : token.team || "default",
       token.join ? String(token.usesLeft) : "-",
       age(token.createdAt),
       token.expiresAt === undefined ? "never" : formatSpan(timestampMs(token.expiresAt) - systemClock.now()),

@@ -1,0 +1,25 @@
+import { join } from "node:path";
+import { runCommandLine } from "../main.ts";
+
+/** What a command printed and exited with. */
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line in this process, with the contexts file in a folder of the test's own. */
+export async function kedge(
+  args: readonly string[],
+  { folder, env = {} }: { readonly folder: string; readonly env?: Readonly<Record<string, string>> },
+): Promise<CommandResult> {
+  const stdout: string[] = [];
+  const stderr: string[] = [];
+  const code = await runCommandLine(["node", "kedge", ...args], {
+    env: { KEDGE_CONFIG: join(folder, "config.json"), ...env },
+    stdout: { write: (text) => stdout.push(text) },
+    stderr: { write: (text) => stderr.push(text) },
+    signal: () => new AbortController().signal,
+  });
+  return { code, stdout: stdout.join(""), stderr: stderr.join("") };
+}

@@ -1,3 +1,13 @@
+export { Admission, type AdmissionOptions, createAdmission, type PastRun } from "./admission/admission.ts";
+export type {
+  AdmissionPlan,
+  Gang,
+  Placed,
+  Preemption,
+  RunningJob,
+  StillWaiting,
+  WaitingJob,
+} from "./admission/admission-types.ts";
 export { Cluster, createCluster, type NodeCache, type Reservation, type ReserveOptions } from "./cluster.ts";
 export type { Artifact, Demand, PlacedDemand, PlaceResult } from "./demand.ts";
 export { type EligibleNodes, eligibleNodes } from "./eligible-nodes.ts";

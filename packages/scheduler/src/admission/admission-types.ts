@@ -1,4 +1,4 @@
-import type { HeldBack, PlacementExplanation, SchedulingPolicy } from "@kedge/proto";
+import type { HeldBack, PlacementExplanation } from "@kedge/proto";
 import type { Demand } from "../demand.ts";
 
 /** A job that is ready and waits for room. */
@@ -56,6 +56,7 @@ export interface AdmissionPlan {
   readonly waiting: readonly StillWaiting[];
 }
 
+/** A job that got room. */
 export interface Placed {
   readonly job: WaitingJob;
   readonly nodeId: string;
@@ -63,6 +64,7 @@ export interface Placed {
   readonly explanation: PlacementExplanation;
 }
 
+/** A running job that has to end for another. */
 export interface Preemption {
   readonly key: string;
   readonly nodeId: string;
@@ -71,17 +73,15 @@ export interface Preemption {
   readonly reason: string;
 }
 
+/** A job that got none. */
 export interface StillWaiting {
   readonly job: WaitingJob;
   /** From 1. */
   readonly position: number;
-  /** What it was ranked by within its priority. */
+  /** What it was ranked by within its priority: time of waiting and deadline, times its team's fair-share factor. */
   readonly value: number;
   /** Why, besides room. */
   readonly heldBack?: HeldBack | undefined;
-  /** Room held for it. */
+  /** Room held for it, and when it is free at the latest. */
   readonly reserved?: { readonly nodeId: string; readonly atMs: number } | undefined;
 }
-
-/** Defaults filled in; see `SchedulingPolicy`. */
-export type Policy = SchedulingPolicy;

@@ -50,7 +50,7 @@ export function addRemote<T extends object>(parent: Command, host: Host, spec: R
   for (const argument of spec.usage.split(" ").slice(1)) command.argument(argument);
   for (const option of connectionOptions()) command.addOption(option.hideHelp());
   spec.options?.(command);
-  if (spec.examples !== undefined) command.addHelpText("after", ["", "Examples:", ...spec.examples].join("\n  "));
+  if (spec.examples !== undefined) command.addHelpText("after", exampleText(spec.examples));
   command.action(async () => {
     const options = command.optsWithGlobals<T & ConnectionOptions>();
     const local = spec.local?.(createOutput(host, options.json === true), options);
@@ -58,6 +58,10 @@ export function addRemote<T extends object>(parent: Command, host: Host, spec: R
   });
   parent.addCommand(command);
   return command;
+}
+
+function exampleText(examples: readonly string[]): string {
+  return ["", "Examples:", ...examples.map((line) => (line === "" ? "" : `  ${line}`))].join("\n");
 }
 
 /** A command: "name <arg> [arg]", one line of help, its own options, examples, and what it does. */

@@ -55,9 +55,16 @@ export function teamTable(teams: readonly TeamUsage[]): Table {
 
 /** Why a job is where it is: what the controller says, each node's part in it, and what would change it. */
 export function jobWhyView({ lines, explanation }: ExplainJobResponse): View {
-  const said = new Set(lines);
-  const view = explanation === undefined ? [] : explanationView(explanation);
-  return [...lines.map(safeText), ...view.filter((part) => typeof part !== "string" || !said.has(part))];
+  const isSaid = (text: string): boolean => lines.some((line) => line.includes(text));
+  if (explanation === undefined) return lines.map(safeText);
+  const { heldBack, ...rest } = explanation;
+  const unsaid = {
+    ...rest,
+    summary: isSaid(rest.summary) ? "" : rest.summary,
+    remedies: rest.remedies.filter((remedy) => !isSaid(remedy)),
+    ...(heldBack === undefined || isSaid(heldBackText(heldBack)) ? {} : { heldBack }),
+  };
+  return [...lines.map(safeText), ...explanationView(unsaid)];
 }
 
 /** A decision with each node's part in it, and what would change it. */

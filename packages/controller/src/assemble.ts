@@ -7,6 +7,7 @@ import {
   NodeService,
   PipelineService,
   RunService,
+  SchedulingService,
   type TaskRefFull,
   TokenService,
 } from "@kedge/proto";
@@ -31,12 +32,15 @@ import { Dispatcher } from "./runs/dispatch.ts";
 import { TaskInbox } from "./runs/inbox.ts";
 import { RunReconciler } from "./runs/run-reconciler.ts";
 import { currentTask } from "./runs/task-events.ts";
+import { recordHolds } from "./scheduling/hold-events.ts";
+import { Scheduling } from "./scheduling/scheduling.ts";
 import { createDeploymentService } from "./services/deployment-service.ts";
 import { createEventService } from "./services/event-service.ts";
 import { createModelService } from "./services/model-service.ts";
 import { createNodeService } from "./services/node-service.ts";
 import { createPipelineService } from "./services/pipeline-service.ts";
 import { createRunService } from "./services/run-service.ts";
+import { createSchedulingService } from "./services/scheduling-service.ts";
 import { createTokenService } from "./services/token-service.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { CONTROLLER_VERSION } from "./version.ts";
@@ -49,6 +53,8 @@ export interface AssembleOptions {
   readonly config: ControllerConfig;
   /** host:port of NATS that nodes are told. */
   readonly natsServer: string;
+  /** Tells whether this controller holds the lease. */
+  readonly isLeader: () => boolean;
 }
 
 /** The parts of a controller, wired, nothing started. */
@@ -65,7 +71,7 @@ export interface Assembly {
 }
 
 /** Wires a controller. The one place that knows every part. */
-export function assemble({ bus, admin, authority, config, natsServer }: AssembleOptions): Assembly {
+export function assemble({ bus, admin, authority, config, natsServer, isLeader }: AssembleOptions): Assembly {
   const { clock, logger } = config;
   const signer = authority.signer;
   let address = `${config.advertise}:${config.listen.port}`;
@@ -83,8 +89,25 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
   const deployJobs = new DeployJobs(stores, deployments);
   const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address });
   const shared = { stores, book, registry, models, assignments, events, clock };
-  const runReconciler = new RunReconciler({ ...shared, dispatcher, deployJobs, inbox });
   let metrics: ControllerMetrics | undefined;
+  const scheduling = new Scheduling({
+    stores,
+    book,
+    clock,
+    onPass: (report) => {
+      metrics?.pass(report);
+      recordHolds(events, report.held);
+    },
+  });
+  const runReconciler = new RunReconciler({
+    ...shared,
+    dispatcher,
+    deployJobs,
+    inbox,
+    scheduling,
+    isLeader,
+    metrics: () => metrics,
+  });
   const deploymentReconciler = new DeploymentReconciler({
     ...shared,
     routes: new RouteWriter(stores),
@@ -99,6 +122,7 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
     deploymentReconciler,
     judges,
     inbox,
+    scheduling,
     metrics: () => metrics,
     logger,
   });
@@ -106,7 +130,7 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
     stores,
     registry,
     queueDepths: () => loops.queueDepths(),
-    pendingRuns: () => loops.pendingRuns(),
+    queue: () => scheduling.queue,
   });
   const authenticate = createAuthenticator({
     tokens,
@@ -127,9 +151,16 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
     services: [
       bindService(
         RunService,
-        createRunService({ bus, stores, book, clock, runs: runReconciler, touch: (runId) => loops.touchRun(runId) }),
+        createRunService({
+          bus,
+          stores,
+          scheduling,
+          clock,
+          runs: runReconciler,
+          touch: (runId) => loops.touchRun(runId),
+        }),
       ),
-      bindService(PipelineService, createPipelineService(stores, book, clock)),
+      bindService(PipelineService, createPipelineService(stores, scheduling, clock)),
       bindService(ModelService, createModelService({ bus, stores, models, signer })),
       bindService(DeploymentService, createDeploymentService({ stores, writer: deployments, registry, clock })),
       bindService(
@@ -137,6 +168,7 @@ export function assemble({ bus, admin, authority, config, natsServer }: Assemble
         createNodeService({ ...nodeOptions, controllerAddress: () => address, natsServers: () => [natsServer] }),
       ),
       bindService(EventService, createEventService(bus)),
+      bindService(SchedulingService, createSchedulingService({ stores, scheduling, clock })),
       bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
     ],
   };

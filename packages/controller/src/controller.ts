@@ -59,11 +59,14 @@ export async function startController(options: ControllerOptions, signal: AbortS
     started.push(closing("bus", bus));
     await provisionStore(bus, { replicas: 1 });
     const abort = new AbortController();
-    const assembly = assemble({ bus, admin, authority, config, natsServer: nats.advertised });
+    let leadership: Leadership | undefined;
+    const isLeader = (): boolean => leadership?.isLeader ?? false;
+    const assembly = assemble({ bus, admin, authority, config, natsServer: nats.advertised, isLeader });
+    leadership = new Leadership({ bus, assembly, config });
     await startStores(assembly.stores, abort.signal);
     started.push({ name: "stores", start: async () => {}, stop: async () => abort.abort() });
     const adminToken = await ensureAdminToken(config.dataDir, assembly.tokens);
-    const servers = await serve({ config, assembly, bus }, signal);
+    const servers = await serve({ config, assembly, bus, leadership }, signal);
     started.push(servers.group);
     const address = `${config.advertise}:${servers.rpc.port}`;
     logger.info({ address, nats: nats.address, http: servers.http.address }, "controller serves");
@@ -93,12 +96,12 @@ interface ServeOptions {
   readonly config: ControllerConfig;
   readonly assembly: Assembly;
   readonly bus: Bus;
+  readonly leadership: Leadership;
 }
 
 /** Starts loops (once elected), gRPC and HTTP, in that order. */
-async function serve({ config, assembly, bus }: ServeOptions, signal: AbortSignal): Promise<Servers> {
+async function serve({ config, assembly, bus, leadership }: ServeOptions, signal: AbortSignal): Promise<Servers> {
   const { clock, logger } = config;
-  const leadership = new Leadership({ bus, assembly, config });
   const { certPem, keyPem } = assembly.authority.serverCertificate;
   const rpc = createRpcServer({
     address: `${config.listen.host}:${config.listen.port}`,

@@ -209,13 +209,18 @@ test("the metrics tell how rollouts ended, each under the type it has", async ()
   const text = await (await fetch(`http://${harness.controller.httpAddress}/metrics`)).text();
   const types = [...text.matchAll(/^# TYPE (kedge_\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
   expect(types.toSorted()).toEqual([
+    "kedge_holds_total counter",
+    "kedge_jobs_waiting gauge",
+    "kedge_jobs_with_room_held gauge",
     "kedge_judge_evidence gauge",
     "kedge_nodes gauge",
+    "kedge_placements_total counter",
+    "kedge_preemptions_total counter",
     "kedge_reconcile_queue_depth gauge",
     "kedge_rollouts_total counter",
     "kedge_rpc_duration_seconds histogram",
     "kedge_runs gauge",
-    "kedge_runs_waiting_for_room gauge",
+    "kedge_scheduling_pass_seconds histogram",
     "kedge_task_events_total counter",
     "kedge_windows_total counter",
   ]);

@@ -13,11 +13,10 @@ import { changedDeployments, needsNodeLook } from "./nodes/heartbeat-changes.ts"
 import type { NodeWriter } from "./nodes/node-writer.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import type { TaskInbox } from "./runs/inbox.ts";
-import { PendingRuns } from "./runs/pending-runs.ts";
-import { pendingDemands } from "./runs/placement.ts";
-import { activeTasks } from "./runs/progress.ts";
 import { collectOldRuns } from "./runs/retention.ts";
 import type { RunReconciler } from "./runs/run-reconciler.ts";
+import { POLICY_KEY } from "./scheduling/policy.ts";
+import type { Scheduling } from "./scheduling/scheduling.ts";
 import type { Stores } from "./stores.ts";
 
 /** What the loops drive. */
@@ -32,13 +31,17 @@ export interface LoopsOptions {
   readonly deploymentReconciler: DeploymentReconciler;
   readonly judges: RolloutJudges;
   readonly inbox: TaskInbox;
+  readonly scheduling: Scheduling;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-const NODE_CHECK_MS = 2_000;
+/** How often nodes that fell silent are looked for, and cancels that are over are dropped. */
+const NODE_CHECK_MS = 1_000;
+/** First heartbeats of a big cluster are stored so many at a time. */
+const NODE_WRITES = 16;
 /** Events that change nothing for others wait this long for company, so that one write takes several. */
 const COALESCE_MS = 15;
 const RETENTION_KEY = "retention";
@@ -54,17 +57,16 @@ export class LeaderTerm {
   readonly #deployments: Reconciler;
   readonly #nodes: Reconciler;
   readonly #janitor: Reconciler;
-  readonly #pending: PendingRuns;
   /** Deployments that runs wait for, by run. */
   readonly #deploying = new Map<string, ReadonlySet<string>>();
   readonly #abort = new AbortController();
   #stops: (() => void)[] = [];
+  #stopWatch = (): void => {};
   #streams: Promise<unknown>[] = [];
 
   constructor(options: LoopsOptions) {
     this.#options = options;
     const { clock, logger } = options;
-    this.#pending = new PendingRuns((runId) => this.#runs.add(runId));
     this.#runs = new Reconciler({ name: "runs", clock, logger, concurrency: 32, reconcile: (key) => this.#run(key) });
     this.#deployments = new Reconciler({
       name: "deployments",
@@ -73,7 +75,13 @@ export class LeaderTerm {
       concurrency: 8,
       reconcile: (key) => options.deploymentReconciler.reconcile(key),
     });
-    this.#nodes = new Reconciler({ name: "nodes", clock, logger, reconcile: (key) => this.#node(key) });
+    this.#nodes = new Reconciler({
+      name: "nodes",
+      clock,
+      logger,
+      concurrency: NODE_WRITES,
+      reconcile: (key) => this.#node(key),
+    });
     this.#janitor = new Reconciler({
       name: "janitor",
       clock,
@@ -94,28 +102,25 @@ export class LeaderTerm {
     return { runs: this.#runs.depth, deployments: this.#deployments.depth, nodes: this.#nodes.depth };
   }
 
-  /** Runs with jobs that no node has room for. */
-  pendingRuns(): number {
-    return this.#pending.size;
-  }
-
   /** Starts with everything queued once: whatever happened while nobody looked is found by looking. Call once. */
   async start(): Promise<void> {
-    const { bus, stores, book, registry, judges } = this.#options;
+    const { bus, stores, book, registry, judges, scheduling } = this.#options;
     const signal = this.#abort.signal;
     registry.restart();
     judges.restart();
-    book.load();
     await new Promise<void>((resolve) => {
       // It also ends when the term does, should NATS be away until then.
       this.#streams.push(watchLeases(bus, (lease) => registry.lease(lease), signal, resolve).finally(resolve));
     });
     if (signal.aborted) return;
+    book.load();
+    scheduling.start((runId) => this.#runs.add(runId));
     this.#stops = [
       subscribeHeartbeats(bus, (heartbeat) => registry.heartbeat(heartbeat)),
       subscribeWindows(bus, (window) => this.#window(window)),
       registry.onHeartbeat((nodeId, previous) => this.#heartbeat(nodeId, previous)),
-      stores.runs.onChange((key) => this.#runs.add(key)),
+      stores.runs.onChange((key) => this.#runChanged(key)),
+      stores.policies.onChange((key) => key === POLICY_KEY && scheduling.policyChanged()),
       stores.deployments.onChange((key) => this.#deploymentChanged(key)),
       stores.nodes.onChange((key) => this.#nodes.add(key)),
       stores.assignments.onChange((key) => this.#assignmentChanged(key)),
@@ -129,13 +134,15 @@ export class LeaderTerm {
     for (const [key] of stores.assignments.entries()) this.#nodes.add(key);
     this.#janitor.add(RETENTION_KEY);
     for (const loop of this.#all()) loop.start();
+    this.#watchStates();
   }
 
   /** Ends the term; may be called while it starts. Task events that no document includes yet stay unacknowledged. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    for (const stop of this.#stops) stop();
+    for (const stop of [...this.#stops, this.#stopWatch]) stop();
     this.#stops = [];
+    this.#options.scheduling.stop();
     this.#options.inbox.clear();
     await Promise.all(this.#all().map((loop) => loop.stop()));
     await Promise.allSettled(this.#streams);
@@ -147,39 +154,45 @@ export class LeaderTerm {
   }
 
   async #run(runId: string) {
-    const before = this.#options.stores.runs.get(runId)?.value;
     const result = await this.#options.runReconciler.reconcile(runId);
-    const after = this.#options.stores.runs.get(runId)?.value;
-    this.#follow(runId, before, after);
+    const deployments = deploymentsOf(this.#options.stores.runs.get(runId)?.value);
+    if (deployments.size > 0) this.#deploying.set(runId, deployments);
+    else this.#deploying.delete(runId);
     return result;
   }
 
-  /** Notes what else a run's progress concerns: room that came free, deployments it waits for. */
-  #follow(runId: string, before: Run | undefined, after: Run | undefined): void {
-    const freed = before !== undefined && activeTasks(before).length > (after ? activeTasks(after).length : 0);
-    this.#pending.note(runId, after === undefined ? new Set() : pendingDemands(after));
-    if (freed) this.#pending.wakeFirst();
-    const deployments = deploymentsOf(after);
-    if (deployments.size > 0) this.#deploying.set(runId, deployments);
-    else this.#deploying.delete(runId);
+  #runChanged(runId: string): void {
+    const { scheduling, runReconciler } = this.#options;
+    scheduling.follow(runId);
+    if (!runReconciler.isStoring(runId)) this.#runs.add(runId);
   }
 
   async #node(nodeId: string) {
-    const { book, nodeWriter, assignments, stores } = this.#options;
+    const { book, nodeWriter, assignments, stores, scheduling } = this.#options;
     const before = book.node(nodeId);
     await nodeWriter.refresh(nodeId);
     book.syncNode(nodeId);
     const after = book.node(nodeId);
     const isSame = before && after ? equals(NodeSchema, before, after) : before === after;
-    if (!isSame) this.#pending.wakeAll();
+    if (!isSame) scheduling.nodeChanged(nodeId);
     if (after === undefined) {
       this.#wakeDeployments();
       return undefined;
     }
     if (before?.state !== after.state) this.#nodeChanged(nodeId, before?.state, after.state);
     const cancelled = stores.assignments.get(nodeId)?.value.cancelledTasks ?? [];
-    if (cancelled.length > 0) await assignments.clearCancelled(nodeId, (taskId) => !this.#isRunning(nodeId, taskId));
+    if (cancelled.length === 0) return undefined;
+    await assignments.clearCancelled(nodeId, (taskId) => !this.#isRunning(nodeId, taskId));
     return { requeueAfterMs: NODE_CHECK_MS };
+  }
+
+  /** Nobody tells when a node falls silent. */
+  #watchStates(): void {
+    const { clock, stores, registry } = this.#options;
+    if (this.#abort.signal.aborted) return;
+    for (const [nodeId] of stores.nodes.entries()) if (registry.noteState(nodeId)) this.#nodes.add(nodeId);
+    const cancel = clock.after(NODE_CHECK_MS, () => this.#watchStates());
+    this.#stopWatch = cancel;
   }
 
   #nodeChanged(nodeId: string, before: NodeState | undefined, after: NodeState): void {
@@ -204,7 +217,7 @@ export class LeaderTerm {
     const { registry } = this.#options;
     const heartbeat = registry.latest(nodeId);
     if (heartbeat === undefined) return;
-    if (needsNodeLook(previous, heartbeat)) this.#nodes.add(nodeId);
+    if (registry.noteState(nodeId) || needsNodeLook(previous, heartbeat)) this.#nodes.add(nodeId);
     for (const deployment of changedDeployments(previous, heartbeat)) this.#deployments.add(deployment);
   }
 
@@ -226,7 +239,8 @@ export class LeaderTerm {
 
   #assignmentChanged(nodeId: string): void {
     this.#options.book.syncAssignment(nodeId);
-    this.#pending.wakeFirst();
+    this.#options.scheduling.noteRoom();
+    if ((this.#options.stores.assignments.get(nodeId)?.value.cancelledTasks.length ?? 0) > 0) this.#nodes.add(nodeId);
   }
 
   async #taskEvents(events: readonly TaskEvent[]): Promise<void> {

@@ -49,9 +49,4 @@ export class ControllerLoops implements Component {
   queueDepths(): Readonly<Record<string, number>> {
     return this.#term?.queueDepths() ?? {};
   }
-
-  /** Runs with jobs that no node has room for. */
-  pendingRuns(): number {
-    return this.#term?.pendingRuns() ?? 0;
-  }
 }

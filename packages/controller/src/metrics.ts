@@ -1,7 +1,9 @@
 import { NodeState, RolloutState, RunState } from "@kedge/proto";
+import type { StillWaiting } from "@kedge/scheduler";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { hasActiveRollout } from "./deployments/apply.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
+import { createSchedulingMetrics, type SchedulingMetrics } from "./scheduling/scheduling-metrics.ts";
 import type { Stores } from "./stores.ts";
 
 /** What gauges are read from, at each scrape. */
@@ -9,11 +11,12 @@ export interface MetricSources {
   readonly stores: Stores;
   readonly registry: NodeRegistry;
   readonly queueDepths: () => Readonly<Record<string, number>>;
-  readonly pendingRuns: () => number;
+  /** Jobs that wait for room. */
+  readonly queue: () => readonly StillWaiting[];
 }
 
 /** The controller's metrics. */
-export interface ControllerMetrics {
+export interface ControllerMetrics extends SchedulingMetrics {
   readonly registry: Registry;
   /** Call once a finished gRPC call. */
   call(record: { service: string; method: string; code: number; ms: number }): void;
@@ -46,6 +49,7 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     labelNames: ["outcome"],
     registers,
   });
+  const scheduling = createSchedulingMetrics(registry, sources.queue);
   for (const state of OUTCOMES) rollouts.inc({ outcome: labelOf(RolloutState[state]) }, 0);
   addGauges(registry, sources);
   return {
@@ -53,6 +57,7 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     call: ({ service, method, code, ms }) => calls.observe({ service, method, code: String(code) }, ms / 1000),
     window: () => windows.inc(),
     taskEvents: (count) => events.inc(count),
+    ...scheduling,
     rolloutEnd: (state) => rollouts.inc({ outcome: labelOf(RolloutState[state]) }),
   };
 }
@@ -75,11 +80,6 @@ function addGauges(registry: Registry, sources: MetricSources): void {
     help: "Keys waiting to be reconciled.",
     label: "loop",
     read: sources.queueDepths,
-  });
-  gauge(registry, {
-    name: "kedge_runs_waiting_for_room",
-    help: "Runs with jobs that no node has room for.",
-    read: () => ({ "": sources.pendingRuns() }),
   });
   gauge(registry, {
     name: "kedge_judge_evidence",

@@ -8,6 +8,7 @@ import {
   PipelineSchema,
   RouteSchema,
   RunSchema,
+  SchedulingPolicySchema,
   TokenSchema,
 } from "@kedge/proto";
 
@@ -20,6 +21,8 @@ export interface Stores {
   readonly models: Store<typeof ModelSchema>;
   readonly modelVersions: Store<typeof ModelVersionSchema>;
   readonly tokens: Store<typeof TokenSchema>;
+  /** One document, under "scheduling". */
+  readonly policies: Store<typeof SchedulingPolicySchema>;
   /** Signed for the node the key names. */
   readonly assignments: Store<typeof AssignmentSchema>;
   /** Signed for every node. */
@@ -36,6 +39,7 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     models: openStore(bus, { bucket: "models", schema: ModelSchema }),
     modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema, keyTokens: 2 }),
     tokens: openStore(bus, { bucket: "tokens", schema: TokenSchema }),
+    policies: openStore(bus, { bucket: "policies", schema: SchedulingPolicySchema }),
     assignments: openStore(bus, {
       bucket: "assignments",
       schema: AssignmentSchema,

@@ -6,6 +6,7 @@ import {
   PipelineService,
   Role,
   RunService,
+  SchedulingService,
   TokenService,
 } from "@kedge/proto";
 import { expect, test } from "vitest";
@@ -19,6 +20,7 @@ const SERVICES = [
   NodeService,
   EventService,
   TokenService,
+  SchedulingService,
 ];
 
 /** Least role of every method there is; a new method must be added here on purpose. */
@@ -26,13 +28,16 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
   VIEWER: [
     "getRun listRuns watchRun streamLogs getPipeline listPipelines lintPipeline planPipeline pullModel getModel",
     "listModels getDeployment listDeployments watchDeployment explainDeployment getNode listNodes watchNodes",
-    "watchEvents whoAmI",
+    "watchEvents whoAmI getSchedulingPolicy listQueue listTeams explainJob planDemand",
   ],
   OPERATOR: [
     "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
     "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment",
+    "rebalance",
   ],
-  ADMIN: ["createJoinToken enroll cordonNode uncordonNode drainNode removeNode createToken listTokens revokeToken"],
+  ADMIN: [
+    "createJoinToken enroll cordonNode uncordonNode drainNode removeNode createToken listTokens revokeToken setSchedulingPolicy",
+  ],
 };
 
 const least = new Map(

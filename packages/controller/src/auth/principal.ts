@@ -20,6 +20,9 @@ const READS = /^(get|list|watch|stream|explain|lint|plan|pull|whoAmI)/;
 
 const ADMIN_SERVICES: ReadonlySet<string> = new Set(["kedge.v1.TokenService", "kedge.v1.NodeService"]);
 
+/** Methods for admins in services that are not. */
+const ADMIN_METHODS: ReadonlySet<string> = new Set(["kedge.v1.SchedulingService/setSchedulingPolicy"]);
+
 /** Methods anybody may call: the join token is the credential, or there is nothing to protect. */
 const OPEN_METHODS: ReadonlySet<string> = new Set(["kedge.v1.NodeService/enroll"]);
 
@@ -37,7 +40,7 @@ export function isOpenMethod(service: string, method: string): boolean {
 export function requiredRole(service: string, method: string): Role {
   if (service === "kedge.v1.TokenService" && method !== "whoAmI") return Role.ADMIN;
   if (isRead(method)) return Role.VIEWER;
-  return ADMIN_SERVICES.has(service) ? Role.ADMIN : Role.OPERATOR;
+  return ADMIN_SERVICES.has(service) || ADMIN_METHODS.has(`${service}/${method}`) ? Role.ADMIN : Role.OPERATOR;
 }
 
 /** Tells whether a role may call a method. */

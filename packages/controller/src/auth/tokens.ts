@@ -12,6 +12,8 @@ export interface NewTokenOptions {
   readonly name: string;
   readonly role: Role;
   readonly createdBy: string;
+  /** The team that runs submitted with it count for; empty or absent: "default". */
+  readonly team?: string;
   readonly ttlMs?: number;
   /** Makes it a join token. */
   readonly join?: { readonly uses: number; readonly labels: Readonly<Record<string, string>> };
@@ -47,6 +49,7 @@ export class TokenRegistry {
       secretHash: hash(secret),
       createdAt: timestampFromMs(nowMs),
       createdBy: options.createdBy,
+      team: options.team ?? "",
       ...(options.ttlMs === undefined ? {} : { expiresAt: timestampFromMs(nowMs + options.ttlMs) }),
       ...(options.join === undefined
         ? {}
@@ -61,7 +64,8 @@ export class TokenRegistry {
     const [prefix, id, ...rest] = bearer.split("_");
     if (prefix !== "kedge" || id === undefined) return undefined;
     const token = this.#valid(id, rest.join("_"));
-    return token === undefined || token.join ? undefined : { name: token.name, role: token.role };
+    if (token === undefined || token.join) return undefined;
+    return { name: token.name, role: token.role, ...(token.team === "" ? {} : { team: token.team }) };
   }
 
   /**

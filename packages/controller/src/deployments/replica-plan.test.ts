@@ -5,6 +5,7 @@ import {
   DeploymentSchema,
   HeartbeatSchema,
   NodeSchema,
+  PlacementSchema,
   type ReplicaAssignment,
   type Revision,
   RevisionSchema,
@@ -93,7 +94,7 @@ test("a node that is drained or no longer selected gives its replicas up", async
   await join("n2", { zone: "b" });
   const deployment = deploymentOf("voice", total(2));
   await carryOut(deployment, revisionOf(1));
-  if (deployment.spec?.placement) deployment.spec.placement.nodeSelector = { zone: "b" };
+  if (deployment.spec) deployment.spec.placement = create(PlacementSchema, { nodeSelector: { zone: "b" } });
   expect(Object.keys(await carryOut(deployment, revisionOf(1)))).toEqual(["n2"]);
   const stored = world.stores.nodes.get("n2");
   if (stored === undefined) throw new Error("the node is gone");

@@ -22,7 +22,7 @@ interface LiveNode {
   readonly heartbeat: Heartbeat;
   readonly heartbeatAtMs: number;
   /** When each task was last among the running ones. */
-  readonly tasksSeenAtMs: ReadonlyMap<string, number>;
+  readonly tasksSeenAtMs: Map<string, number>;
 }
 
 /**
@@ -34,6 +34,7 @@ export class NodeRegistry {
   readonly #clock: Clock;
   readonly #live = new Map<string, LiveNode>();
   readonly #leases = new Map<string, number>();
+  readonly #told = new Map<string, NodeState>();
   #startedAtMs: number;
   readonly #listeners = new Set<(nodeId: string, previous: Heartbeat | undefined) => void>();
 
@@ -46,6 +47,7 @@ export class NodeRegistry {
   /** Forgets what may be out of date after a time in which nobody listened. Leases stay: they only ever grow. */
   restart(): void {
     this.#live.clear();
+    this.#told.clear();
     this.#startedAtMs = this.#clock.now();
   }
 
@@ -58,14 +60,15 @@ export class NodeRegistry {
   /** Takes a heartbeat; those of unknown nodes and those older than the newest of the same boot are ignored. */
   heartbeat(heartbeat: Heartbeat): void {
     if (this.#stores.nodes.get(heartbeat.nodeId) === undefined) return;
-    const previous = this.#live.get(heartbeat.nodeId)?.heartbeat;
+    const live = this.#live.get(heartbeat.nodeId);
+    const previous = live?.heartbeat;
     if (previous?.bootId === heartbeat.bootId && previous.sequence >= heartbeat.sequence) return;
     const nowMs = this.#clock.now();
-    const seen = new Map<string, number>();
-    for (const [taskId, atMs] of this.#live.get(heartbeat.nodeId)?.tasksSeenAtMs ?? []) {
-      if (nowMs - atMs < TASK_MEMORY_MS) seen.set(taskId, atMs);
+    const seen = live?.tasksSeenAtMs ?? new Map<string, number>();
+    for (const [taskId, atMs] of seen) if (nowMs - atMs >= TASK_MEMORY_MS) seen.delete(taskId);
+    for (const task of heartbeat.runningTasks) {
+      if (seen.size < MAX_TASKS_SEEN || seen.has(task.taskId)) seen.set(task.taskId, nowMs);
     }
-    for (const task of heartbeat.runningTasks) if (seen.size < MAX_TASKS_SEEN) seen.set(task.taskId, nowMs);
     this.#live.set(heartbeat.nodeId, { heartbeat, heartbeatAtMs: nowMs, tasksSeenAtMs: seen });
     for (const listener of this.#listeners) listener(heartbeat.nodeId, previous);
   }
@@ -95,6 +98,15 @@ export class NodeRegistry {
     const known = this.#stores.nodes.get(nodeId)?.value.agentVersion !== "";
     const settling = this.#clock.now() - this.#startedAtMs < NODE_LOST_AFTER_MS;
     return known && !settling ? NodeState.LOST : NodeState.JOINING;
+  }
+
+  /** Tells whether a node's state is another than when this was last asked. */
+  noteState(nodeId: string): boolean {
+    const state = this.#stores.nodes.get(nodeId) === undefined ? undefined : this.state(nodeId);
+    if (this.#told.get(nodeId) === state) return false;
+    if (state === undefined) this.#told.delete(nodeId);
+    else this.#told.set(nodeId, state);
+    return true;
   }
 
   /** Tells whether the node's tasks may be given away: its lease has run out by the store's own time stamps. */

@@ -110,6 +110,7 @@ export class Dispatcher {
       runToken: mintTaskToken(this.#options.signer, ref),
       controllerAddress: this.#options.controllerAddress(),
       leaseSeconds: LEASE_MS / 1000,
+      gpuIndices: task.gpuIndices,
       offeredAt: task.offeredAt ?? timestampFromMs(this.#options.clock.now()),
     });
   }

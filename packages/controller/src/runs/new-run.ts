@@ -9,6 +9,7 @@ export interface NewRunOptions {
   readonly parameters: Readonly<Record<string, string>>;
   readonly source: Source | undefined;
   readonly submittedBy: string;
+  readonly team: string;
   readonly idempotencyKey: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly nowMs: number;
@@ -27,6 +28,7 @@ export function newRun(options: NewRunOptions): Run {
     jobs: options.spec.jobs.map((spec) => create(JobSchema, { spec, state: JobState.WAITING })),
     createdAt: timestampFromMs(options.nowMs),
     submittedBy: options.submittedBy,
+    team: options.team,
     idempotencyKey: options.idempotencyKey,
     labels: { ...options.labels },
     timeoutSeconds: options.spec.timeoutSeconds || DEFAULT_RUN_TIMEOUT_SECONDS,

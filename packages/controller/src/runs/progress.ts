@@ -1,7 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isJobEnded, isRunEnded, isTaskEnded } from "@kedge/domain";
-import { FailureClass, FailureSchema, type Job, JobState, type Run, RunState, TaskState } from "@kedge/proto";
+import {
+  FailureClass,
+  FailureSchema,
+  type Job,
+  JobState,
+  type Run,
+  RunState,
+  type Task,
+  TaskState,
+} from "@kedge/proto";
 import { type BaselineLookup, evaluateGate } from "./gate.ts";
 import { resolveProblem } from "./resolve-context.ts";
 import { currentTask, failJob } from "./task-events.ts";
@@ -165,10 +174,9 @@ function endRun(run: Run, at: Timestamp): void {
 }
 
 /** Tasks of the run that an agent holds or has been offered. */
-export function activeTasks(run: Run): { job: Job; taskId: string; nodeId: string; fence: number; state: TaskState }[] {
+export function activeTasks(run: Run): { readonly job: Job; readonly task: Task }[] {
   return run.jobs.flatMap((job) => {
     const task = currentTask(job);
-    if (task === undefined || isTaskEnded(task.state)) return [];
-    return [{ job, taskId: task.id, nodeId: task.nodeId, fence: task.fence, state: task.state }];
+    return task === undefined || isTaskEnded(task.state) ? [] : [{ job, task }];
   });
 }

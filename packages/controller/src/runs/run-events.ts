@@ -29,6 +29,15 @@ export function recordRunEvents(events: Pick<EventRecorder, "record">, before: R
   }
 }
 
+/** Tells people of jobs that have to end for others. */
+export function recordPreemptions(events: Pick<EventRecorder, "record">, run: Run, preempted: readonly Job[]): void {
+  for (const job of preempted) {
+    const message = `${job.spec?.name}: ${job.reason}`;
+    const fields = { job: job.spec?.name ?? "" };
+    events.record({ kind: "job", name: run.id, reason: "Preempted", message, warning: true, fields });
+  }
+}
+
 /**
  * Which job states are told as events. Every event is a durable write, and the run's document has all states: starts
  * and, in a run of one job, the success that the run's own end tells are left out.

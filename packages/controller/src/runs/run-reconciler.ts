@@ -1,6 +1,6 @@
 import { clone, create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { isJobEnded, isKedgeError, isRunEnded } from "@kedge/domain";
+import { isJobEnded, isKedgeError, isRunEnded, KedgeError } from "@kedge/domain";
 import { type Clock, jitter, type ReconcileResult } from "@kedge/kernel";
 import {
   FailureClass,
@@ -9,23 +9,26 @@ import {
   JobState,
   type Run,
   RunSchema,
+  type Task,
   type TaskEvent,
   TaskFinishedSchema,
   TaskState,
 } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
+import type { ControllerMetrics } from "../metrics.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
+import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
 import type { DeployJobs } from "./deploy-jobs.ts";
 import { type Dispatcher, OFFER_REPEAT_MS, OFFER_TIMEOUT_MS } from "./dispatch.ts";
 import type { TaskInbox } from "./inbox.ts";
-import { assertPossible, loseTasks, lostAttempts, placeJobs } from "./placement.ts";
+import { assertPossible, explainWaiting, loseTasks, lostAttempts, offerJobs, preemptTasks } from "./placement.ts";
 import { activeTasks, nextDeadlineMs, progressRun } from "./progress.ts";
-import { recordRunEvents } from "./run-events.ts";
-import { applyTaskEvent, currentTask } from "./task-events.ts";
+import { recordPreemptions, recordRunEvents } from "./run-events.ts";
+import { applyTaskEvent, preemptionReason } from "./task-events.ts";
 
 /** What runs are reconciled with. */
 export interface RunReconcilerOptions {
@@ -37,6 +40,10 @@ export interface RunReconcilerOptions {
   readonly assignments: AssignmentWriter;
   readonly deployJobs: DeployJobs;
   readonly inbox: TaskInbox;
+  readonly scheduling: Scheduling;
+  /** Tells whether this controller may write. */
+  readonly isLeader: () => boolean;
+  readonly metrics: () => Pick<ControllerMetrics, "placed" | "preempted"> | undefined;
   readonly events: EventRecorder;
   readonly clock: Clock;
 }
@@ -54,6 +61,10 @@ const WAITING: ReadonlySet<JobState> = new Set([JobState.WAITING, JobState.BLOCK
  */
 export class RunReconciler {
   readonly #options: RunReconcilerOptions;
+  /** Runs whose documents are being written. */
+  readonly #storing = new Set<string>();
+  /** Runs just submitted, by revision: everything is decided, nothing done yet. */
+  readonly #fresh = new Map<string, number>();
 
   constructor(options: RunReconcilerOptions) {
     this.#options = options;
@@ -61,9 +72,16 @@ export class RunReconciler {
 
   /** Brings one run up to date. Not to be called for the same run twice at once. */
   async reconcile(runId: string): Promise<ReconcileResult | undefined> {
-    const { stores, inbox } = this.#options;
+    const { stores, inbox, scheduling } = this.#options;
     const arrived = inbox.peek(runId);
     const stored = stores.runs.get(runId);
+    const fresh = this.#fresh.get(runId);
+    this.#fresh.delete(runId);
+    const isDecided = arrived.length === 0 && !scheduling.hasNews(runId);
+    if (stored !== undefined && stored.revision === fresh && isDecided) {
+      await this.#act(stored.value);
+      return this.#again(stored.value);
+    }
     if (stored === undefined || isRunEnded(stored.value.state)) {
       inbox.settle(runId, arrived.length);
       if (stored !== undefined) this.#forget(stored.value);
@@ -98,8 +116,13 @@ export class RunReconciler {
    * @throws KedgeError JOB_IMPOSSIBLE when a job fits no node there is, were it idle.
    */
   async submit(run: Run): Promise<Run> {
-    assertPossible(run, this.#options.book);
+    assertPossible(run, this.#options.scheduling);
     return await this.#advance(run, undefined, 0);
+  }
+
+  /** Tells whether a change of the run is our own, which needs no look. */
+  isStoring(runId: string): boolean {
+    return this.#storing.has(runId);
   }
 
   #take(before: Run, revision: number, arrived: readonly TaskEvent[]): Promise<Run> {
@@ -111,51 +134,71 @@ export class RunReconciler {
   }
 
   async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {
-    const { stores, book, registry, models, deployJobs, clock, events } = this.#options;
+    const { book, registry, models, deployJobs, clock, events, scheduling } = this.#options;
     const at = timestampFromMs(clock.now());
     // The book may not know yet that the node is gone; the next attempt must not go there.
     for (const nodeId of loseTasks(run, at, registry)) book.syncNode(nodeId);
     deployJobs.observe(run, at);
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
-    placeJobs(run, at, book);
-    // Placing may have failed a job for good.
+    const preempted = preemptTasks(run, scheduling.preemptions(run.id));
+    const offered = offerJobs(run, scheduling.roomFor(run), at);
+    explainWaiting(run, at, scheduling);
+    // A job that no node could ever take has failed for good.
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
-    book.releaseEnded(run);
-    if (before !== undefined && equals(RunSchema, run, before)) return run;
-    try {
-      if (before === undefined) await stores.runs.create(run.id, run);
-      else await stores.runs.update(run.id, run, revision);
-    } catch (error) {
-      book.restoreRun(run.id, before);
-      throw error;
-    }
+    const isChanged = before === undefined || preempted.length > 0 || offered > 0 || !equals(RunSchema, run, before);
+    if (!isChanged) return run;
+    await this.#store(run, before === undefined ? undefined : revision);
+    this.#options.metrics()?.placed(offered);
+    for (const _ of preempted) this.#options.metrics()?.preempted();
     recordRunEvents(events, before, run);
+    recordPreemptions(events, run, preempted);
     return run;
+  }
+
+  async #store(run: Run, revision: number | undefined): Promise<void> {
+    const { stores, scheduling, isLeader } = this.#options;
+    this.#storing.add(run.id);
+    try {
+      if (!isLeader()) throw new KedgeError("NOT_LEADER", "the lease was lost between decision and writing");
+      if (revision !== undefined) await stores.runs.update(run.id, run, revision);
+      else {
+        const created = await stores.runs.create(run.id, run);
+        this.#fresh.set(run.id, created.revision);
+      }
+    } catch (error) {
+      if (!isUndecided(error, revision)) scheduling.giveBack(run);
+      throw error;
+    } finally {
+      this.#storing.delete(run.id);
+    }
   }
 
   async #act(run: Run): Promise<void> {
     const { deployJobs, assignments } = this.#options;
-    for (const { job, nodeId, taskId, fence, state } of activeTasks(run)) {
-      if (state === TaskState.OFFERED) await this.#tendOffer(run, job);
-      else if (run.cancelRequested || isJobEnded(job.state)) await assignments.cancelTask(nodeId, { taskId, fence });
+    for (const { job, task } of activeTasks(run)) {
+      const mustEnd = run.cancelRequested || isJobEnded(job.state) || task.preemptedBy !== "";
+      if (task.state === TaskState.OFFERED) await this.#tendOffer(run, job, task);
+      else if (mustEnd) await assignments.cancelTask(task.nodeId, { taskId: task.id, fence: task.fence });
     }
     for (const job of run.jobs) {
       if (job.state === JobState.RUNNING && job.spec?.work.case === "deploy") await deployJobs.act(run, job);
     }
   }
 
-  async #tendOffer(run: Run, job: Job): Promise<void> {
+  async #tendOffer(run: Run, job: Job, task: Task): Promise<void> {
     const { dispatcher } = this.#options;
-    const task = currentTask(job);
-    if (task === undefined) return;
-    const ageMs = dispatcher.offerAgeMs(task);
-    if (run.cancelRequested || ageMs > OFFER_TIMEOUT_MS) {
-      const reason = run.cancelRequested ? "the run was cancelled" : `${task.nodeId} did not claim it in time`;
-      // Either way the event stream tells what happened, through the inbox.
-      await dispatcher.withdraw(run, job, task, reason);
-    } else {
-      await dispatcher.offer(run, job, task);
-    }
+    const reason = this.#withdrawalReason(run, task);
+    // Either way the event stream tells what happened, through the inbox.
+    if (reason !== undefined) await dispatcher.withdraw(run, job, task, reason);
+    else await dispatcher.offer(run, job, task);
+  }
+
+  #withdrawalReason(run: Run, task: Task): string | undefined {
+    const { dispatcher, scheduling } = this.#options;
+    if (run.cancelRequested) return "the run was cancelled";
+    if (task.preemptedBy !== "") return preemptionReason(task);
+    if (scheduling.isExcess(task.id)) return `${task.nodeId} has no room for it any more`;
+    return dispatcher.offerAgeMs(task) > OFFER_TIMEOUT_MS ? `${task.nodeId} did not claim it in time` : undefined;
   }
 
   #again(run: Run): ReconcileResult | undefined {
@@ -171,10 +214,18 @@ export class RunReconciler {
   }
 
   #forget(run: Run): void {
-    this.#options.book.releaseEnded(run);
     this.#options.deployJobs.forget(run);
     this.#options.dispatcher.observe(run, timestampFromMs(this.#options.clock.now()));
   }
+}
+
+/**
+ * Tells whether a document may be stored although writing it failed, or will be when it is tried again: then the room
+ * stays reserved until a document decides.
+ */
+function isUndecided(error: unknown, revision: number | undefined): boolean {
+  if (isKedgeError(error, "CONFLICT")) return revision !== undefined;
+  return !isKedgeError(error, "TOO_LARGE") && !isKedgeError(error, "NOT_LEADER");
 }
 
 function resyncMs(run: Run): number {

@@ -45,7 +45,7 @@ export function applyTaskEvent(run: Run, event: TaskEvent, now: Timestamp): bool
       return finish(run, found, event.event.value, at);
     case "withdrawn":
       if (task.state !== TaskState.OFFERED) return false;
-      endAttempt(job, task, TaskState.WITHDRAWN, undefined, at);
+      endAttempt(job, task, task.preemptedBy === "" ? TaskState.WITHDRAWN : TaskState.PREEMPTED, undefined, at);
       requeue(job, clipText(event.event.value.reason));
       return true;
     case undefined:
@@ -165,6 +165,11 @@ function finish(run: Run, { job, task }: Found, finished: TaskFinished, at: Time
   if (startedAt !== undefined) task.startedAt ??= plausibleTime(startedAt, task, at);
   for (const status of finished.steps) recordStep(job, task, status, at);
   const failure = failureOf(finished);
+  if (finished.state === TaskState.CANCELLED && task.preemptedBy !== "" && !run.cancelRequested) {
+    endAttempt(job, task, TaskState.PREEMPTED, failure, at);
+    requeue(job, preemptionReason(task));
+    return true;
+  }
   endAttempt(job, task, finished.state, failure, at);
   job.outputs = finished.outputs;
   job.metrics = finished.metrics;
@@ -182,6 +187,11 @@ function finish(run: Run, { job, task }: Found, finished: TaskFinished, at: Time
     failJob(job, failure, at);
   }
   return true;
+}
+
+/** Why a task ended that made room. */
+export function preemptionReason(task: Task): string {
+  return `made room for ${task.preemptedBy}`;
 }
 
 function failureOf(finished: TaskFinished): Failure | undefined {
@@ -207,12 +217,14 @@ function endAttempt(job: Job, task: Task, state: TaskState, failure: Failure | u
     job.steps = job.steps.filter((step) => step.state === JobState.SUCCEEDED || step.state === JobState.FAILED);
 }
 
-/** Attempts since the job was started, or started over by a person; offers that were taken back do not count. */
+/** Ends of attempts that were not the attempt's fault. */
+const FREE: ReadonlySet<TaskState> = new Set([TaskState.WITHDRAWN, TaskState.PREEMPTED]);
+
+/** Attempts since the job was started, or started over by a person; those that were taken back or made room do not count. */
 function attemptsLeft(job: Job): boolean {
   const sinceMs = job.readyAt === undefined ? 0 : timestampMs(job.readyAt);
   const spent = job.tasks.filter(
-    (task) =>
-      task.state !== TaskState.WITHDRAWN && (task.offeredAt === undefined || timestampMs(task.offeredAt) >= sinceMs),
+    (task) => !FREE.has(task.state) && (task.offeredAt === undefined || timestampMs(task.offeredAt) >= sinceMs),
   ).length;
   return spent < (job.spec?.maxAttempts || DEFAULT_MAX_ATTEMPTS);
 }

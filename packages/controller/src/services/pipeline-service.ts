@@ -3,11 +3,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { compilePipeline, lintPipeline } from "@kedge/pipeline";
-import { PipelineSchema, type PipelineService, type PlacementExplanation } from "@kedge/proto";
+import { PipelineSchema, type PipelineService } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
-import { explain } from "@kedge/scheduler";
-import type { CapacityBook } from "../nodes/capacity-book.ts";
-import { jobDemand } from "../runs/placement.ts";
+import { planPlacements } from "../scheduling/plan-pipeline.ts";
+import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
@@ -18,7 +17,7 @@ const NOT_FOUND = { reason: "PIPELINE_NOT_FOUND", noun: "pipeline", field: "name
 /** PipelineService: keeps pipeline files, checks them, shows what a run of one would be. */
 export function createPipelineService(
   stores: Stores,
-  book: CapacityBook,
+  scheduling: Scheduling,
   clock: Clock,
 ): ServiceImplementation<typeof PipelineService> {
   return {
@@ -58,11 +57,8 @@ export function createPipelineService(
     lintPipeline: async (request) => ({ diagnostics: lintPipeline(request.source, request.file || "kedge.yaml") }),
     planPipeline: async (request) => {
       const { spec, diagnostics } = compilePipeline(request.source, { parameters: request.parameters });
-      const placements: Record<string, PlacementExplanation> = {};
-      for (const job of spec?.jobs ?? []) {
-        if (job.work.case === "steps") placements[job.name] = explain(book.cluster, jobDemand(job.name, job));
-      }
-      return { ...(spec === undefined ? {} : { spec }), placements, diagnostics };
+      if (spec === undefined) return { placements: {}, diagnostics };
+      return { spec, placements: planPlacements(spec, scheduling), diagnostics };
     },
   };
 }

@@ -17,12 +17,13 @@ import {
   RunState,
   type SubmitRunRequest,
 } from "@kedge/proto";
-import type { ServiceImplementation } from "@kedge/rpc";
-import type { CapacityBook } from "../nodes/capacity-book.ts";
+import type { Principal, ServiceImplementation } from "@kedge/rpc";
 import { newRun } from "../runs/new-run.ts";
-import { withCurrentReasons } from "../runs/placement.ts";
 import type { RunReconciler } from "../runs/run-reconciler.ts";
 import { failJob } from "../runs/task-events.ts";
+import { withCurrentReasons } from "../scheduling/explain-job.ts";
+import { DEFAULT_TEAM } from "../scheduling/job-demand.ts";
+import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
 import { lookUp } from "./lookup.ts";
@@ -36,7 +37,7 @@ export interface RunServiceOptions {
   readonly bus: Bus;
   readonly stores: Stores;
   readonly runs: RunReconciler;
-  readonly book: CapacityBook;
+  readonly scheduling: Scheduling;
   readonly clock: Clock;
   /** Queues a run to be looked at. */
   readonly touch: (runId: string) => void;
@@ -48,18 +49,19 @@ const MAX_RACES = 20;
 
 /** RunService over the store: submit, look, follow, cancel, retry, decide. */
 export function createRunService(options: RunServiceOptions): ServiceImplementation<typeof RunService> {
-  const { bus, stores, book, clock } = options;
+  const { bus, stores, scheduling, clock } = options;
   const submitting = new Map<string, Promise<Run>>();
   const index = new RunIndex(stores.runs);
 
-  const submit = async (request: SubmitRunRequest, submittedBy: string): Promise<Run> => {
+  const submit = async (request: SubmitRunRequest, { name, team }: Principal): Promise<Run> => {
     const spec = compile(stores, request);
     const run = newRun({
       id: newId(clock),
       spec,
       parameters: request.parameters,
       source: request.source,
-      submittedBy,
+      submittedBy: name,
+      team: team ?? DEFAULT_TEAM,
       idempotencyKey: request.idempotencyKey,
       labels: request.labels,
       nowMs: clock.now(),
@@ -89,11 +91,11 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
     submitRun: async (request, context) => {
       const key = request.idempotencyKey;
       assertSubmit(request);
-      if (key === "") return { run: await submit(request, context.principal.name) };
+      if (key === "") return { run: await submit(request, context.principal) };
       const known = index.find(key, clock.now());
       if (known !== undefined) return { run: known };
       // Two calls with one key at the same time share the one submission.
-      const pending = submitting.get(key) ?? submit(request, context.principal.name);
+      const pending = submitting.get(key) ?? submit(request, context.principal);
       submitting.set(key, pending);
       try {
         return { run: await pending };
@@ -101,7 +103,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
         submitting.delete(key);
       }
     },
-    getRun: async (request) => ({ run: withCurrentReasons(findRun(stores, request.runId).value, book) }),
+    getRun: async (request) => ({ run: withCurrentReasons(findRun(stores, request.runId).value, scheduling) }),
     listRuns: async (request) => {
       const runs = [...stores.runs.entries()].map(([, { value }]) => value);
       const wanted = runs.filter(
@@ -122,7 +124,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
       for await (const _ of changes(subscribe, context.signal)) {
         const run = stores.runs.get(id)?.value;
         if (run === undefined) return;
-        yield { run: withCurrentReasons(run, book) };
+        yield { run: withCurrentReasons(run, scheduling) };
         if (isRunEnded(run.state)) return;
       }
     },
@@ -220,7 +222,8 @@ export function diagnosticText(diagnostics: readonly Diagnostic[]): string {
     .join("\n");
 }
 
-function findJob(run: Run, name: string): Run["jobs"][number] {
+/** A job by name. @throws KedgeError JOB_NOT_FOUND. */
+export function findJob(run: Run, name: string): Run["jobs"][number] {
   const job = run.jobs.find((candidate) => candidate.spec?.name === name);
   if (job !== undefined) return job;
   const names = run.jobs.map((candidate) => candidate.spec?.name).join(", ");

@@ -1,6 +1,6 @@
 import { clone } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { KedgeError } from "@kedge/domain";
+import { assertName, KedgeError } from "@kedge/domain";
 import { Role, type Token, TokenSchema, type TokenService } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
 import { bearerText, type TokenRegistry } from "../auth/tokens.ts";
@@ -27,8 +27,10 @@ export function createTokenService(
       if (request.ttl !== undefined && durationMs(request.ttl) <= 0) {
         throw new KedgeError("INVALID_FIELD", "ttl must be more than 0", { field: "ttl" });
       }
+      if (request.team !== "") assertName("team", request.team, "team");
       const made = await tokens.create({
         name: request.name,
+        team: request.team,
         role: request.role,
         createdBy: context.principal.name,
         ...(request.ttl === undefined ? {} : { ttlMs: durationMs(request.ttl) }),

@@ -11,6 +11,7 @@ import {
   type Run,
   RunService,
   RunState,
+  SchedulingService,
   TokenService,
 } from "@kedge/proto";
 import { createRpcClient, type RpcClient } from "@kedge/rpc";
@@ -84,6 +85,9 @@ export class ControllerHarness {
   }
   get pipelines() {
     return this.client(PipelineService);
+  }
+  get scheduling() {
+    return this.client(SchedulingService);
   }
   get tokens() {
     return this.client(TokenService);

@@ -18,6 +18,7 @@ import { silentLogger, systemClock } from "@kedge/kernel";
 import {
   type Assignment,
   AssignmentSchema,
+  type CapacitySchema,
   HeartbeatSchema,
   LeaseRenewalSchema,
   type NodeService,
@@ -67,6 +68,8 @@ export class ScriptedAgent {
   claims = true;
   beats = true;
   lists = true;
+  /** What it reports to have. */
+  capacity: MessageInitShape<typeof CapacitySchema> = { cpuMilli: 4000, memoryMib: 8192, diskMib: 100_000 };
   traffic: Traffic | undefined;
   assignment: Assignment | undefined;
   readonly routes = new Map<string, Route>();
@@ -192,7 +195,7 @@ export class ScriptedAgent {
         nodeId: this.nodeId,
         bootId: "boot-1",
         sequence: ++this.#sequence,
-        capacity: { cpuMilli: 4000, memoryMib: 8192, diskMib: 100_000 },
+        capacity: this.capacity,
         runtimes: [RuntimeKind.PROCESS],
         agentVersion: "test",
         runningTasks: this.lists ? [...this.#running.values()].map(({ taskId, fence }) => ({ taskId, fence })) : [],

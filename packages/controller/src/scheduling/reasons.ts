@@ -1,0 +1,75 @@
+import { create } from "@bufbuild/protobuf";
+import type { Clock } from "@kedge/kernel";
+import { type JobSpec, type PlacementExplanation, PlacementExplanationSchema } from "@kedge/proto";
+import { explain, place } from "@kedge/scheduler";
+import type { CapacityBook } from "../nodes/capacity-book.ts";
+import { demandText, type JobOwner, jobDemand } from "./job-demand.ts";
+
+/** Why something waits is told anew after this time. */
+const FRESH_MS = 1_000;
+/** Most different demands remembered; beyond, the oldest go. */
+const MAX_DEMANDS = 2_000;
+
+interface Known {
+  readonly version: number;
+  readonly atMs: number;
+  readonly reason: PlacementExplanation;
+}
+
+/**
+ * Why demands find no room, once for all that ask the same: looking at every node for each of thousands of jobs in a
+ * backlog would take longer than placing them. The account is brief; `explain` gives the full one.
+ */
+export class Reasons {
+  readonly #book: CapacityBook;
+  readonly #clock: Clock;
+  readonly #known = new Map<string, Known>();
+  readonly #texts = new WeakMap<JobSpec, string>();
+
+  constructor(book: CapacityBook, clock: Clock) {
+    this.#book = book;
+    this.#clock = clock;
+  }
+
+  /** The same for jobs that ask the same. */
+  textOf(spec: JobSpec): string {
+    const known = this.#texts.get(spec);
+    if (known !== undefined) return known;
+    const text = demandText(spec);
+    this.#texts.set(spec, text);
+    return text;
+  }
+
+  /** Why a job finds no room, as of at most a second ago; whether it is impossible, as of now. */
+  of(spec: JobSpec, owner: JobOwner): PlacementExplanation {
+    const key = this.textOf(spec);
+    const known = this.#known.get(key);
+    const { version } = this.#book;
+    const nowMs = this.#clock.monotonic();
+    if (known !== undefined && known.version === version && nowMs - known.atMs < FRESH_MS) return known.reason;
+    const { impossible, summary, chosenNodeId } = explain(this.#book.cluster, jobDemand("probe", spec, owner));
+    const text = chosenNodeId === "" ? summary : "waits for its turn";
+    const reason = create(PlacementExplanationSchema, { impossible, summary: text });
+    this.#remember(key, { version, atMs: nowMs, reason });
+    return reason;
+  }
+
+  /** Why no node could ever take the job; undefined while one could, or while that cannot be said. */
+  impossible(spec: JobSpec, owner: JobOwner): PlacementExplanation | undefined {
+    if (!this.#book.knowsEveryNode()) return undefined;
+    const known = this.#known.get(this.textOf(spec));
+    if (known !== undefined && known.version === this.#book.version) {
+      return known.reason.impossible ? known.reason : undefined;
+    }
+    if (place(this.#book.cluster, jobDemand("probe", spec, owner)).kind === "placed") return undefined;
+    const reason = this.of(spec, owner);
+    return reason.impossible ? reason : undefined;
+  }
+
+  #remember(text: string, known: Known): void {
+    this.#known.delete(text);
+    this.#known.set(text, known);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_DEMANDS && oldest !== undefined) this.#known.delete(oldest);
+  }
+}

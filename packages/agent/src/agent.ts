@@ -5,6 +5,7 @@ import { KedgeError } from "@kedge/domain";
 import { Gateway } from "@kedge/gateway";
 import { newId } from "@kedge/kernel";
 import type { Capacity } from "@kedge/proto";
+import { listImages } from "@kedge/runtime";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { endWork } from "./end-work.ts";
@@ -15,6 +16,7 @@ import { type Health, type MetricsServer, startMetricsServer } from "./metrics-s
 import { bootTimeMs } from "./node/boot-clock.ts";
 import { measureCapacity } from "./node/capacity.ts";
 import { HeartbeatLoop } from "./node/heartbeat.ts";
+import { ImageInventory } from "./node/image-inventory.ts";
 import { Lease } from "./node/lease.ts";
 import { LeaseFile } from "./node/lease-file.ts";
 import { openRuntimes } from "./node/runtimes.ts";
@@ -58,8 +60,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     throw new KedgeError("INVALID_OPTION", `${dataDir} holds no node`, { field: "dataDir", hint: "join it first" });
   }
   const unlock = await lockDataDir(dataDir);
-  const runtimes = await openRuntimes(resolved, identity.nodeId);
   const capacity = await measureCapacity(dataDir, resolved.capacity);
+  const runtimes = await openRuntimes(resolved, identity.nodeId, capacity.gpus);
   const seed = await loadSeed(dataDir);
   const lastRenewedAtMs = await new LeaseFile(dataDir).load();
   const agent = new Agent({ options: resolved, identity, seed, runtimes, capacity, lastRenewedAtMs, unlock });
@@ -94,6 +96,7 @@ class Agent implements RunningAgent {
   readonly #heartbeats: HeartbeatLoop;
   readonly #windows: WindowRelay;
   readonly #models: ModelCache;
+  readonly #images: ImageInventory;
   readonly #gateway: Gateway | undefined;
   readonly #serving: Serving | undefined;
   #sequence = 0n;
@@ -135,8 +138,13 @@ class Agent implements RunningAgent {
       tasksDir: join(dataDir, "tasks"),
       bus: link,
       lease: this.#lease,
-      onEnd: (outcome) => this.#counters.taskEnded(outcome),
+      onEnd: (outcome) => {
+        this.#counters.taskEnded(outcome);
+        this.#images.touch();
+      },
     });
+    const list = () => (runtimes.docker === undefined ? Promise.resolve([]) : listImages(options.dockerSocket));
+    this.#images = new ImageInventory({ list, clock, logger, onChange });
     this.#models = new ModelCache({
       dir: join(dataDir, "cache"),
       getChunk: (sha256) => link.getChunk(sha256),
@@ -240,6 +248,7 @@ class Agent implements RunningAgent {
   }
 
   #servingChanged(): void {
+    this.#images.touch();
     this.#heartbeats.changed();
     const { logger } = this.#parts.options;
     this.#models.list().then(
@@ -254,6 +263,7 @@ class Agent implements RunningAgent {
     const { identity, capacity, runtimes } = this.#parts;
     this.#sequence += 1n;
     if (this.#link.isConnected) this.#counters.heartbeats += 1;
+    this.#images.refresh();
     const gatewayAddress = this.gatewayAddress;
     this.#link.heartbeat(
       composeHeartbeat({
@@ -262,6 +272,7 @@ class Agent implements RunningAgent {
         tasks: this.#tasks.running,
         serving: this.#serving,
         cachedModels: this.#cachedModels,
+        images: this.#images.bytes,
       }),
     );
   }

@@ -26,7 +26,7 @@ export interface AgentOptions {
   readonly runtimes?: readonly RuntimeName[];
   /** Where /metrics and /healthz are served. Default: nowhere. */
   readonly metricsListen?: ListenAddress;
-  /** Amounts to report instead of the measured ones, and custom resources. */
+  /** Amounts to report instead of the measured ones, custom resources, and what the node costs. */
   readonly capacity?: CapacityOverride;
   /** Default /usr/sbin/haproxy. Without that program the node runs tasks only. */
   readonly haproxyPath?: string;
@@ -82,12 +82,28 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   assertPort("gatewayListen.port", resolved.gatewayListen.port);
   if (resolved.metricsListen !== undefined) assertPort("metricsListen.port", resolved.metricsListen.port);
   if (resolved.runtimes?.length === 0) throw invalid("runtimes", "at least one runtime", "none");
-  const { cpuMilli, memoryMib, diskMib, custom = {} } = resolved.capacity;
-  for (const [name, amount] of Object.entries({ cpuMilli, memoryMib, diskMib, ...custom })) {
-    if (amount === undefined || (Number.isInteger(amount) && amount >= 0 && amount < 2 ** 32)) continue;
-    throw invalid(`capacity.${name}`, "a whole number from 0", String(amount));
-  }
+  assertCapacity(resolved.capacity);
   return resolved;
+}
+
+function assertCapacity({ cpuMilli, memoryMib, diskMib, custom = {}, costPerHour = 0 }: CapacityOverride): void {
+  for (const [name, amount] of Object.entries({ cpuMilli, memoryMib, diskMib })) {
+    if (amount !== undefined) assertAmount(`capacity.${name}`, amount);
+  }
+  for (const [name, amount] of Object.entries(custom)) {
+    // The names that pipelines can ask for.
+    if (!/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/.test(name)) {
+      throw invalid("capacity.custom", "names of letters, digits and inner . _ / -", name);
+    }
+    assertAmount(`capacity.custom.${name}`, amount);
+  }
+  if (Number.isFinite(costPerHour) && costPerHour >= 0) return;
+  throw invalid("capacity.costPerHour", "an amount from 0", String(costPerHour));
+}
+
+function assertAmount(field: string, amount: number): void {
+  if (Number.isInteger(amount) && amount >= 0 && amount < 2 ** 32) return;
+  throw invalid(field, "a whole number from 0", String(amount));
 }
 
 function assertPort(field: string, port: number): void {

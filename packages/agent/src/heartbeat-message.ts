@@ -20,11 +20,13 @@ export interface HeartbeatInput {
   /** Undefined on a node that serves nothing. */
   readonly serving: Serving | undefined;
   readonly cachedModels: readonly string[];
+  /** Sizes of the images that the engine holds, by name. */
+  readonly images: ReadonlyMap<string, bigint>;
 }
 
 /** The node as it is now. */
 export function composeHeartbeat(input: HeartbeatInput): Heartbeat {
-  const { nodeId, bootId, sequence, capacity, runtimes, gatewayAddress, tasks, serving, cachedModels } = input;
+  const { nodeId, bootId, sequence, capacity, runtimes, gatewayAddress, tasks, serving } = input;
   return create(HeartbeatSchema, {
     ...{ nodeId, bootId, sequence, capacity, gatewayAddress },
     ...measureLoad(),
@@ -34,6 +36,8 @@ export function composeHeartbeat(input: HeartbeatInput): Heartbeat {
     replicas: serving?.replicas ?? [],
     routes: serving?.appliedRoutes ?? [],
     assignmentGeneration: serving?.assignmentGeneration ?? 0n,
-    cachedModels: [...cachedModels],
+    cachedModels: [...input.cachedModels],
+    cachedImages: [...input.images.keys()],
+    imageBytes: Object.fromEntries(input.images),
   });
 }

@@ -3,6 +3,7 @@ export { createImageStore, type ImageStoreOptions } from "./docker/docker-images
 export { createNetworks } from "./docker/docker-networks.ts";
 export type { DockerRuntimeOptions } from "./docker/docker-options.ts";
 export { createDockerRuntime } from "./docker/docker-runtime.ts";
+export { listImages, type StoredImage } from "./docker/list-images.ts";
 export { type DockerParts, engineVersion, type OpenDockerOptions, openDocker } from "./docker/open-docker.ts";
 export { buildHostBaseImage, type HostBaseImageOptions } from "./host-base-image.ts";
 export type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "./image-store.ts";
@@ -10,7 +11,6 @@ export type { Networks } from "./networks.ts";
 export { createProcessRuntime, type ProcessRuntimeOptions } from "./process/process-runtime.ts";
 export type {
   Exit,
-  GpuRequest,
   LogChunk,
   LogOffset,
   LogOptions,

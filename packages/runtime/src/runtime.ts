@@ -19,9 +19,6 @@ export interface WorkloadLimits {
   readonly pids?: number;
 }
 
-/** GPUs: any so many, or these by id. A plain process only gets CUDA_VISIBLE_DEVICES, so it needs ids. */
-export type GpuRequest = { readonly count: number } | { readonly deviceIds: readonly string[] };
-
 /** What to run. */
 export interface WorkloadSpec {
   /** Unique in the runtime's instance; letters, digits, `_`, `.`, `-`, at most 128. Starting the same id again adopts. */
@@ -32,7 +29,7 @@ export interface WorkloadSpec {
   readonly command: readonly string[];
   /** Containers only, where it is required. */
   readonly image?: string;
-  /** The whole environment but PATH, HOME, LANG and PORT; nothing of the agent's own is passed on. */
+  /** The whole environment but PATH, HOME, LANG, PORT and what names GPUs; nothing of the agent's own is passed on. */
   readonly env: Readonly<Record<string, string>>;
   /** Absolute folder of the host: working folder and HOME of a process, mounted as /workspace of a container. */
   readonly workspace?: string;
@@ -45,7 +42,11 @@ export interface WorkloadSpec {
    * process a free one of the host. `Workload.hostPort` says where on 127.0.0.1 it is reached.
    */
   readonly publish?: { readonly containerPort: number };
-  readonly gpu?: GpuRequest;
+  /**
+   * Ids of the host's GPUs that the workload may use; none of them when empty. Absent, on a host without GPUs: nothing is
+   * said of them. A container gets exactly these devices; a process is told by CUDA_VISIBLE_DEVICES, which it could ignore.
+   */
+  readonly gpus?: readonly string[];
   /** `uid` or `uid:gid`. Containers only; absent: the image's. */
   readonly user?: string;
 }

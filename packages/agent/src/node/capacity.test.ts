@@ -17,8 +17,15 @@ describe("measureCapacity", () => {
       diskMib: 9,
       gpus: [],
       custom: { camera: 2 },
+      costPerHour: 1.5,
     });
-    expect(capacity).toMatchObject({ cpuMilli: 500, memoryMib: 7, diskMib: 9, custom: { camera: 2 } });
+    expect(capacity).toMatchObject({
+      cpuMilli: 500,
+      memoryMib: 7,
+      diskMib: 9,
+      custom: { camera: 2 },
+      costPerHour: 1.5,
+    });
   });
 
   it("reads load and free memory", () => {

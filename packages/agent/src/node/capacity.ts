@@ -14,6 +14,8 @@ export interface CapacityOverride {
   readonly gpus?: readonly GpuDevice[];
   /** Custom resources by name, in whole units. */
   readonly custom?: Readonly<Record<string, number>>;
+  /** What an hour of this node costs, in any currency as long as all nodes use the same. Default: not told. */
+  readonly costPerHour?: number;
 }
 
 /**
@@ -29,6 +31,7 @@ export async function measureCapacity(dataDir: string, override: CapacityOverrid
     diskMib: override.diskMib ?? Math.min(Math.floor(machine.diskBytes / MIB), 0xffff_ffff),
     gpus: [...gpus],
     custom: { ...override.custom },
+    costPerHour: override.costPerHour ?? 0,
   });
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { errorMessage } from "@kedge/domain";
-import { RuntimeKind } from "@kedge/proto";
+import { type GpuDevice, RuntimeKind } from "@kedge/proto";
 import { createProcessRuntime, engineVersion, openDocker } from "@kedge/runtime";
 import type { ResolvedAgentOptions } from "../config.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
@@ -9,21 +9,27 @@ import type { StepRuntimes } from "../steps/step-context.ts";
 /**
  * The ways to run work on this node: those that were asked for, or plain processes and a Docker Engine that answers.
  * An engine that was asked for is used even if it does not answer yet.
+ *
+ * @param gpus what there is to hand out to work that is started.
  */
-export async function openRuntimes(options: ResolvedAgentOptions, nodeId: string): Promise<StepRuntimes> {
+export async function openRuntimes(
+  options: ResolvedAgentOptions,
+  nodeId: string,
+  gpus: readonly GpuDevice[] = [],
+): Promise<StepRuntimes> {
   const { dataDir, clock, logger, runtimes, dockerSocket } = options;
   const wantsProcess = runtimes?.includes("process") ?? true;
   const process = wantsProcess ? createProcessRuntime({ dir: join(dataDir, "processes"), clock, logger }) : undefined;
   const wantsDocker = runtimes?.includes("docker") ?? existsSync(dockerSocket);
-  if (!wantsDocker) return { process, docker: undefined, images: undefined, networks: undefined };
+  if (!wantsDocker) return { process, docker: undefined, images: undefined, networks: undefined, gpus };
   try {
     logger.info({ version: await engineVersion(dockerSocket) }, "Docker Engine answers");
   } catch (error) {
     logger.warn({ reason: errorMessage(error) }, "Docker Engine does not answer");
-    if (runtimes === undefined) return { process, docker: undefined, images: undefined, networks: undefined };
+    if (runtimes === undefined) return { process, docker: undefined, images: undefined, networks: undefined, gpus };
   }
   const docker = openDocker({ socketPath: dockerSocket, clock, logger, instance: nodeId });
-  return { process, docker: docker.runtime, images: docker.images, networks: docker.networks };
+  return { process, docker: docker.runtime, images: docker.images, networks: docker.networks, gpus };
 }
 
 /** Kinds of the runtimes that are there, for heartbeats. */

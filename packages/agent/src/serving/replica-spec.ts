@@ -1,11 +1,13 @@
 import { KedgeError } from "@kedge/domain";
-import { type ReplicaAssignment, RuntimeKind } from "@kedge/proto";
+import { type GpuDevice, type ReplicaAssignment, RuntimeKind } from "@kedge/proto";
 import type { Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import { handOutGpus } from "../node/gpu-handout.ts";
 
-/** Where replicas can run on this node. */
+/** Where replicas can run on this node, and what there is to hand out. */
 export interface ReplicaRuntimes {
   readonly process: Runtime | undefined;
   readonly docker: Runtime | undefined;
+  readonly gpus: readonly GpuDevice[];
 }
 
 /** What turns an assignment into a workload. */
@@ -41,7 +43,8 @@ export function startTimeoutMs({ template }: ReplicaAssignment): number {
 /**
  * The workload of a replica and the runtime it needs.
  *
- * @throws KedgeError INVALID_DEPLOYMENT for a template that cannot run here, UNSUPPORTED_PLATFORM without its runtime.
+ * @throws KedgeError INVALID_DEPLOYMENT for a template that cannot run here, UNSUPPORTED_PLATFORM without its runtime or
+ * the GPUs that were chosen for it.
  */
 export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; spec: WorkloadSpec } {
   const { nodeId, assignment, runtimes } = input;
@@ -53,7 +56,7 @@ export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; sp
     KEDGE_DEPLOYMENT: deployment,
     KEDGE_REVISION: String(revision),
   };
-  const common = { id: replicaWorkloadId(replicaId), labels, env };
+  const common = { id: replicaWorkloadId(replicaId), labels, env, ...gpusOf(assignment, runtimes.gpus) };
   switch (template?.source.case) {
     case "model":
       return { runtime: required(runtimes.process, "process"), spec: { ...common, ...modelServer(input) } };
@@ -63,7 +66,7 @@ export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; sp
       }
       const image = template.source.value;
       const publish = { containerPort: template.port };
-      const spec = { ...common, command: [], image, publish, limits: limitsOf(assignment), ...gpuOf(assignment) };
+      const spec = { ...common, command: [], image, publish, limits: limitsOf(assignment) };
       return { runtime: required(runtimes.docker, "docker"), spec };
     }
     default:
@@ -92,9 +95,13 @@ function limitsOf({ template }: ReplicaAssignment): WorkloadLimits {
   };
 }
 
-function gpuOf({ template }: ReplicaAssignment): Pick<WorkloadSpec, "gpu"> {
-  const count = template?.resources?.gpu?.count ?? 0;
-  return count > 0 ? { gpu: { count } } : {};
+function gpusOf(
+  { template, gpuIndices }: ReplicaAssignment,
+  devices: readonly GpuDevice[],
+): Pick<WorkloadSpec, "gpus"> {
+  const handout = handOutGpus({ devices, request: template?.resources?.gpu, indices: gpuIndices });
+  if ("problem" in handout) throw new KedgeError("UNSUPPORTED_PLATFORM", handout.problem, { field: "gpu_indices" });
+  return handout.gpus === undefined ? {} : { gpus: handout.gpus };
 }
 
 function required(runtime: Runtime | undefined, kind: string): Runtime {

@@ -48,7 +48,8 @@ async function specify(
   const command = action.script === "" ? action.command : ["sh", "-eu", "-c", action.script];
   if (command.length === 0) throw new StepFailure("INVALID", "the step has neither script nor command");
   const labels = { "kedge.node": ref.nodeId, "kedge.task": ref.taskId, "kedge.step": String(index) };
-  const common = { id: workloadId(ref.taskId, index), labels, command, workspace };
+  const gpus = context.gpus === undefined ? {} : { gpus: context.gpus };
+  const common = { id: workloadId(ref.taskId, index), labels, command, workspace, ...gpus };
   if (image === "") {
     if (runtimes.process === undefined) throw new StepFailure("INFRASTRUCTURE", "this node runs no plain processes");
     return { runtime: runtimes.process, spec: { ...common, env: stepEnvironment(context, workspace) } };
@@ -71,9 +72,7 @@ function limitsOf(context: StepContext): WorkloadLimits {
 }
 
 async function startWorkload(runtime: Runtime, spec: WorkloadSpec, context: StepContext): Promise<void> {
-  const gpus = context.offer.job?.resources?.gpu?.count ?? 0;
-  const gpu = gpus > 0 && spec.image !== undefined ? { gpu: { count: gpus } } : {};
-  const workload = await runtime.start({ ...spec, ...gpu });
+  const workload = await runtime.start(spec);
   if (spec.image !== undefined) void noteContainer(runtime, spec.id, context);
   context.logger.debug({ workload: workload.id, pid: workload.pid }, "step started");
 }

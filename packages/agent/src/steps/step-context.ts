@@ -1,14 +1,15 @@
 import type { Clock, Logger } from "@kedge/kernel";
-import type { Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
+import type { GpuDevice, Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
 import type { ImageStore, Networks, Runtime } from "@kedge/runtime";
 import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
 
-/** Where steps can run on this node. */
+/** Where steps can run on this node, and what there is to hand out. */
 export interface StepRuntimes {
   readonly process: Runtime | undefined;
   readonly docker: Runtime | undefined;
   readonly images: ImageStore | undefined;
   readonly networks: Networks | undefined;
+  readonly gpus: readonly GpuDevice[];
 }
 
 /** Everything a step's action needs to know. */
@@ -20,6 +21,8 @@ export interface StepContext {
   readonly index: number;
   readonly workspace: string;
   readonly runtimes: StepRuntimes;
+  /** Ids of the GPUs that its workloads may use; undefined on a node without any. */
+  readonly gpus: readonly string[] | undefined;
   readonly log: LogPublisher;
   /** Where the log of an interrupted step goes on. */
   readonly logPosition: LogPosition;

@@ -1,4 +1,4 @@
-import { errorMessage, isKedgeError } from "@kedge/domain";
+import { errorMessage, isKedgeError, type KedgeError } from "@kedge/domain";
 import { FailureClass } from "@kedge/proto";
 
 /** Why a step can fail, as the controller's retry rules tell failures apart. */
@@ -27,11 +27,13 @@ export class StepFailure extends Error {
  */
 export function toStepFailure(error: unknown): StepFailure {
   if (error instanceof StepFailure) return error;
-  const kind = isKedgeError(error) && isJobsFault(error.code) ? "INVALID" : "INFRASTRUCTURE";
+  const kind = isKedgeError(error) && isJobsFault(error) ? "INVALID" : "INFRASTRUCTURE";
   return new StepFailure(kind, errorMessage(error), { cause: error });
 }
 
-function isJobsFault(code: string): boolean {
+function isJobsFault({ code, reason }: KedgeError): boolean {
+  // What a node lacks another one may have.
+  if (reason === "UNSUPPORTED_PLATFORM") return false;
   return (
     code === "INVALID_ARGUMENT" ||
     code === "NOT_FOUND" ||

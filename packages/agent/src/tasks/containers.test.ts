@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { offerTask } from "@kedge/bus";
+import { create } from "@bufbuild/protobuf";
+import { offerTask, subscribeHeartbeats } from "@kedge/bus";
 import { silentLogger, systemClock } from "@kedge/kernel";
-import { FailureClass, TaskState } from "@kedge/proto";
+import { FailureClass, GpuDeviceSchema, type Heartbeat, TaskState } from "@kedge/proto";
 import { connectDocker, createDockerRuntime, createImageStore, createNetworks } from "@kedge/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
@@ -16,9 +17,15 @@ describe("tasks in containers", () => {
   const docker = connectDocker();
   let controller: ControllerFixture;
   let agent: RunningAgent;
+  let heartbeat: Heartbeat | undefined;
   beforeAll(async () => {
     controller = await ControllerFixture.start("n1-agent-test");
-    agent = await startAgent(controller.options({ runtimes: ["process", "docker"], haproxyPath: "/nonexistent" }));
+    subscribeHeartbeats(controller.testBus.bus, (each) => {
+      heartbeat = each;
+    });
+    const capacity = { gpus: [create(GpuDeviceSchema, { index: 1, uuid: "GPU-1" })], memoryMib: 1024 };
+    const runtimes = ["process", "docker"] as const;
+    agent = await startAgent(controller.options({ runtimes, haproxyPath: "/nonexistent", capacity }));
   });
   afterAll(async () => {
     await agent?.stop();
@@ -51,6 +58,31 @@ describe("tasks in containers", () => {
       () => "the task's folder is still there",
     );
     expect(await createNetworks(docker).list({ "kedge.task": "build-1" })).toEqual([]);
+  });
+
+  it("tells the engine's images and their sizes", async () => {
+    const { Size } = await docker.getImage(IMAGE).inspect();
+    const sizes = await waitFor(
+      () => (heartbeat?.cachedImages.includes(IMAGE) ? heartbeat.imageBytes : undefined),
+      () => `images: ${heartbeat?.cachedImages}`,
+    );
+    expect(sizes[IMAGE]).toBe(BigInt(Size));
+  });
+
+  it("fails a step as the infrastructure's fault when the engine has no driver for its GPU", async () => {
+    const step = { name: "gpu", action: { case: "run" as const, value: { image: IMAGE, script: "true" } } };
+    const offer = controller.offer("gpu-1", [step], { resources: { gpu: { count: 1 } } });
+    offer.gpuIndices = [1];
+    await offerTask(controller.testBus.bus, controller.testBus.authority.signer, offer);
+    const { failure } = await controller.finished("gpu-1");
+    expect(failure).toMatchObject({ class: FailureClass.INFRASTRUCTURE, step: "gpu" });
+    expect(failure?.message).toContain("the engine could not give it a GPU");
+  });
+
+  it("hides GPUs from a container that asks for none", async () => {
+    const print = 'echo "$NVIDIA_VISIBLE_DEVICES/$CUDA_VISIBLE_DEVICES."';
+    await controller.run("gpu-2", [{ name: "s", action: { case: "run", value: { image: IMAGE, script: print } } }]);
+    expect((await controller.log("gpu-2")).text).toContain("void/.\n");
   });
 
   it("ends a container whose agent left and did not come back", async () => {

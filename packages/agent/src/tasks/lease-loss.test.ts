@@ -43,7 +43,7 @@ it("ends running tasks without a report when the lease runs out", async () => {
   });
   const executor = new TaskExecutor({
     ...{ nodeId: "n1", bootId: "b1", tasksDir: join(dir, "tasks"), bus, lease, caPem: "", keepWorkspaces: false },
-    runtimes: { process: runtime, docker: undefined, images: undefined, networks: undefined },
+    runtimes: { process: runtime, docker: undefined, images: undefined, networks: undefined, gpus: [] },
     clock: systemClock,
     logger: silentLogger,
     onChange: () => {},

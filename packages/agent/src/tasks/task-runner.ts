@@ -11,6 +11,7 @@ import {
   type TaskRef,
   TaskState,
 } from "@kedge/proto";
+import { handOutGpus } from "../node/gpu-handout.ts";
 import { performStep } from "../steps/perform-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
@@ -182,7 +183,7 @@ export class TaskRunner {
       detached: this.#detach.signal,
     };
     try {
-      const { outputs, metrics } = await performStep(context);
+      const { outputs, metrics } = await performStep({ ...context, gpus: this.#gpus() });
       Object.assign(progress.outputs, outputs);
       Object.assign(progress.metrics, metrics);
       return undefined;
@@ -196,6 +197,15 @@ export class TaskRunner {
     } finally {
       limit.cancel();
     }
+  }
+
+  /** The devices that the offer names; a task that names others than the node has is ended before its first step. */
+  #gpus(): readonly string[] | undefined {
+    const { offer } = this.#record;
+    const request = offer.job?.resources?.gpu;
+    const handout = handOutGpus({ devices: this.#options.runtimes.gpus, request, indices: offer.gpuIndices });
+    if ("problem" in handout) throw new StepFailure("INFRASTRUCTURE", handout.problem);
+    return handout.gpus;
   }
 
   #failed(failure: StepFailure | LeaseLost, step: Step): TaskFinished {

@@ -14,6 +14,8 @@ interface RunOptions {
   readonly gatewayListen?: ListenAddress;
   readonly metricsListen?: ListenAddress;
   readonly runtime?: RuntimeName[];
+  readonly resource?: Readonly<Record<string, number>>;
+  readonly costPerHour?: number;
   readonly endServing?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
@@ -81,6 +83,8 @@ function addRunOptions(command: Command): Command {
     .option("--gateway-listen <host:port>", "where models are served; default: 127.0.0.1, a free port", listenAddress)
     .option("--metrics-listen <host:port>", "serve Prometheus metrics", listenAddress)
     .option("--runtime <list>", "comma-separated: docker, process; default: what is there", runtimes)
+    .option("--resource <name=amount>", "custom resource in whole units, e.g. watts=700; may be repeated", resources)
+    .option("--cost-per-hour <amount>", "what an hour of this node costs; the same currency on all nodes", cost)
     .option("--end-serving", "on exit end replicas, tasks and gateway, which otherwise run on")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
 }
@@ -94,6 +98,17 @@ function runtimes(text: string): string[] {
   const list = text.split(",");
   if (list.every((kind) => kind === "docker" || kind === "process")) return list;
   throw new InvalidArgumentError("Expected docker, process or both.");
+}
+
+function resources(text: string, previous: Readonly<Record<string, number>> = {}): Record<string, number> {
+  const [, name, amount] = /^([A-Za-z0-9][A-Za-z0-9._/-]{0,62})=(\d{1,9})$/.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("Expected a name and a whole number, e.g. watts=700.");
+  return { ...previous, [name]: Number(amount) };
+}
+
+function cost(text: string): number {
+  if (/^\d{1,9}(?:\.\d{1,6})?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Expected an amount from 0, e.g. 2.75.");
 }
 
 function listenAddress(text: string): ListenAddress {
@@ -120,11 +135,12 @@ async function runAgent(host: Host, options: RunOptions): Promise<void> {
   // Loaded on demand: no other command needs it.
   const { startAgent } = await import("@kedge/agent");
   const { MODEL_SERVER_ENTRY } = await import("@kedge/model-server");
-  const { gatewayListen, metricsListen, runtime, logLevel } = options;
+  const { gatewayListen, metricsListen, runtime, logLevel, resource = {}, costPerHour = 0 } = options;
   const agent = await startAgent({
     dataDir: resolve(options.dataDir),
     modelServerEntry: MODEL_SERVER_ENTRY,
     logger: createLogger({ name: "agent", level: logLevel }),
+    capacity: { custom: resource, costPerHour },
     ...(gatewayListen === undefined ? {} : { gatewayListen }),
     ...(metricsListen === undefined ? {} : { metricsListen }),
     ...(runtime === undefined ? {} : { runtimes: runtime }),

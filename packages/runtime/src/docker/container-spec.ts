@@ -1,5 +1,6 @@
 import { KedgeError } from "@kedge/domain";
 import type { ContainerCreateOptions, HostConfig, MountSettings } from "dockerode";
+import { containerGpuVariables } from "../gpu-variables.ts";
 import type { WorkloadSpec } from "../runtime.ts";
 import type { ResolvedDockerOptions } from "./docker-options.ts";
 
@@ -39,9 +40,11 @@ export function containerOptions(spec: WorkloadSpec, options: ResolvedDockerOpti
       [INSTANCE_LABEL]: options.instance,
       [WORKLOAD_LABEL]: spec.id,
     },
-    Env: Object.entries(port === undefined ? spec.env : { ...spec.env, PORT: String(port) }).map(
-      ([name, value]) => `${name}=${value}`,
-    ),
+    Env: Object.entries({
+      ...spec.env,
+      ...containerGpuVariables(spec.gpus),
+      ...(port === undefined ? {} : { PORT: String(port) }),
+    }).map(([name, value]) => `${name}=${value}`),
     // As entrypoint, so that the image's own does not come first.
     ...(spec.command.length === 0 ? {} : { Entrypoint: [...spec.command], Cmd: [] }),
     ...(spec.workspace === undefined ? {} : { WorkingDir: CONTAINER_WORKSPACE }),
@@ -68,7 +71,7 @@ function hostConfig(spec: WorkloadSpec, options: ResolvedDockerOptions): HostCon
     LogConfig: { Type: "json-file", Config: { "max-size": `${options.logMaxMib}m`, "max-file": "2" } },
     ...(spec.network === undefined ? {} : { NetworkMode: spec.network }),
     ...(port === undefined ? {} : { PortBindings: { [`${port}/tcp`]: [{ HostIp: "127.0.0.1", HostPort: "0" }] } }),
-    ...(spec.gpu === undefined ? {} : { DeviceRequests: [deviceRequest(spec.gpu)] }),
+    ...(asksForGpus(spec) ? { DeviceRequests: [{ DeviceIDs: [...spec.gpus], Capabilities: [["gpu"]] }] } : {}),
   };
 }
 
@@ -82,7 +85,7 @@ function bind(source: string, target: string, readOnly: boolean): MountSettings 
   return { Type: "bind", Source: source, Target: target, ReadOnly: readOnly };
 }
 
-function deviceRequest(gpu: NonNullable<WorkloadSpec["gpu"]>) {
-  const Capabilities = [["gpu"]];
-  return "count" in gpu ? { Count: gpu.count, Capabilities } : { DeviceIDs: [...gpu.deviceIds], Capabilities };
+/** Whether the engine needs a GPU driver for a workload. */
+export function asksForGpus(spec: WorkloadSpec): spec is WorkloadSpec & Required<Pick<WorkloadSpec, "gpus">> {
+  return spec.gpus !== undefined && spec.gpus.length > 0;
 }

@@ -3,8 +3,11 @@ import { systemClock as clock, silentLogger as logger } from "@kedge/kernel";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BASE_IMAGE, docker, dockerHarness, forever, type Harness, images, output } from "../testing/harness.ts";
 import { connectDocker, probeDocker } from "./connect.ts";
+import { containerOptions } from "./container-spec.ts";
 import { createNetworks } from "./docker-networks.ts";
+import { resolveDockerOptions } from "./docker-options.ts";
 import { createDockerRuntime } from "./docker-runtime.ts";
+import { listImages } from "./list-images.ts";
 
 describe("the docker runtime's own", () => {
   let harness: Harness;
@@ -32,9 +35,37 @@ describe("the docker runtime's own", () => {
     expect(await runtime.wait("oom", forever)).toMatchObject({ exitCode: 137, outOfMemory: true });
   });
 
+  it("asks the engine for exactly the GPUs of the spec", async () => {
+    const { script, place } = harness;
+    const spec = script("devices", "true", { gpus: ["GPU-b", "GPU-a"], env: { NVIDIA_VISIBLE_DEVICES: "all" } });
+    const options = resolveDockerOptions({ docker, clock, logger, instance: place[1] });
+    const container = await docker.createContainer(containerOptions(spec, options));
+    try {
+      const { HostConfig, Config } = await container.inspect();
+      expect(HostConfig.DeviceRequests).toMatchObject([
+        { Count: 0, DeviceIDs: ["GPU-b", "GPU-a"], Capabilities: [["gpu"]] },
+      ]);
+      const visible = Config.Env.filter((variable) => variable.includes("VISIBLE_DEVICES")).sort();
+      expect(visible).toEqual(["CUDA_VISIBLE_DEVICES=GPU-b,GPU-a", "NVIDIA_VISIBLE_DEVICES=GPU-b,GPU-a"]);
+    } finally {
+      await container.remove();
+    }
+  });
+
+  it("hides the host's GPUs from a container that may use none, whatever its image says", async () => {
+    const { runtime, script } = harness;
+    const env = { NVIDIA_VISIBLE_DEVICES: "all" };
+    const print = `echo "$NVIDIA_VISIBLE_DEVICES/\${CUDA_VISIBLE_DEVICES-unset}"`;
+    await runtime.start(script("no-gpu", print, { env, gpus: [] }));
+    await runtime.start(script("no-say", print, { env }));
+    await Promise.all([runtime.wait("no-gpu", forever), runtime.wait("no-say", forever)]);
+    expect((await output(runtime, "no-gpu")).stdout).toBe("void/\n");
+    expect((await output(runtime, "no-say")).stdout).toBe("all/unset\n");
+  });
+
   it("says that there is no GPU, and leaves nothing behind", async () => {
     const { runtime, script } = harness;
-    const start = runtime.start(script("gpu", "true", { gpu: { count: 1 } }));
+    const start = runtime.start(script("gpu", "true", { gpus: ["GPU-a"] }));
     await expect(start).rejects.toSatisfy((error) => isKedgeError(error, "UNSUPPORTED_PLATFORM"));
     expect((await runtime.list({})).map(({ id }) => id)).not.toContain("gpu");
   });
@@ -44,6 +75,23 @@ describe("the docker runtime's own", () => {
     const start = runtime.start(script("image", "true", { image: "127.0.0.1:1/none:1" }));
     await expect(start).rejects.toSatisfy((error) => isKedgeError(error, "IMAGE_UNAVAILABLE"));
     await expect(runtime.start({ ...script("image", "true"), image: "" })).rejects.toMatchObject({ field: "image" });
+  });
+
+  it("lists the names and sizes of the engine's images", async () => {
+    const image = await docker.getImage(BASE_IMAGE).inspect();
+    const latest = "kedge-runtime-test/latest";
+    await docker.getImage(BASE_IMAGE).tag({ repo: latest, tag: "latest" });
+    try {
+      const found = await listImages("/var/run/docker.sock");
+      const own = found.find(({ names }) => names.includes(BASE_IMAGE));
+      expect(own?.names).toEqual(expect.arrayContaining([`${latest}:latest`, latest]));
+      expect(own?.bytes).toBe(image.Size);
+      expect(found.flatMap(({ names }) => names).filter((name) => name.includes("<none>"))).toEqual([]);
+    } finally {
+      await images.remove(`${latest}:latest`);
+    }
+    const gone = listImages("/nonexistent/docker.sock");
+    await expect(gone).rejects.toSatisfy((error) => isKedgeError(error, "DOCKER_UNAVAILABLE"));
   });
 
   it("says that the engine does not answer", async () => {

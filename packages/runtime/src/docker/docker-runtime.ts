@@ -5,7 +5,14 @@ import type { Container, ContainerInspectInfo } from "dockerode";
 import { exitOf } from "../exit-code.ts";
 import type { Exit, LogChunk, LogOptions, Runtime, Workload, WorkloadSpec } from "../runtime.ts";
 import { assertWorkloadId } from "../workload-id.ts";
-import { containerName, containerOptions, INSTANCE_LABEL, publishedPort, WORKLOAD_LABEL } from "./container-spec.ts";
+import {
+  asksForGpus,
+  containerName,
+  containerOptions,
+  INSTANCE_LABEL,
+  publishedPort,
+  WORKLOAD_LABEL,
+} from "./container-spec.ts";
 import { callDocker, dockerStatus, mapDockerError } from "./docker-error.ts";
 import { demultiplex } from "./docker-logs.ts";
 import { type DockerRuntimeOptions, type ResolvedDockerOptions, resolveDockerOptions } from "./docker-options.ts";
@@ -163,10 +170,10 @@ class DockerRuntime implements Runtime {
 /** Only a request for GPUs makes the engine look for a device driver; without one it answers 500 at the start. */
 function startError(error: unknown, spec: WorkloadSpec): KedgeError {
   const doing = `workload ${spec.id} is started`;
-  if (spec.gpu === undefined || dockerStatus(error) !== 500) return mapDockerError(error, doing);
+  if (!asksForGpus(spec) || dockerStatus(error) !== 500) return mapDockerError(error, doing);
   return new KedgeError("UNSUPPORTED_PLATFORM", `${doing}: the engine could not give it a GPU`, {
     cause: error,
-    field: "gpu",
+    field: "gpus",
     hint: "install the NVIDIA driver and container toolkit on the node",
   });
 }

@@ -77,10 +77,22 @@ describe("the process runtime's own", () => {
     ["network", { network: "none" }],
     ["user", { user: "1" }],
     ["mounts", { mounts: [{ source: "/", target: "/x", readOnly: true }] }],
-    ["gpu", { gpu: { count: 1 } }],
   ])("refuses %s: it needs a container", async (field, more) => {
     const start = harness.runtime.start(harness.script("refused", "true", more));
     await expect(start).rejects.toMatchObject({ reason: "INVALID_FIELD", field });
+  });
+
+  it.each<[string, readonly string[] | undefined, string]>([
+    ["the ones it may use", ["GPU-b", "GPU-a"], "GPU-b,GPU-a"],
+    ["none when it may use none", [], ""],
+    ["what its spec says on a host without any", undefined, "spec"],
+  ])("shows a process of the host's GPUs %s", async (_title, gpus, expected) => {
+    const { runtime, script } = harness;
+    const env = { CUDA_VISIBLE_DEVICES: "spec" };
+    const print = `printf %s "\${CUDA_VISIBLE_DEVICES?}"`;
+    await runtime.start(script("gpus", print, gpus === undefined ? { env } : { env, gpus }));
+    expect(await runtime.wait("gpus", forever)).toMatchObject({ exitCode: 0 });
+    expect(await output(runtime, "gpus")).toEqual({ stdout: expected, stderr: "" });
   });
 
   it("names a workspace that is not there", async () => {

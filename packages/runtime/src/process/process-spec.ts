@@ -1,4 +1,5 @@
 import { KedgeError } from "@kedge/domain";
+import { processGpuVariables } from "../gpu-variables.ts";
 import type { WorkloadSpec } from "../runtime.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -13,7 +14,6 @@ export function assertProcessSpec(spec: WorkloadSpec): void {
   if (spec.network !== undefined) throw invalid("network", "a process has the host's network");
   if (spec.user !== undefined) throw invalid("user", "a process runs as the agent's user");
   if (spec.mounts !== undefined && spec.mounts.length > 0) throw invalid("mounts", "a process has no mounts");
-  if (spec.gpu !== undefined && "count" in spec.gpu) throw invalid("gpu", "a process needs its GPUs by id");
   for (const text of [...spec.command, ...Object.entries(spec.env).flat()]) {
     if (text.includes("\0")) throw invalid("command", "arguments and variables cannot contain a zero byte");
   }
@@ -29,10 +29,8 @@ export function processEnvironment(
     PATH,
     HOME: spec.workspace ?? folder,
     LANG: "C.UTF-8",
-    ...(spec.gpu !== undefined && "deviceIds" in spec.gpu
-      ? { CUDA_VISIBLE_DEVICES: spec.gpu.deviceIds.join(",") }
-      : {}),
     ...spec.env,
+    ...processGpuVariables(spec.gpus),
     ...(hostPort === undefined ? {} : { PORT: String(hostPort) }),
   };
 }

@@ -219,6 +219,9 @@ describe("preemption", () => {
     expect(plan.preempted).toMatchObject([{ key: "k:new", nodeId: "n", preemptedBy: "high" }]);
     expect(plan.waiting[0]?.heldBack).toMatchObject({ reason: HeldBack_Reason.PREEMPTING, subject: "n" });
     expect(admission.pass(2 * MINUTE)).toMatchObject({ placed: [], preempted: [] });
+    // News of the victim from before it was told.
+    start({ name: "new", cpu: 1 }, "n", MINUTE);
+    expect(admission.pass(2 * MINUTE)).toMatchObject({ placed: [], preempted: [] });
     end("new", 2 * MINUTE);
     expect(placedNames(admission.pass(2 * MINUTE))).toEqual(["high"]);
   });

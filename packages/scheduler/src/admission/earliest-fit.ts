@@ -24,6 +24,8 @@ export interface HoldQuestion {
 interface Ending {
   readonly key: string;
   readonly atMs: number;
+  /** It was told to end for this very job. */
+  readonly isVictim: boolean;
   remove(): void;
 }
 
@@ -64,15 +66,19 @@ function claimFully(cluster: Cluster, { key, nodeId, job, gpuIndices }: Hold): v
   cluster.reserve(nodeId, key, job.demand.resources, claimOptions(job.demand, gpuIndices));
 }
 
-/** What ends on the node, soonest first. */
-function endingsOn(cluster: Cluster, { nodeId, running, earlier, nowMs }: HoldQuestion, aside: SetAside): Ending[] {
+/** What ends on the node, soonest first; not the rest of its gang, which runs at the same time. */
+function endingsOn(cluster: Cluster, question: HoldQuestion, aside: SetAside): Ending[] {
+  const { nodeId, running, earlier, nowMs } = question;
+  const gang = question.job.gang?.id;
   const endings: Ending[] = [];
   for (const { job } of running) {
     if (cluster.reservation(job.key)?.nodeId !== nodeId) continue;
-    endings.push({ key: job.key, atMs: endOf(job, nowMs), remove: () => aside.take(job.key, job.demand) });
+    const isVictim = job.preemptedBy === question.job.name;
+    endings.push({ key: job.key, atMs: endOf(job, nowMs), isVictim, remove: () => aside.take(job.key, job.demand) });
   }
   for (const { key, job, atMs } of earlier) {
-    endings.push({ key, atMs: atMs + job.limitMs, remove: () => cluster.release(key) });
+    if (gang !== undefined && job.gang?.id === gang) continue;
+    endings.push({ key, atMs: atMs + job.limitMs, isVictim: false, remove: () => cluster.release(key) });
   }
-  return endings.sort((a, b) => a.atMs - b.atMs || (a.key < b.key ? -1 : 1));
+  return endings.sort((a, b) => a.atMs - b.atMs || Number(b.isVictim) - Number(a.isVictim) || (a.key < b.key ? -1 : 1));
 }

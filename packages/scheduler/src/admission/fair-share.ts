@@ -5,7 +5,7 @@ import type { TeamAccount } from "./team-account.ts";
 
 /** What is held counts as if it had been held for this part of a half-life already, so that a burst has its price at once. */
 const ENTRY_PART = 1 / 24;
-/** A team above its share never falls below 1/64, so that its jobs' waiting can make up for it. */
+/** A team above its share never falls below 1/64. */
 const MAX_EXPONENT = 6;
 
 /**

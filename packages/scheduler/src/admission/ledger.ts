@@ -29,10 +29,14 @@ export class Ledger {
     return true;
   }
 
-  /** A job holds room since `startedAtMs`, and waits no more. */
-  run(job: RunningJob): void {
-    const before = this.running.get(job.key);
-    if (before !== undefined) this.end(job.key, before.job.startedAtMs);
+  /**
+   * A job holds room since `startedAtMs`, and waits no more. That it was told to end is remembered as long as the job it
+   * has to go for waits: who tells of it may not know yet.
+   */
+  run(news: RunningJob): void {
+    const before = this.running.get(news.key);
+    if (before !== undefined) this.end(news.key);
+    const job = news.preemptedBy ? news : { ...news, preemptedBy: this.#stillFor(before?.job) };
     this.waiting.remove(job.key);
     this.waiting.removeNamed(job.name);
     const { amounts } = this.running.add(job);
@@ -65,6 +69,11 @@ export class Ledger {
   /** What the team's jobs hold now. */
   heldBy(team: string): Amounts {
     return this.#accounts.get(team)?.held ?? {};
+  }
+
+  #stillFor(known: RunningJob | undefined): string | undefined {
+    const { preemptedBy } = known ?? {};
+    return preemptedBy && this.waiting.byName(preemptedBy) !== undefined ? preemptedBy : undefined;
   }
 
   #account(team: string): TeamAccount {

@@ -118,11 +118,13 @@ class Pass {
   /** The most valuable jobs that waited for too long. */
   #serveStarving(tier: readonly Unit[]): void {
     const { reserveAfterMs, maxReservations } = this.#site.ledger.rules;
+    const starving = tier.filter((unit) => this.#nowMs - unit.first.waitingSinceMs >= reserveAfterMs);
+    const queue = new DensityQueue(starving, (unit) => this.#valueNow(unit));
     let served = 0;
-    for (const unit of tier) {
-      if (served >= maxReservations || this.#reservations >= maxReservations) return;
-      const isStarving = this.#nowMs - unit.first.waitingSinceMs >= reserveAfterMs;
-      if (!isStarving || !this.#isOpen(unit) || this.#unholdable.has(unit.shapes)) continue;
+    while (served < maxReservations && this.#reservations < maxReservations) {
+      const unit = queue.next();
+      if (unit === undefined) return;
+      if (!this.#isOpen(unit) || this.#unholdable.has(unit.shapes)) continue;
       if (this.#tryPlace(unit) || this.#evictFor(unit) || this.#reserve(unit)) served++;
     }
   }

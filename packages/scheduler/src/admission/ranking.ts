@@ -5,11 +5,12 @@ import type { WaitingJob } from "./admission-types.ts";
 const MAX_URGENCY = 10;
 
 /**
- * What a waiting job is worth before its team's fair-share factor: 1, growing by 1 with each `reserveAfterMs` it waited,
- * times its urgency: 1 + its limit / the time to its deadline.
+ * What a waiting job is worth before its team's fair-share factor: 1, growing to 2 until it has waited `reserveAfterMs`,
+ * times its urgency: 1 + its limit / the time to its deadline. From then on room is held for it instead; if age counted on
+ * and on, waiting would make up for any share of a team that always has work.
  */
 export function baseValue(job: WaitingJob, nowMs: number, reserveAfterMs: number): number {
-  const age = 1 + Math.max(0, nowMs - job.waitingSinceMs) / reserveAfterMs;
+  const age = 1 + Math.min(1, Math.max(0, nowMs - job.waitingSinceMs) / reserveAfterMs);
   return age * urgency(job, nowMs);
 }
 

@@ -1,11 +1,13 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Authority } from "@kedge/bus";
 import { KedgeError } from "@kedge/domain";
-import { type NodeService, Role } from "@kedge/proto";
+import { type Node, type NodeService, Role } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
 import { joinText, type TokenRegistry } from "../auth/tokens.ts";
+import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeWriter } from "../nodes/node-writer.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
+import { sumOf } from "../nodes/reserved-sum.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
 import { pageOf } from "./paging.ts";
@@ -15,6 +17,7 @@ export interface NodeServiceOptions {
   readonly stores: Stores;
   readonly writer: NodeWriter;
   readonly registry: NodeRegistry;
+  readonly book: CapacityBook;
   readonly tokens: TokenRegistry;
   readonly authority: Authority;
   /** host:port that joining nodes are told. */
@@ -27,8 +30,12 @@ const MAX_TTL_MS = 30 * 24 * HOUR_MS;
 
 /** NodeService: join tokens, enrolment, listing, cordon, drain, removal. */
 export function createNodeService(options: NodeServiceOptions): ServiceImplementation<typeof NodeService> {
-  const { stores, writer, registry, tokens, authority } = options;
-  const describe = (node: Parameters<NodeRegistry["describe"]>[0]) => registry.describe(node);
+  const { stores, writer, registry, book, tokens, authority } = options;
+  const describe = (node: Node): Node => {
+    const shown = registry.describe(node);
+    shown.reserved = sumOf(book.cluster.reservationsOn(node.id).map(({ resources }) => resources));
+    return shown;
+  };
   return {
     createJoinToken: async (request, context) => {
       const ttlMs = request.ttl === undefined ? HOUR_MS : durationMs(request.ttl);

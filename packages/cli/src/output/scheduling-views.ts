@@ -148,7 +148,7 @@ export function heldBackText({ reason, subject, wanted, free, total }: HeldBack)
     case HeldBack_Reason.PREEMPTING:
       return `jobs on ${subject} are being ended to make room`;
     case HeldBack_Reason.OUTBID:
-      return `${subject} more valuable jobs took the room`;
+      return `${subject} more valuable ${subject === "1" ? "job" : "jobs"} took the room`;
     case HeldBack_Reason.UNSPECIFIED:
       return "held back";
     default:

@@ -87,8 +87,9 @@ export class Scheduling {
     this.#admission = createAdmission({ cluster: book.cluster, policy: schedulingPolicy(stores) });
     for (const [runId, { value }] of stores.runs.entries()) {
       this.#replay(value);
-      this.follow(runId);
+      this.#follow(runId);
     }
+    this.#examineOffers();
     this.#timer.start();
   }
 
@@ -107,6 +108,11 @@ export class Scheduling {
 
   /** Takes over a run's newest document; call after every change. */
   follow(runId: string): void {
+    this.#follow(runId);
+    this.#examineOffers();
+  }
+
+  #follow(runId: string): void {
     if (this.#admission === undefined) return;
     const run = this.#options.stores.runs.get(runId)?.value;
     const { gone, changed } = this.#runs.update(runId, run);
@@ -131,6 +137,7 @@ export class Scheduling {
       const runId = this.#runs.offeredBy(key);
       if (runId !== undefined) this.#suspects.set(key, { runId, nodeId });
     }
+    this.#examineOffers();
     this.noteRoom();
   }
 
@@ -304,7 +311,6 @@ export class Scheduling {
     if (admission === undefined) return false;
     const { clock, onPass } = this.#options;
     const beganMs = clock.monotonic();
-    this.#withdrawExcess();
     const plan = admission.pass(clock.now());
     this.#queue = plan.waiting;
     const runs = new Set(plan.placed.map((placed) => this.#grant(placed)));
@@ -337,7 +343,8 @@ export class Scheduling {
     return changed;
   }
 
-  #withdrawExcess(): void {
+  #examineOffers(): void {
+    if (this.#suspects.size === 0) return;
     const { cluster } = this.#options.book;
     // Ids begin with the time of submission: the oldest stay.
     for (const [taskId, { runId, nodeId }] of [...this.#suspects].sort(([a], [b]) => (a < b ? 1 : -1))) {

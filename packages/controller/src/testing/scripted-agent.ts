@@ -68,6 +68,8 @@ export class ScriptedAgent {
   claims = true;
   beats = true;
   lists = true;
+  /** Ends what it is told to end. */
+  obeys = true;
   /** What it reports to have. */
   capacity: MessageInitShape<typeof CapacitySchema> = { cpuMilli: 4000, memoryMib: 8192, diskMib: 100_000 };
   traffic: Traffic | undefined;
@@ -134,7 +136,7 @@ export class ScriptedAgent {
     const onAssignment = ({ value }: { readonly value: Assignment | undefined }): void => {
       this.assignment = value;
       for (const { deployment } of value?.replicas ?? []) this.#follow(deployment, controllerKey);
-      this.#obey();
+      if (this.obeys) this.obey();
     };
     this.#watches.set("", watchDocument(this.bus, wanted, onAssignment));
   }
@@ -166,7 +168,7 @@ export class ScriptedAgent {
   }
 
   /** Ends what the assignment cancels. */
-  #obey(): void {
+  obey(): void {
     for (const { taskId } of this.assignment?.cancelledTasks ?? []) {
       const ref = this.#running.get(taskId);
       if (ref !== undefined) this.#loops.push(this.finish(ref, { state: TaskState.CANCELLED }).catch(() => {}));

@@ -1,7 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectBus, EmbeddedNats, findNatsServer, openAuthority, provisionStore } from "@kedge/bus";
+import {
+  type Bus,
+  connectBus,
+  EmbeddedNats,
+  findNatsServer,
+  openAuthority,
+  provisionStore,
+  type Signer,
+} from "@kedge/bus";
 import { silentLogger as logger, systemClock } from "@kedge/kernel";
 import { EventRecorder } from "../events/recorder.ts";
 import { openStores, type Stores, startStores } from "../stores.ts";
@@ -10,6 +18,8 @@ import { openStores, type Stores, startStores } from "../stores.ts";
 export interface TestStores {
   readonly stores: Stores;
   readonly events: EventRecorder;
+  readonly bus: Bus;
+  readonly signer: Signer;
   /** Ends the server and removes its folder. */
   stop(): Promise<void>;
 }
@@ -37,5 +47,5 @@ export async function startTestStores(): Promise<TestStores> {
     await nats.stop();
     await rm(dir, { recursive: true, force: true });
   };
-  return { stores, events: new EventRecorder(bus, systemClock, logger), stop };
+  return { stores, events: new EventRecorder(bus, systemClock, logger), bus, signer: authority.signer, stop };
 }

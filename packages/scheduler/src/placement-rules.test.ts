@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   NodeSchema,
   NodeState,
+  CapacitySchema,
   LabelConstraint_Operator as Operator,
   PlacementSchema,
   NodeRejection_Reason as Reason,

@@ -1,8 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  CapacitySchema,
   NodeSchema,
   NodeState,
-  CapacitySchema,
   LabelConstraint_Operator as Operator,
   PlacementSchema,
   NodeRejection_Reason as Reason,

@@ -1,24 +1,27 @@
-import { create } from "@bufbuild/protobuf";
-import { type HeldBack, HeldBack_Reason, HeldBackSchema } from "@kedge/proto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { HeldBack_Reason, type HeldBackSchema } from "@kedge/proto";
 import { addTo, type Tally } from "./amounts.ts";
 import type { Ledger } from "./ledger.ts";
 import { missingMember, type Unit } from "./unit.ts";
+
+/** Why a unit waits; becomes a message only for those that still wait after the pass. */
+export type Limit = MessageInitShape<typeof HeldBackSchema>;
 
 /**
  * What keeps a unit waiting whether or not there is room: its gang is not complete, a concurrency group is full, or its
  * team is at its quota. A gang counts with all its members.
  */
-export function limitOn(unit: Unit, ledger: Ledger): HeldBack | undefined {
+export function limitOn(unit: Unit, ledger: Ledger): Limit | undefined {
   return gangLimit(unit, ledger) ?? groupLimit(unit, ledger) ?? quotaLimit(unit, ledger);
 }
 
-function gangLimit(unit: Unit, ledger: Ledger): HeldBack | undefined {
+function gangLimit(unit: Unit, ledger: Ledger): Limit | undefined {
   if (unit.gang === undefined) return undefined;
   const subject = missingMember(unit, ledger);
-  return subject === undefined ? undefined : create(HeldBackSchema, { reason: HeldBack_Reason.GANG, subject });
+  return subject === undefined ? undefined : { reason: HeldBack_Reason.GANG, subject };
 }
 
-function groupLimit({ members }: Unit, { running, rules }: Ledger): HeldBack | undefined {
+function groupLimit({ members }: Unit, { running, rules }: Ledger): Limit | undefined {
   const wanted = new Map<string, number>();
   for (const { job } of members) {
     if (job.concurrency === undefined) continue;
@@ -28,18 +31,18 @@ function groupLimit({ members }: Unit, { running, rules }: Ledger): HeldBack | u
     wanted.set(group, count);
     const free = total - running.inGroup(group);
     if (count <= free) continue;
-    return create(HeldBackSchema, {
+    return {
       reason: HeldBack_Reason.CONCURRENCY_GROUP,
       subject: group,
       wanted: count,
       free: Math.max(0, free),
       total,
-    });
+    };
   }
   return undefined;
 }
 
-function quotaLimit(unit: Unit, ledger: Ledger): HeldBack | undefined {
+function quotaLimit(unit: Unit, ledger: Ledger): Limit | undefined {
   if (ledger.rules.quotas.size === 0) return undefined;
   if (unit.members.length === 1) return teamLimit(unit.team, unit.amounts, ledger);
   const byTeam = new Map<string, Tally>();
@@ -55,7 +58,7 @@ function quotaLimit(unit: Unit, ledger: Ledger): HeldBack | undefined {
   return undefined;
 }
 
-function teamLimit(team: string, amounts: Readonly<Tally>, ledger: Ledger): HeldBack | undefined {
+function teamLimit(team: string, amounts: Readonly<Tally>, ledger: Ledger): Limit | undefined {
   const quota = ledger.rules.quotas.get(team);
   const held = ledger.heldBy(team);
   for (const dimension in quota) {
@@ -63,13 +66,13 @@ function teamLimit(team: string, amounts: Readonly<Tally>, ledger: Ledger): Held
     const wanted = amounts[dimension] ?? 0;
     const free = total - (held[dimension] ?? 0);
     if (wanted === 0 || wanted <= free) continue;
-    return create(HeldBackSchema, {
+    return {
       reason: HeldBack_Reason.QUOTA,
       subject: `${team}/${dimension}`,
       wanted,
       free: Math.max(0, free),
       total,
-    });
+    };
   }
   return undefined;
 }

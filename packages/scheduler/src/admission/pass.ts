@@ -1,4 +1,3 @@
-import type { HeldBack } from "@kedge/proto";
 import type { Cluster } from "../cluster.ts";
 import type { AdmissionPlan, Preemption } from "./admission-types.ts";
 import { clusterAmounts, type Tally } from "./amounts.ts";
@@ -8,16 +7,16 @@ import { FairShare } from "./fair-share.ts";
 import type { Hold, HoldKind } from "./hold.ts";
 import type { Holds } from "./holds.ts";
 import type { Ledger } from "./ledger.ts";
-import { limitOn } from "./limits.ts";
+import { type Limit, limitOn } from "./limits.ts";
 import { Placer } from "./placer.ts";
-import { leastEviction } from "./preemption.ts";
+import { type Candidate, leastEviction } from "./preemption.ts";
 import { priceOf } from "./ranking.ts";
 import { bestExchange, type Exchangeable } from "./swaps.ts";
 import { type Unit, unitsOf } from "./unit.ts";
 import { waitingList } from "./waiting-list.ts";
 
 /** Jobs that may look for room by preemption in one pass, with or without success; the others do in later ones. */
-const MAX_PREEMPTORS = 32;
+const MAX_PREEMPTORS = 16;
 /** Jobs that may be exchanged for placed ones in each tier. */
 const MAX_EXCHANGES = 32;
 
@@ -49,10 +48,11 @@ class Pass {
   readonly #placer: Placer;
   readonly #before: ReadonlyMap<string, Hold>;
   readonly #units: readonly Unit[];
-  readonly #limits = new Map<Unit, HeldBack>();
+  readonly #limits = new Map<Unit, Limit>();
   readonly #holders = new Map<Unit, readonly Hold[]>();
   readonly #values = new Map<Unit, number>();
   readonly #preemptions: Preemption[] = [];
+  readonly #candidates = new Map<string, readonly Candidate[]>();
   /** Shapes that no node ever takes, or for which nothing can be ended. */
   readonly #unholdable = new Set<string>();
   #reservations = 0;
@@ -139,6 +139,7 @@ class Pass {
 
   /** True when anything was exchanged. */
   #exchange(tier: readonly Unit[]): boolean {
+    if (this.#placer.jobs === 0) return false;
     let isChanged = false;
     for (const unit of this.#outbid(tier).slice(0, MAX_EXCHANGES)) {
       const placed = this.#exchangeable(tier, unit.team);
@@ -172,7 +173,11 @@ class Pass {
   }
 
   #preempt(tier: readonly Unit[]): void {
-    for (const unit of tier) if (this.#isOpen(unit)) this.#evictFor(unit);
+    const { running, rules } = this.#site.ledger;
+    for (const unit of tier) {
+      if (!rules.preempts || !running.hasBelow(unit.priority) || this.#preemptors > MAX_PREEMPTORS) return;
+      if (this.#isOpen(unit)) this.#evictFor(unit);
+    }
   }
 
   /** Ends jobs of lower priority for a single job, and holds their room for it. */
@@ -182,7 +187,8 @@ class Pass {
     const key = `evict ${unit.shapes} ${unit.priority}`;
     if (!rules.preempts || unit.gang !== undefined || !running.hasBelow(unit.priority)) return false;
     if (this.#unholdable.has(key) || ++this.#preemptors > MAX_PREEMPTORS) return false;
-    const site = { cluster, running, holds, total: this.#total, nowMs: this.#nowMs };
+    const known = this.#candidates;
+    const site = { cluster, running, holds, total: this.#total, nowMs: this.#nowMs, known };
     const eviction = leastEviction(site, unit.first);
     if (eviction === undefined) {
       this.#unholdable.add(key);

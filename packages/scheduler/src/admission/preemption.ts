@@ -21,6 +21,11 @@ export interface PreemptionSite {
   /** What the cluster has. */
   readonly total: Amounts;
   readonly nowMs: number;
+  /**
+   * Candidates by priority and node, as they are found. Good for a pass: what a pass places is of no lower priority than
+   * what preempts after it, and nodes on which others were told to end have holds.
+   */
+  readonly known: Map<string, readonly Candidate[]>;
 }
 
 /** A running job that may be ended, with what is lost by that. */
@@ -74,8 +79,15 @@ function promisingNodes(site: PreemptionSite, job: WaitingJob): Promising[] {
   return found.slice(0, MAX_NODES);
 }
 
+function candidatesOn(site: PreemptionSite, nodeId: string, priority: number): readonly Candidate[] {
+  const key = `${priority} ${nodeId}`;
+  const known = site.known.get(key) ?? findCandidates(site, nodeId, priority);
+  site.known.set(key, known);
+  return known;
+}
+
 /** Dearest first. */
-function candidatesOn(
+function findCandidates(
   { cluster, running, total, nowMs }: PreemptionSite,
   nodeId: string,
   priority: number,

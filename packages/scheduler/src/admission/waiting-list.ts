@@ -5,12 +5,13 @@ import { place } from "../place.ts";
 import type { StillWaiting } from "./admission-types.ts";
 import type { Hold } from "./hold.ts";
 import type { Holds } from "./holds.ts";
+import type { Limit } from "./limits.ts";
 import type { Placer } from "./placer.ts";
 import type { Unit } from "./unit.ts";
 
 /** What a pass knows of units that still wait. */
 export interface Standing {
-  readonly limits: ReadonlyMap<Unit, HeldBack>;
+  readonly limits: ReadonlyMap<Unit, Limit>;
   /** Units that have room held, or made, for them. */
   readonly holders: ReadonlyMap<Unit, readonly Hold[]>;
   readonly placer: Placer;
@@ -40,7 +41,7 @@ export function waitingList(
 
 function reasonFor(unit: Unit, { limits, holders, placer }: Standing): HeldBack | undefined {
   const limit = limits.get(unit);
-  if (limit !== undefined) return limit;
+  if (limit !== undefined) return create(HeldBackSchema, limit);
   const subject = placer.unfitMember(unit);
   if (subject !== undefined) return create(HeldBackSchema, { reason: HeldBack_Reason.GANG, subject });
   const [hold] = holders.get(unit) ?? [];
@@ -57,13 +58,14 @@ function holdsInTheWay(
   cluster: Cluster,
   holds: Holds,
   rest: readonly Unit[],
-  { holders }: Standing,
+  { holders, placer }: Standing,
 ): ReadonlyMap<string, HeldBack | undefined> {
   const found = new Map<string, HeldBack | undefined>();
   if (holds.size === 0) return found;
   holds.without(holds.nodes(), () => {
     for (const unit of rest) {
-      if (unit.members.length > 1 || holders.has(unit) || found.has(unit.shapes)) continue;
+      // No holds were in the way when the pass began.
+      if (!placer.hadRoom(unit) || holders.has(unit) || found.has(unit.shapes)) continue;
       const result = place(cluster, unit.first.demand);
       const subject = result.kind === "placed" ? holds.on(result.nodeId)[0]?.job.name : undefined;
       const reason = HeldBack_Reason.RESERVATION;

@@ -22,26 +22,36 @@ interface NodeOptions {
   readonly runtime?: string;
 }
 
+interface ControllerProcessOptions {
+  /** host:port of its NATS server; default: a free port. */
+  readonly natsListen?: string;
+  /** Arguments of Node, e.g. for a profile. */
+  readonly execArgv?: readonly string[];
+}
+
 /** Starts it and waits until every node is ready. Dispose of it to end every process. */
-export async function startBenchCluster(nodes: readonly NodeOptions[]): Promise<BenchCluster> {
+export async function startBenchCluster(
+  nodes: readonly NodeOptions[],
+  { natsListen = "127.0.0.1:0", execArgv = [] }: ControllerProcessOptions = {},
+): Promise<BenchCluster> {
   const dir = await mkdtemp(join(tmpdir(), "kedge-bench-"));
   const env = { ...process.env, KEDGE_CONFIG: join(dir, "config.json") };
   const children: ChildProcess[] = [];
-  const start = (...args: string[]): ChildProcess => {
+  const start = (nodeArgs: readonly string[], ...args: string[]): ChildProcess => {
     const options = { env, stdio: ["ignore", "ignore", "inherit"] as ["ignore", "ignore", "inherit"] };
-    const child = spawn(process.execPath, [kedge, ...args, "--log-level", "warn"], options);
+    const child = spawn(process.execPath, [...nodeArgs, kedge, ...args, "--log-level", "warn"], options);
     children.push(child);
     return child;
   };
-  const listen = ["--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
-  start("up", "--data-dir", join(dir, "controller"), ...listen);
+  const listen = ["--listen", "127.0.0.1:0", "--nats-listen", natsListen, "--http-listen", "127.0.0.1:0"];
+  start(execArgv, "up", "--data-dir", join(dir, "controller"), ...listen);
   const context = await until(async () => (await readContexts(env)).contexts["local"], "the controller is up");
   const client = createKedgeClient(context);
   const { token } = await client.nodes.createJoinToken({ uses: nodes.length });
   for (const { name, labels = {}, runtime = "process" } of nodes) {
     const labelArgs = Object.entries(labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
     const args = ["--token", token, "--name", name, "--data-dir", join(dir, name), "--runtime", runtime, ...labelArgs];
-    start("agent", "join", "--end-serving", ...args);
+    start([], "agent", "join", "--end-serving", ...args);
   }
   await until(async () => {
     const { nodes: known } = await client.nodes.listNodes({});

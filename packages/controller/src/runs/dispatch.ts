@@ -20,9 +20,7 @@ import { LEASE_MS } from "../nodes/registry.ts";
 import { resolveContext } from "./resolve-context.ts";
 import { currentTask, refuseTask } from "./task-events.ts";
 
-/** An offer nobody claimed is published again after this time... */
-export const OFFER_REPEAT_MS = 5_000;
-/** ...and taken back after this. */
+/** An offer nobody claimed is taken back after this time. */
 export const OFFER_TIMEOUT_MS = 20_000;
 
 const MAX_REMEMBERED = 10_000;
@@ -39,8 +37,8 @@ export interface DispatcherOptions {
 /** Publishes offers and takes them back. Doing either twice does no harm: offers carry their task's id, claims are compare-and-set. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  /** When this process last published each offer; saves repeating what is certainly there. */
-  readonly #published = new Map<string, number>();
+  /** Under which connection this process published each offer: what the server confirmed is there until it restarts. */
+  readonly #published = new Map<string, { readonly epoch: number; readonly atMs: number }>();
   /** Why an offer can never be made, by task, until the run's document says so. */
   readonly #refused = new Map<string, string>();
 
@@ -51,8 +49,8 @@ export class Dispatcher {
   async offer(run: Run, job: Job, task: Task): Promise<void> {
     const { bus, signer, clock } = this.#options;
     const nowMs = clock.now();
-    const publishedMs = this.#published.get(task.id);
-    if (publishedMs !== undefined && nowMs - publishedMs < OFFER_REPEAT_MS) return;
+    const { epoch } = bus;
+    if (this.#published.get(task.id)?.epoch === epoch) return;
     try {
       await offerTask(bus, signer, this.#offer(run, job, task));
     } catch (error) {
@@ -60,7 +58,7 @@ export class Dispatcher {
       this.#refused.set(task.id, error.message);
       return;
     }
-    this.#published.set(task.id, nowMs);
+    this.#published.set(task.id, { epoch, atMs: nowMs });
     if (this.#published.size > MAX_REMEMBERED) this.#forgetOld(nowMs);
   }
 
@@ -97,7 +95,10 @@ export class Dispatcher {
   }
 
   #forgetOld(nowMs: number): void {
-    for (const [taskId, atMs] of this.#published) if (nowMs - atMs > OFFER_REPEAT_MS) this.#published.delete(taskId);
+    for (const [taskId, { atMs }] of this.#published) {
+      if (nowMs - atMs <= OFFER_TIMEOUT_MS) return;
+      this.#published.delete(taskId);
+    }
   }
 
   #offer(run: Run, job: Job, task: Task): TaskOffer {

@@ -23,7 +23,7 @@ import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
 import type { DeployJobs } from "./deploy-jobs.ts";
-import { type Dispatcher, OFFER_REPEAT_MS, OFFER_TIMEOUT_MS } from "./dispatch.ts";
+import { type Dispatcher, OFFER_TIMEOUT_MS } from "./dispatch.ts";
 import type { TaskInbox } from "./inbox.ts";
 import { assertPossible, explainWaiting, loseTasks, lostAttempts, offerJobs, preemptTasks } from "./placement.ts";
 import { activeTasks, nextDeadlineMs, progressRun } from "./progress.ts";
@@ -63,8 +63,8 @@ export class RunReconciler {
   readonly #options: RunReconcilerOptions;
   /** Runs whose documents are being written. */
   readonly #storing = new Set<string>();
-  /** Runs just submitted, by revision: everything is decided, nothing done yet. */
-  readonly #fresh = new Map<string, number>();
+  /** Revision of each run's document that is as far as it can go by itself, of runs that have not ended. */
+  readonly #advanced = new Map<string, number>();
 
   constructor(options: RunReconcilerOptions) {
     this.#options = options;
@@ -72,20 +72,19 @@ export class RunReconciler {
 
   /** Brings one run up to date. Not to be called for the same run twice at once. */
   async reconcile(runId: string): Promise<ReconcileResult | undefined> {
-    const { stores, inbox, scheduling } = this.#options;
+    const { stores, inbox } = this.#options;
     const arrived = inbox.peek(runId);
     const stored = stores.runs.get(runId);
-    const fresh = this.#fresh.get(runId);
-    this.#fresh.delete(runId);
-    const isDecided = arrived.length === 0 && !scheduling.hasNews(runId);
-    if (stored !== undefined && stored.revision === fresh && isDecided) {
-      await this.#act(stored.value);
-      return this.#again(stored.value);
-    }
     if (stored === undefined || isRunEnded(stored.value.state)) {
       inbox.settle(runId, arrived.length);
+      this.#advanced.delete(runId);
       if (stored !== undefined) this.#forget(stored.value);
       return undefined;
+    }
+    const isAdvanced = this.#advanced.get(runId) === stored.revision;
+    if (isAdvanced && arrived.length === 0 && this.#isQuiet(stored.value)) {
+      await this.#act(stored.value);
+      return this.#again(stored.value);
     }
     const events = [...arrived, ...(await this.#unread(stored.value))];
     const next = await this.#take(stored.value, stored.revision, events).catch((error: unknown) => {
@@ -125,6 +124,19 @@ export class RunReconciler {
     return this.#storing.has(runId);
   }
 
+  /** Tells whether nothing can have changed for a run since its document was written: thousands are looked at a second. */
+  #isQuiet(run: Run): boolean {
+    const { clock, scheduling, registry, dispatcher } = this.#options;
+    const nowMs = clock.now();
+    return (
+      !scheduling.hasNews(run.id) &&
+      !dispatcher.hasNews(run) &&
+      run.jobs.every(isUneventful) &&
+      (nextDeadlineMs(run) ?? Number.POSITIVE_INFINITY) > nowMs &&
+      lostAttempts(run, timestampFromMs(nowMs), registry).length === 0
+    );
+  }
+
   #take(before: Run, revision: number, arrived: readonly TaskEvent[]): Promise<Run> {
     const run = clone(RunSchema, before);
     const at = timestampFromMs(this.#options.clock.now());
@@ -146,7 +158,10 @@ export class RunReconciler {
     // A job that no node could ever take has failed for good.
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
     const isChanged = before === undefined || preempted.length > 0 || offered > 0 || !equals(RunSchema, run, before);
-    if (!isChanged) return run;
+    if (!isChanged) {
+      this.#advanced.set(run.id, revision);
+      return run;
+    }
     await this.#store(run, before === undefined ? undefined : revision);
     this.#options.metrics()?.placed(offered);
     for (const _ of preempted) this.#options.metrics()?.preempted();
@@ -160,11 +175,9 @@ export class RunReconciler {
     this.#storing.add(run.id);
     try {
       if (!isLeader()) throw new KedgeError("NOT_LEADER", "the lease was lost between decision and writing");
-      if (revision !== undefined) await stores.runs.update(run.id, run, revision);
-      else {
-        const created = await stores.runs.create(run.id, run);
-        this.#fresh.set(run.id, created.revision);
-      }
+      const create = (): Promise<{ revision: number }> => stores.runs.create(run.id, run);
+      const written = revision === undefined ? create() : stores.runs.update(run.id, run, revision);
+      this.#advanced.set(run.id, (await written).revision);
     } catch (error) {
       if (!isUndecided(error, revision)) scheduling.giveBack(run);
       throw error;
@@ -214,6 +227,7 @@ export class RunReconciler {
   }
 
   #forget(run: Run): void {
+    this.#advanced.delete(run.id);
     this.#options.deployJobs.forget(run);
     this.#options.dispatcher.observe(run, timestampFromMs(this.#options.clock.now()));
   }
@@ -230,7 +244,13 @@ function isUndecided(error: unknown, revision: number | undefined): boolean {
 
 function resyncMs(run: Run): number {
   if (run.jobs.every(isIdle)) return IDLE_RESYNC_MS * (0.5 + jitter() / 2);
-  return run.jobs.some((job) => job.state === JobState.OFFERED) ? OFFER_REPEAT_MS : RESYNC_MS;
+  return RESYNC_MS;
+}
+
+/** Tells whether a job moves only by events, deadlines and decisions: not one that waits for room or a rollout. */
+function isUneventful(job: Job): boolean {
+  const isDeploying = job.state === JobState.RUNNING && job.spec?.work.case === "deploy";
+  return job.state !== JobState.PENDING && !isDeploying;
 }
 
 /** Tells whether a job moves only when somebody wakes its run: room comes free, a person decides, another job ends. */

@@ -198,6 +198,40 @@ describe("room held for who waits for long", () => {
     expect(placedNames(admission.pass(2 * MINUTE))).toEqual(["one"]);
   });
 
+  test("a part of a device: its share beyond what becomes free", () => {
+    const gpus = [{ index: 0, uuid: "u", model: "A", memoryMib: 10 }];
+    const { admission, cluster, wait, start } = sceneOf([nodeOf("n", { cpuMilli: 8, gpus })]);
+    start({ name: "x", resources: { gpu: { shareMilli: 500, memoryMib: 8 } }, limitMs: 10 * MINUTE }, "n");
+    wait({ name: "big", resources: { gpu: { shareMilli: 700, memoryMib: 9 } } });
+    admission.pass(2 * MINUTE);
+    const held = cluster.reservation("hold:big");
+    expect(held?.resources?.gpu).toMatchObject({ count: 0, shareMilli: 200, memoryMib: 1 });
+    expect(held?.gpuIndices).toEqual([0]);
+  });
+
+  test("does not keep it from starting elsewhere sooner", () => {
+    const { admission, cluster, wait, start, end } = sceneOf([nodeOf("n"), nodeOf("m")]);
+    start({ name: "x", cpu: 2, limitMs: 10 * MINUTE }, "n");
+    start({ name: "y", cpu: 2, limitMs: 20 * MINUTE }, "m");
+    wait({ name: "big", cpu: 4 });
+    expect(admission.pass(2 * MINUTE).waiting[0]?.reserved?.nodeId).toBe("n");
+    end("y", 3 * MINUTE);
+    expect(admission.pass(3 * MINUTE).placed).toMatchObject([{ nodeId: "m" }]);
+    expect(cluster.reservation("hold:big")).toBeUndefined();
+  });
+
+  test("at most so many jobs have room held", () => {
+    const { admission, wait, start } = sceneOf([nodeOf("n"), nodeOf("m")], { maxReservations: 1 });
+    for (const node of ["n", "m"]) start({ name: `x-${node}`, cpu: 2, limitMs: 10 * MINUTE }, node);
+    wait({ name: "one", cpu: 4 }, { name: "two", cpu: 4 }, { name: "small", cpu: 2, waitingSinceMs: 2 * MINUTE });
+    const plan = admission.pass(2 * MINUTE);
+    expect(plan.waiting.map(({ job, reserved }) => [job.name, reserved?.nodeId])).toEqual([
+      ["one", "m"],
+      ["two", undefined],
+    ]);
+    expect(plan.placed).toMatchObject([{ nodeId: "n" }]);
+  });
+
   test("replicas never end: no room is held where only their end would help", () => {
     const { admission, cluster, wait } = sceneOf([nodeOf("n", { cpuMilli: 4 })]);
     cluster.reserve("n", "replica", jobOf({ name: "r", cpu: 2 }).demand.resources);
@@ -241,6 +275,17 @@ describe("preemption", () => {
     none({ concurrencyLimits: { g: 0 } }, {}, { concurrency: { group: "g", limit: 1 } });
   });
 
+  test("goes where it does least harm: by priorities, then by work lost, then by number", () => {
+    const { admission, wait, start } = sceneOf([nodeOf("a"), nodeOf("b"), nodeOf("c"), nodeOf("d")]);
+    start({ name: "a1", cpu: 4, priority: 2 }, "a");
+    start({ name: "b1", cpu: 2 }, "b");
+    start({ name: "b2", cpu: 2 }, "b");
+    start({ name: "c1", cpu: 4, priority: 1 }, "c", MINUTE);
+    start({ name: "d1", cpu: 4, priority: 1 }, "d", 2 * MINUTE);
+    wait({ name: "high", cpu: 4, priority: 3, waitingSinceMs: 3 * MINUTE });
+    expect(admission.pass(3 * MINUTE).preempted.map(({ key }) => key)).toEqual(["k:d1"]);
+  });
+
   test("goes on after a restart: victims know for whom they end", () => {
     const { admission, cluster, wait } = sceneOf([nodeOf("n", { cpuMilli: 4 })]);
     const victim = { ...runningOf(jobOf({ name: "v", cpu: 4 }), "n", 0), preemptedBy: "w" };
@@ -277,6 +322,17 @@ describe("without a pass", () => {
 });
 
 describe("the ledger", () => {
+  test("what a pass placed can be taken back", () => {
+    const { admission, cluster, wait } = sceneOf([nodeOf("n")], { teams: { default: { quota: { jobs: 1 } } } });
+    wait({ name: "a" });
+    admission.pass(0);
+    cluster.release("k:a");
+    admission.forget("k:a");
+    wait({ name: "a" });
+    expect(placedNames(admission.pass(1))).toEqual(["a"]);
+    expect(admission.teamUsage(1)[0]).toMatchObject({ held: { jobs: 1 }, usedShare: 0 });
+  });
+
   test("telling it the same again changes nothing", () => {
     const { admission, wait, start } = sceneOf([nodeOf("n", { cpuMilli: 4 })]);
     start({ name: "a", cpu: 2 }, "n");

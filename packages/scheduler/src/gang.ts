@@ -1,8 +1,9 @@
-import type { PlacementExplanation } from "@kedge/proto";
+import type { PlacementExplanation, WorkloadAffinity } from "@kedge/proto";
 import type { Cluster } from "./cluster.ts";
 import { compileDemand } from "./compiled-demand.ts";
 import type { Demand, PlacedDemand } from "./demand.ts";
 import { type Candidate, isBetter } from "./demand-class.ts";
+import { demandShape } from "./demand-classes.ts";
 import { claimedMilli } from "./gpu.ts";
 import { findObstacle } from "./obstacle.ts";
 import { place, placedOn } from "./place.ts";
@@ -25,9 +26,19 @@ export function placeGang(cluster: Cluster, demands: readonly Demand[]): GangRes
   const order = demands.map((_, i) => i).sort((a, b) => sizeOf(demands[b]) - sizeOf(demands[a]) || a - b);
   const attempt = new GangAttempt(cluster, demands, order);
   const greedy = attempt.greedily();
-  if (greedy.kind === "placed" || demands.length === 1) return greedy;
+  if (greedy.kind === "placed" || areAlike(demands)) return greedy;
   return attempt.exhaustively() ?? greedy;
 }
+
+/** Members that ask the same of any node fit greedily or not at all, unless it matters to them where the others are. */
+function areAlike(demands: readonly Demand[]): boolean {
+  const minds = demands.some(
+    ({ placement }) => placement?.spread !== undefined || placement?.workloads.some(isRequired),
+  );
+  return !minds && new Set(demands.map((demand) => demandShape(compileDemand(demand)))).size === 1;
+}
+
+const isRequired = ({ required }: WorkloadAffinity): boolean => required;
 
 class GangAttempt {
   readonly #cluster: Cluster;

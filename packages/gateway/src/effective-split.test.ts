@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { effectiveSplit } from "./effective-split.ts";
-import { serverWeights } from "./server-weights.ts";
 
 const revision = fc.integer({ min: 1, max: 5 });
 const splits = fc.uniqueArray(fc.record({ revision, share: fc.integer({ min: 0, max: 10_000 }) }), {
@@ -53,27 +52,4 @@ test("an unready share goes to the stable revision, else to the rest in proporti
   ]);
   expect([...effectiveSplit(route, ready(4))]).toEqual([]);
   expect([...effectiveSplit(routeOf([{ revision: 2, share: 10_000 }], 1), ready(1))]).toEqual([[1, 10_000]]);
-});
-
-test("server weights are 0 to 256 and realise any split of two revisions within 0.4 points", () => {
-  const servers = fc.integer({ min: 1, max: 12 });
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 9_999 }), servers, servers, (share, a, b) => {
-      const weights = serverWeights(
-        new Map([
-          [1, share],
-          [2, 10_000 - share],
-        ]),
-        new Map([
-          [1, a],
-          [2, b],
-        ]),
-      );
-      for (const { weights: each } of weights.values()) {
-        expect(each.every((weight) => weight >= 0 && weight <= 256)).toBe(true);
-        expect(Math.max(...each)).toBeGreaterThan(0);
-      }
-      expect(Math.abs((weights.get(1)?.realised ?? 0) - share)).toBeLessThanOrEqual(40);
-    }),
-  );
 });

@@ -2,6 +2,8 @@ import { isIP } from "node:net";
 import { KedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { Route, Window } from "@kedge/proto";
+import type { TrafficRules } from "./traffic-rules.ts";
+import type { WindowDetail } from "./window-detail.ts";
 
 /** One ready replica. Its host is an IP address. */
 export interface GatewayEndpoint {
@@ -16,6 +18,8 @@ export interface GatewayService {
   readonly deployment: string;
   readonly route: Route;
   readonly endpoints: readonly GatewayEndpoint[];
+  /** What is done before and beside the split. Default: nothing. */
+  readonly rules?: TrafficRules;
 }
 
 /** How many backends and servers HAProxy starts with. More needs one seamless reload, after which both are doubled. */
@@ -40,7 +44,9 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Gets every window when it closes. Must not throw. */
-  onWindow(window: Window): void;
+  onWindow(window: Window, detail: WindowDetail): void;
+  /** How long the requests of a new endpoint are not judged while there are two revisions to compare; default 2000. */
+  readonly warmUpMs?: number;
   /** Connections of users at once; default 4096. */
   readonly maxConnections?: number;
   /** HAProxy's threads; default 0: as many as it finds cores. */
@@ -67,13 +73,15 @@ export function resolveGatewayOptions(options: GatewayOptions): ResolvedGatewayO
   if (isIP(listen.host) === 0 || listen.host.includes("%")) throw invalid("listen.host", "an IP address", listen.host);
   const resolved: ResolvedGatewayOptions = {
     haproxyPath: "/usr/sbin/haproxy",
+    warmUpMs: 2_000,
     maxConnections: 4096,
     threads: 0,
     capacity: { backends: 32, serversPerBackend: 16 },
     ...options,
-    onWindow: (window) => options.onWindow(window),
+    onWindow: (window, detail) => options.onWindow(window, detail),
   };
   assertInteger("listen.port", listen.port, 0, 65_535);
+  assertInteger("warmUpMs", resolved.warmUpMs, 0, 3_600_000);
   assertInteger("maxConnections", resolved.maxConnections, 1, 1_000_000);
   assertInteger("threads", resolved.threads, 0, 64);
   assertInteger("capacity.backends", resolved.capacity.backends, 1, 4096);

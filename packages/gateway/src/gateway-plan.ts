@@ -1,6 +1,10 @@
+import { type BackendTables, backendTables, NO_TABLES } from "./backend-tables.ts";
+import { countedShares, layOutShares, type PointRange } from "./choice-table.ts";
 import { effectiveSplit } from "./effective-split.ts";
 import type { GatewayCapacity, GatewayService } from "./gateway-options.ts";
-import { serverWeights } from "./server-weights.ts";
+
+/** HAProxy's largest server weight. */
+const MOST_WEIGHT = 256;
 
 /** What one of HAProxy's server slots holds. */
 export interface PlannedServer {
@@ -8,7 +12,10 @@ export interface PlannedServer {
   readonly revision: number;
   readonly host: string;
   readonly port: number;
+  /** Of the balancing that serves a split of one revision, and finds a replica for requests that got no answer. */
   readonly weight: number;
+  /** Until then it is warming up: what it answers is not judged. Milliseconds since 1970. */
+  readonly warmUntilMs: number;
   /** Set once the endpoint was removed: it finishes what it has and gets nothing new. */
   readonly draining: boolean;
   /** Epoch in which it was removed; 0 while in use. Slots longest out of use are taken first. */
@@ -20,13 +27,13 @@ export interface PlannedShare {
   readonly revision: number;
   /** As the route and readiness want it. */
   readonly basisPoints: number;
-  /** As the weights make it. */
-  readonly realised: number;
+  /** Of the requests that are judged: those to replicas that have warmed up. */
+  readonly judged: number;
 }
 
 /**
- * One split of one deployment. Its number goes into HAProxy's route map and from there into every log line, so that a
- * request is always counted under the split it was routed by.
+ * One split of one deployment. Its number goes into HAProxy's maps and from there into every log line, so that a request
+ * is always counted under the split it was routed by.
  */
 export interface SplitEpoch {
   readonly epoch: number;
@@ -37,12 +44,17 @@ export interface SplitEpoch {
   readonly shares: readonly PlannedShare[];
   /** Revision held by each server slot; 0 for none. */
   readonly slotRevisions: readonly number[];
+  /** Slots whose requests are not judged. */
+  readonly warmingSlots: readonly number[];
+  /** Revision that requests are mirrored to; 0 for none. */
+  readonly mirrorRevision: number;
 }
 
 /** One of HAProxy's backends; without a split it is free. */
 export interface PlannedBackend {
   readonly split: SplitEpoch | undefined;
   readonly servers: readonly (PlannedServer | undefined)[];
+  readonly tables: BackendTables;
 }
 
 /** Everything HAProxy is to hold. The index of a backend or server is its name: `s0`, `e1`. */
@@ -57,6 +69,15 @@ export type PlanResult = { kind: "planned"; plan: GatewayPlan } | { kind: "full"
 /** Tells whether a released slot may still have requests in flight. */
 export type IsBusy = (backend: number, slot: number) => boolean;
 
+/** What planning needs to know besides the services. */
+export interface PlanOptions {
+  readonly isBusy: IsBusy;
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
+  /** How long a new endpoint is warming up. */
+  readonly warmUpMs: number;
+}
+
 /** A plan that serves nothing. */
 export function emptyPlan(capacity: GatewayCapacity): GatewayPlan {
   return grownPlan({ nextEpoch: 1, backends: [] }, capacity);
@@ -68,7 +89,8 @@ export function grownPlan(plan: GatewayPlan, capacity: GatewayCapacity): Gateway
   const backends = Array.from({ length: count }, (_, i) => {
     const backend = plan.backends[i];
     const slots = Math.max(capacity.serversPerBackend, backend?.servers.length ?? 0);
-    return { split: backend?.split, servers: Array.from({ length: slots }, (_, j) => backend?.servers[j]) };
+    const servers = Array.from({ length: slots }, (_, j) => backend?.servers[j]);
+    return { split: backend?.split, servers, tables: backend?.tables ?? NO_TABLES };
   });
   return { ...plan, backends };
 }
@@ -77,24 +99,49 @@ export function grownPlan(plan: GatewayPlan, capacity: GatewayCapacity): Gateway
  * The plan that serves these deployments, changing as little as possible: endpoints keep their slots, and a deployment
  * whose split, slots and route did not change keeps its epoch. Pure.
  */
-export function planServices(previous: GatewayPlan, services: readonly GatewayService[], isBusy: IsBusy): PlanResult {
+export function planServices(
+  previous: GatewayPlan,
+  services: readonly GatewayService[],
+  options: PlanOptions,
+): PlanResult {
   const wanted = new Map(services.map((service) => [service.deployment, service]));
   const backends = previous.backends.map((backend) =>
-    backend.split && !wanted.has(backend.split.deployment)
-      ? { split: undefined, servers: backend.servers.map((server) => released(server, previous.nextEpoch)) }
-      : backend,
+    backend.split && !wanted.has(backend.split.deployment) ? emptied(backend, previous.nextEpoch) : backend,
   );
   let nextEpoch = previous.nextEpoch;
   for (const service of wanted.values()) {
-    const index = backendFor(backends, service.deployment, isBusy);
+    const index = backendFor(backends, service.deployment, options.isBusy);
     const backend = backends[index];
     if (backend === undefined) return { kind: "full", of: "backends" };
-    const planned = planBackend(backend, service, nextEpoch, (slot) => isBusy(index, slot));
+    const isBusy = (slot: number) => options.isBusy(index, slot);
+    const planned = planBackend(backend, service, { ...options, epoch: nextEpoch, isBusy });
     if (planned === undefined) return { kind: "full", of: "servers" };
     backends[index] = planned;
     nextEpoch = Math.max(nextEpoch, (planned.split?.epoch ?? 0) + 1);
   }
   return { kind: "planned", plan: { nextEpoch, backends } };
+}
+
+/** When the next endpoint will have warmed up, milliseconds since 1970; undefined when all have. */
+export function nextWarmMs(plan: GatewayPlan, nowMs: number): number | undefined {
+  const times = plan.backends.flatMap(({ servers }) => servers.map((server) => server?.warmUntilMs ?? 0));
+  const coming = times.filter((time) => time > nowMs);
+  return coming.length === 0 ? undefined : Math.min(...coming);
+}
+
+interface BackendOptions {
+  readonly epoch: number;
+  readonly nowMs: number;
+  readonly warmUpMs: number;
+  readonly isBusy: (slot: number) => boolean;
+}
+
+function emptied(backend: PlannedBackend, epoch: number): PlannedBackend {
+  return {
+    split: undefined,
+    servers: backend.servers.map((server) => released(server, epoch)),
+    tables: NO_TABLES,
+  };
 }
 
 function backendFor(backends: readonly PlannedBackend[], deployment: string, isBusy: IsBusy): number {
@@ -109,43 +156,88 @@ function backendFor(backends: readonly PlannedBackend[], deployment: string, isB
 function planBackend(
   backend: PlannedBackend,
   service: GatewayService,
-  epoch: number,
-  isBusy: (slot: number) => boolean,
+  options: BackendOptions,
 ): PlannedBackend | undefined {
-  const placed = placeEndpoints(backend.servers, service, epoch, isBusy);
+  const placed = placeEndpoints(backend.servers, service, options);
   if (placed === undefined) return undefined;
-  const counts = new Map<number, number>();
-  for (const { revision } of service.endpoints) counts.set(revision, (counts.get(revision) ?? 0) + 1);
-  const shares = effectiveSplit(service.route, counts);
-  const weights = serverWeights(shares, counts);
-  const used = new Map<number, number>();
-  const servers = placed.map((server) => {
-    if (server === undefined || server.draining) return server;
-    const nth = used.get(server.revision) ?? 0;
-    used.set(server.revision, nth + 1);
-    return { ...server, weight: weights.get(server.revision)?.weights[nth] ?? 0 };
-  });
-  const split: SplitEpoch = {
-    epoch,
-    deployment: service.deployment,
-    generation: service.route.generation.toString(),
-    windowMs: service.route.windowMs || 2000,
+  const slots = slotsByRevision(placed);
+  const counts = new Map([...slots].map(([revision, each]) => [revision, each.length]));
+  const { route, rules = {} } = service;
+  const shares = effectiveSplit(route, counts);
+  const ranges = layOutShares(shares, slots, route.stableRevision);
+  const tablesOf = (epoch: number) => {
+    const source = { epoch, ranges, slots, rules: { ...rules, sticky: shares.size > 1 ? rules.sticky : undefined } };
+    const tables = backendTables(source);
+    return isPlain(shares, tables, ranges) ? NO_TABLES : tables;
+  };
+  const split = planSplit(service, { placed, shares, ranges, options });
+  const servers = placed.map((server) =>
+    server === undefined || server.draining
+      ? server
+      : { ...server, weight: weightOf(server.revision, shares, route.stableRevision) },
+  );
+  const before = backend.split;
+  if (before && isSame({ ...split, epoch: before.epoch }, before) && isSame(tablesOf(before.epoch), backend.tables)) {
+    return { split: before, servers, tables: backend.tables };
+  }
+  return { split, servers, tables: tablesOf(split.epoch) };
+}
+
+/** One revision and no rules: HAProxy balances on its own, which spreads requests better than chance does. */
+function isPlain(shares: ReadonlyMap<number, number>, tables: BackendTables, ranges: readonly PointRange[]): boolean {
+  return shares.size < 2 && tables.rules.length === 0 && tables.choices.length === ranges.length;
+}
+
+function planSplit(
+  { deployment, route, rules }: GatewayService,
+  parts: {
+    readonly placed: readonly (PlannedServer | undefined)[];
+    readonly shares: ReadonlyMap<number, number>;
+    readonly ranges: readonly PointRange[];
+    readonly options: BackendOptions;
+  },
+): SplitEpoch {
+  const { placed, shares, ranges, options } = parts;
+  const isWarming = (server: PlannedServer | undefined) =>
+    shares.size > 1 && server !== undefined && !server.draining && server.warmUntilMs > options.nowMs;
+  const judged = countedShares(ranges, (slot) => (isWarming(placed[slot]) ? undefined : placed[slot]?.revision));
+  return {
+    epoch: options.epoch,
+    deployment,
+    generation: route.generation.toString(),
+    windowMs: route.windowMs || 2000,
     shares: [...shares].map(([revision, basisPoints]) => ({
       revision,
       basisPoints,
-      realised: weights.get(revision)?.realised ?? 0,
+      judged: judged.get(revision) ?? 0,
     })),
-    slotRevisions: servers.map((server) => server?.revision ?? 0),
+    slotRevisions: placed.map((server) => server?.revision ?? 0),
+    warmingSlots: placed.flatMap((server, slot) => (isWarming(server) ? [slot] : [])),
+    mirrorRevision: rules?.mirror?.revision ?? 0,
   };
-  return { split: sameSplit(backend.split, split) ? backend.split : split, servers };
+}
+
+function slotsByRevision(servers: readonly (PlannedServer | undefined)[]): Map<number, number[]> {
+  const slots = new Map<number, number[]>();
+  for (const [slot, server] of servers.entries()) {
+    if (server === undefined || server.draining) continue;
+    slots.set(server.revision, [...(slots.get(server.revision) ?? []), slot]);
+  }
+  return slots;
+}
+
+/** A request that got no answer goes to the stable revision; to others only while that has no other replica. */
+function weightOf(revision: number, shares: ReadonlyMap<number, number>, stable: number): number {
+  if (!shares.has(revision)) return 0;
+  return revision === stable || !shares.has(stable) ? MOST_WEIGHT : 1;
 }
 
 function placeEndpoints(
   slots: readonly (PlannedServer | undefined)[],
   service: GatewayService,
-  epoch: number,
-  isBusy: (slot: number) => boolean,
+  { epoch, isBusy, nowMs, warmUpMs }: BackendOptions,
 ): (PlannedServer | undefined)[] | undefined {
+  const warmUntilMs = nowMs + warmUpMs;
   const missing = new Map(service.endpoints.map((endpoint) => [endpoint.replicaId, endpoint]));
   const servers = slots.map((server) => {
     const endpoint = server && missing.get(server.replicaId);
@@ -153,13 +245,13 @@ function placeEndpoints(
       return released(server, epoch);
     }
     missing.delete(endpoint.replicaId);
-    return { ...server, draining: false, releasedIn: 0 };
+    return server.draining ? { ...server, warmUntilMs, draining: false, releasedIn: 0 } : server;
   });
   for (const endpoint of missing.values()) {
     const slot = freeSlot(servers, isBusy);
     if (slot === undefined) return undefined;
     const { replicaId, revision, host, port } = endpoint;
-    servers[slot] = { replicaId, revision, host, port, weight: 0, draining: false, releasedIn: 0 };
+    servers[slot] = { replicaId, revision, host, port, weight: 0, warmUntilMs, draining: false, releasedIn: 0 };
   }
   return servers;
 }
@@ -185,6 +277,6 @@ function released(server: PlannedServer | undefined, epoch: number): PlannedServ
   return { ...server, weight: 0, draining: true, releasedIn: epoch };
 }
 
-function sameSplit(a: SplitEpoch | undefined, b: SplitEpoch): boolean {
-  return a !== undefined && JSON.stringify({ ...a, epoch: 0 }) === JSON.stringify({ ...b, epoch: 0 });
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -16,8 +16,10 @@ export interface DeploymentStats {
   readonly aborted: number;
   /** Requests answered 503 as no replica was ready. */
   readonly unserved: number;
-  /** Requests that were sent again to another replica as the first could not be connected. */
+  /** Requests that were sent again to another replica as the first gave no answer. */
   readonly redispatched: number;
+  /** Requests that asked for a revision in preview; they are among the revision's, and in no window. */
+  readonly previewed: number;
 }
 
 /** Totals of the gateway, for metrics. */

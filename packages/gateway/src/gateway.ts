@@ -10,7 +10,15 @@ import {
   type ResolvedGatewayOptions,
   resolveGatewayOptions,
 } from "./gateway-options.ts";
-import { emptyPlan, type GatewayPlan, grownPlan, type IsBusy, planServices } from "./gateway-plan.ts";
+import {
+  emptyPlan,
+  type GatewayPlan,
+  grownPlan,
+  type IsBusy,
+  nextWarmMs,
+  type PlanOptions,
+  planServices,
+} from "./gateway-plan.ts";
 import { checkedServices } from "./gateway-service.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
 import {
@@ -20,10 +28,13 @@ import {
   layoutDigest,
   renderConfig,
   renderRoutes,
+  renderTable,
+  tableFile,
 } from "./haproxy-config.ts";
 import { HaproxyProcess } from "./haproxy-process.ts";
 import { LogListener } from "./log-listener.ts";
-import { type ActualState, planCommands, slotName } from "./plan-commands.ts";
+import { mirrorScript } from "./mirror-script.ts";
+import { type ActualState, planCommands, plannedTables, slotName, staleTables } from "./plan-commands.ts";
 import { RequestLedger } from "./request-ledger.ts";
 import { RuntimeSocket } from "./runtime-socket.ts";
 import { type LogSink, loadState, replaceFile, saveState } from "./state-file.ts";
@@ -48,6 +59,8 @@ export class Gateway implements Component {
   #queue: Promise<void> = Promise.resolve();
   #plan: GatewayPlan;
   #actual: ActualState | undefined;
+  #services: readonly GatewayService[] | undefined;
+  #cancelWarm: () => void = () => {};
   #port = 0;
   #logSink: LogSink = { port: 0, secret: "" };
   #starts = 0;
@@ -102,6 +115,7 @@ export class Gateway implements Component {
    */
   async stop(options: { readonly keepServing?: boolean } = {}): Promise<void> {
     this.#stopped.abort();
+    this.#cancelWarm();
     await this.#watching;
     await this.#queue;
     if (!options.keepServing) await this.#haproxy.stop();
@@ -162,23 +176,41 @@ export class Gateway implements Component {
   }
 
   async #apply(services: readonly GatewayService[]): Promise<void> {
+    this.#services = services;
     const { plan, hasGrown } = await this.#nextPlan(services);
     this.#plan = plan;
     this.#ledger.remember(plan.backends.flatMap(({ split }) => split ?? []));
     this.#save();
     this.#ledger.use(plan);
+    this.#planWarm();
     if (!this.#haproxy.isAlive || hasGrown) await this.#launch();
     await this.#converge();
   }
 
+  /** Judges an endpoint's requests from when it has warmed up. */
+  #planWarm(): void {
+    const { clock, logger } = this.#options;
+    this.#cancelWarm();
+    const warmMs = nextWarmMs(this.#plan, clock.now());
+    if (warmMs === undefined || this.#stopped.signal.aborted) return;
+    this.#cancelWarm = clock.after(warmMs - clock.now() + 1, () => {
+      const applied = this.#serialised(() => this.#apply(this.#services ?? []));
+      applied.catch((error: unknown) =>
+        logger.warn({ reason: errorMessage(error) }, "warm replicas are not judged yet"),
+      );
+    });
+  }
+
   async #nextPlan(services: readonly GatewayService[]): Promise<{ plan: GatewayPlan; hasGrown: boolean }> {
+    const { clock, warmUpMs } = this.#options;
+    const options = { nowMs: clock.now(), warmUpMs };
     // Slots that may be busy are looked at only when there is no other.
-    const first = planServices(this.#plan, services, () => true);
+    const first = planServices(this.#plan, services, { ...options, isBusy: () => true });
     if (first.kind === "planned") return { plan: first.plan, hasGrown: false };
     const isBusy = await this.#busySlots();
-    const second = planServices(this.#plan, services, isBusy);
+    const second = planServices(this.#plan, services, { ...options, isBusy });
     if (second.kind === "planned") return { plan: second.plan, hasGrown: false };
-    return { plan: grownUntilFits(this.#plan, services, isBusy), hasGrown: true };
+    return { plan: grownUntilFits(this.#plan, services, { ...options, isBusy }), hasGrown: true };
   }
 
   async #busySlots(): Promise<IsBusy> {
@@ -193,7 +225,10 @@ export class Gateway implements Component {
     this.#actual = undefined;
     this.#save();
     replaceFile(this.#paths.config, renderConfig(this.#options, this.#layout));
+    replaceFile(this.#paths.mirrorScript, mirrorScript(this.#paths.mirrorSocket));
     replaceFile(this.#paths.routes, renderRoutes(this.#plan));
+    mkdirSync(this.#paths.tables, { recursive: true });
+    for (const [name, entries] of plannedTables(this.#plan)) replaceFile(this.#tableFile(name), renderTable(entries));
     await this.#haproxy.launch();
     if (isReload) this.#reloads++;
     else this.#starts++;
@@ -201,18 +236,30 @@ export class Gateway implements Component {
 
   /** Sends what differs as one batch, then reads back what HAProxy made of it. */
   async #converge(): Promise<void> {
-    const mapFile = this.#paths.routes;
     for (let attempt = 0; attempt < 3; attempt++) {
-      this.#actual ??= await this.#socket.read(mapFile);
-      const commands = planCommands(this.#actual, this.#plan, mapFile);
+      const commands = await this.#differing();
       if (commands.length === 0) return;
       this.#actual = undefined;
       await this.#socket.run(commands);
     }
-    this.#actual = await this.#socket.read(mapFile);
-    const left = planCommands(this.#actual, this.#plan, mapFile);
+    const left = await this.#differing();
     if (left.length === 0) return;
     throw new KedgeError("GATEWAY_UNAVAILABLE", "HAProxy did not take over the routes", { hint: left[0] ?? "" });
+  }
+
+  /** Commands that are still to be given. */
+  async #differing(): Promise<string[]> {
+    const { routes } = this.#paths;
+    const files = new Map([...plannedTables(this.#plan).keys()].map((name) => [name, this.#tableFile(name)]));
+    this.#actual ??= await this.#socket.read(routes, files);
+    const stale = staleTables(this.#actual, this.#plan);
+    const prepared = await this.#socket.prepare(stale.map((name) => this.#tableFile(name)));
+    const versions = new Map(stale.map((name) => [name, prepared.get(this.#tableFile(name)) ?? 0]));
+    return planCommands(this.#actual, this.#plan, { routes, tableFile: (name) => this.#tableFile(name), versions });
+  }
+
+  #tableFile(name: string): string {
+    return tableFile(this.#options.dir, name);
   }
 
   get #layout(): Layout {
@@ -220,7 +267,7 @@ export class Gateway implements Component {
   }
 
   #save(): void {
-    saveState(this.#paths.state, { version: 1, ...this.#layout, splits: this.#ledger.remembered() });
+    saveState(this.#paths.state, { version: 2, ...this.#layout, splits: this.#ledger.remembered() });
   }
 
   #serialised(work: () => Promise<void>): Promise<void> {
@@ -254,10 +301,10 @@ export class Gateway implements Component {
   }
 }
 
-function grownUntilFits(plan: GatewayPlan, services: readonly GatewayService[], isBusy: IsBusy): GatewayPlan {
+function grownUntilFits(plan: GatewayPlan, services: readonly GatewayService[], options: PlanOptions): GatewayPlan {
   let capacity = { backends: plan.backends.length, serversPerBackend: plan.backends[0]?.servers.length ?? 1 };
   for (;;) {
-    const result = planServices(grownPlan(plan, capacity), services, isBusy);
+    const result = planServices(grownPlan(plan, capacity), services, options);
     if (result.kind === "planned") return result.plan;
     if (result.of === "backends") capacity = { ...capacity, backends: capacity.backends * 2 };
     else capacity = { ...capacity, serversPerBackend: capacity.serversPerBackend * 2 };

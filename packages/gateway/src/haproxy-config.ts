@@ -1,15 +1,23 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { MIRROR_BASE, type TableEntry } from "./backend-tables.ts";
+import { POINTS } from "./choice-table.ts";
 import type { ResolvedGatewayOptions } from "./gateway-options.ts";
 import { emptyPlan, type GatewayPlan, type PlannedServer } from "./gateway-plan.ts";
-import { plannedRoutes } from "./plan-commands.ts";
+import { LARGEST_MIRRORED_BODY, mirrorScript } from "./mirror-script.ts";
+import { plannedRoutes, tableName } from "./plan-commands.ts";
 import type { LogSink } from "./state-file.ts";
 
 /** Files and sockets inside the gateway's folder. */
 export interface GatewayPaths {
   readonly config: string;
   readonly routes: string;
+  /** Folder of the backends' maps. */
+  readonly tables: string;
   readonly adminSocket: string;
+  /** Where copies of requests come in. */
+  readonly mirrorSocket: string;
+  readonly mirrorScript: string;
   readonly state: string;
   readonly process: string;
 }
@@ -19,7 +27,10 @@ export function gatewayPaths(dir: string): GatewayPaths {
   return {
     config: join(dir, "haproxy.cfg"),
     routes: join(dir, "routes.map"),
+    tables: join(dir, "maps"),
     adminSocket: join(dir, "admin.sock"),
+    mirrorSocket: join(dir, "mirror.sock"),
+    mirrorScript: join(dir, "mirror.lua"),
     state: join(dir, "state.json"),
     process: join(dir, "process.json"),
   };
@@ -28,19 +39,33 @@ export function gatewayPaths(dir: string): GatewayPaths {
 /** Longest prediction label that is counted, in bytes. */
 export const MAX_LABEL_BYTES = 64;
 
-/** Longest value of the route map, e.g. "s4095:123456789012345". */
-const ROUTE_BYTES = 24;
+/**
+ * Longest captures of a request, which are: its route ("s4095:123456789012345:cmkd"), what was chosen for it
+ * ("e255:123456789012345:m"), the hash of its user, and the number of its copy.
+ */
+const CAPTURE_BYTES = [26, 24, 10, 24] as const;
 
 /**
- * Fields of a log line, parted by spaces: process id, number of the line in that process, route, server, status, termination, microseconds from the
- * parsed request to the end of the answer, retries, prediction label. Route and label are captures, in braces. The label
- * alone is written by others; it is last, and HAProxy escapes braces, line ends and what is no ASCII as "#41".
+ * Fields of a log line, parted by spaces: process id, number of the line in that process, captures, server, status,
+ * termination, microseconds from the parsed request to the end of the answer, retries, prediction label. Captures and
+ * label are in braces. The label alone is written by others; it is last, and HAProxy escapes braces, line ends and what
+ * is no ASCII as "#41".
  */
 const LOG_FORMAT = "%pid %lc %hr %s %ST %ts %[date(0,us),sub(txn.began)] %rc %hs";
 
+/** File of a table of maps. */
+export function tableFile(dir: string, name: string): string {
+  return join(gatewayPaths(dir).tables, `${name}.map`);
+}
+
+/** A table's text. */
+export function renderTable(entries: readonly TableEntry[]): string {
+  return entries.map(([key, value]) => `${key} ${value}\n`).join("");
+}
+
 /** The route map's text. */
 export function renderRoutes(plan: GatewayPlan): string {
-  return [...plannedRoutes(plan)].map(([deployment, route]) => `${deployment} ${route}\n`).join("");
+  return renderTable([...plannedRoutes(plan)]);
 }
 
 /** What a configuration is rendered from besides the options. */
@@ -58,7 +83,8 @@ export function renderConfig(options: ResolvedGatewayOptions, layout: Layout): s
     renderGlobal(options, layout, layoutDigest(options, layout)),
     renderDefaults(),
     renderFrontend(options, layout),
-    ...plan.backends.map((backend, index) => renderBackend(index, backend.servers)),
+    renderMirrorFrontend(options, layout),
+    ...plan.backends.map((backend, index) => renderBackend(options.dir, index, backend.servers)),
   ].join("\n");
 }
 
@@ -68,10 +94,12 @@ export function layoutDigest(options: ResolvedGatewayOptions, layout: Layout): s
   const serversPerBackend = Math.max(0, ...plan.backends.map((backend) => backend.servers.length));
   const bare = emptyPlan({ backends: plan.backends.length, serversPerBackend });
   const text = [
+    mirrorScript(gatewayPaths(options.dir).mirrorSocket),
     renderGlobal(options, layout, ""),
     renderDefaults(),
     renderFrontend(options, layout),
-    ...bare.backends.map((backend, index) => renderBackend(index, backend.servers)),
+    renderMirrorFrontend(options, layout),
+    ...bare.backends.map((backend, index) => renderBackend(options.dir, index, backend.servers)),
   ].join("\n");
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
@@ -87,6 +115,7 @@ function renderGlobal(options: ResolvedGatewayOptions, { logSink }: Layout, dige
   description kedge-${digest}
   maxconn ${options.maxConnections}
 ${threads}  stats socket ${paths.adminSocket} mode 600 level admin expose-fd listeners
+  lua-load-per-thread ${paths.mirrorScript}
   hard-stop-after 300s
   close-spread-time 1s
   log ring@requests format raw local0
@@ -125,6 +154,15 @@ ${answer(504, "the replica did not answer in time")}
 `;
 }
 
+/** What both frontends log and remember of a request. */
+function renderRecord(secret: string): string {
+  return `  log global
+  log-format "${secret} ${LOG_FORMAT}"
+${CAPTURE_BYTES.map((bytes) => `  declare capture request len ${bytes}`).join("\n")}
+  capture response header kedge-prediction len ${MAX_LABEL_BYTES}
+  http-request set-var(txn.began) date(0,us)`;
+}
+
 /**
  * Rules are paid for by every request, so the usual one, by model path, is done after four. The route is kept in a
  * capture, which costs less than a variable and goes into the log as it is.
@@ -135,13 +173,9 @@ function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layo
   const json = "content-type application/json string";
   return `frontend gateway
   bind ${host}:${port}
-  log global
-  log-format "${logSink.secret} ${LOG_FORMAT}"
-  declare capture request len ${ROUTE_BYTES}
-  capture response header kedge-prediction len ${MAX_LABEL_BYTES}
   acl is_named req.fhdr(kedge-deployment) -m found
   acl is_routed capture.req.hdr(0) -m found
-  http-request set-var(txn.began) date(0,us)
+${renderRecord(logSink.secret)}
   http-request capture path,field(4,/),${toRoute} if { path_beg /v2/models/ } !is_named
   http-request allow if is_routed
   http-request capture req.fhdr(kedge-deployment),${toRoute}
@@ -157,9 +191,61 @@ function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layo
 `;
 }
 
-function renderBackend(index: number, servers: readonly (PlannedServer | undefined)[]): string {
+/**
+ * Copies of requests come in here with a header that says where they belong: "<route>|<choice>|<number>". They go through
+ * the same backends and into the same log as what they were copied from.
+ */
+function renderMirrorFrontend(options: ResolvedGatewayOptions, { logSink }: Layout): string {
+  const part = (index: number, id: number) =>
+    `  http-request capture req.fhdr(kedge-shadow),field(${index},|) id ${id}`;
+  return `frontend mirror
+  bind unix@${gatewayPaths(options.dir).mirrorSocket} mode 600
+${renderRecord(logSink.secret)}
+${part(1, 0)}
+${part(2, 1)}
+${part(3, 3)}
+  http-request disable-l7-retry
+  http-request set-header kedge-shadow 1
+  use_backend %[capture.req.hdr(0),field(1,:)]
+`;
+}
+
+/**
+ * A backend chooses the server itself when its route says so ("c"): a point, drawn at random or hashed from the user
+ * ("k"), leads to a server by the table of choices, unless a rule matches ("m") and leads to another part of that table.
+ * Some requests are copied ("d"). HAProxy's own balancing serves plain routes, and finds another server for a request
+ * whose own did not answer.
+ */
+function renderBackend(dir: string, index: number, servers: readonly (PlannedServer | undefined)[]): string {
+  const file = (table: "choices" | "rules" | "keys") => tableFile(dir, tableName(index, table));
+  const choose = (point: string) => `  http-request capture ${point},map_int(${file("choices")}) id 1`;
+  const body = `{ req.hdr_val(content-length) gt 0 } { req.hdr_val(content-length) le ${LARGEST_MIRRORED_BODY} }`;
   const lines = servers.map((server, slot) => `  server e${slot} ${renderServer(server)}`);
-  return `backend s${index}\n  balance roundrobin\n${lines.join("\n")}\n`;
+  return `backend s${index}
+  balance roundrobin
+  acl is_chosen capture.req.hdr(1) -m found
+  acl is_ruled var(txn.base) -m found
+  acl is_user var(txn.user) -m found
+  acl is_copied var(txn.copy) -m found
+  http-request allow unless { capture.req.hdr(0) -m sub c }
+  http-request allow if is_chosen
+  http-request set-var(txn.base) req.hdrs,map_reg_int(${file("rules")}) if { capture.req.hdr(0) -m sub m }
+${choose(`rand(${POINTS}),add(txn.base)`)} if is_ruled
+  http-request allow if is_chosen
+  http-request return status 503 content-type application/json string '{"error":"that revision is not in preview, or not ready here"}' if is_ruled
+  http-request set-var(txn.user) req.hdrs,map_regm(${file("keys")}),xxh32 if { capture.req.hdr(0) -m sub k }
+  http-request capture var(txn.user) id 2 if is_user
+${choose(`var(txn.user),mod(${POINTS})`)} if is_user
+${choose(`rand(${POINTS})`)} unless is_chosen
+  http-request allow unless { capture.req.hdr(0) -m sub d }
+  http-request set-var(txn.copy) rand(${POINTS}),add(${MIRROR_BASE}),map_int(${file("choices")})
+  http-request allow unless is_copied
+  http-request wait-for-body time 60s if ${body}
+  http-request lua.kedge_mirror
+  http-request capture var(txn.copy) id 3
+  use-server %[capture.req.hdr(1),field(1,:)] if is_chosen
+${lines.join("\n")}
+`;
 }
 
 function renderServer(server: PlannedServer | undefined): string {

@@ -1,3 +1,9 @@
+/**
+ * How a request came to its server: by the split, by a match rule, to look at a preview, or as a copy of another one
+ * that a user sent.
+ */
+export type RequestKind = "split" | "matched" | "preview" | "shadow";
+
 /** What HAProxy logged of one request. */
 export interface LogRecord {
   /** Of the HAProxy that wrote it. */
@@ -6,26 +12,40 @@ export interface LogRecord {
   readonly number: number;
   /** Epoch of the split it was routed by; undefined when it was no HTTP or had no route. */
   readonly epoch: number | undefined;
-  /** Index of the server slot; undefined when none was ready. */
+  readonly kind: RequestKind;
+  /** Server slot that was chosen for it; undefined when HAProxy balanced. */
+  readonly chosenSlot: number | undefined;
+  /** Hash of its user, of 32 bits, when routing is sticky. */
+  readonly user: number | undefined;
+  /** Number of its copy, or of the copy it is; "large" or "busy" when none was made; undefined when none was wanted. */
+  readonly copy: string | undefined;
+  /** Index of the server slot that it went to in the end; undefined when none was ready. */
   readonly slot: number | undefined;
   /** HTTP status; 0 when the client got none. */
   readonly status: number;
   /** Who ended it: the client gave up, the replica or gateway cut it short, or it ran its course. */
   readonly end: "complete" | "client" | "cut";
   readonly latencyMs: number;
+  /** A server gave no answer, and the request was sent again. */
+  readonly retried: boolean;
+  /** It was sent to another server then. */
   readonly redispatched: boolean;
   readonly label: string | undefined;
 }
 
+const CHOICE = /(?:e(\d{1,4}):(\d{1,15})(?::([mps]))?)?/;
 const LINE = new RegExp(
   [
-    /^(\d{1,10}) (\d{1,15})(?: \{(?:s\d{1,4}:(\d{1,15}))?\})?/,
-    /(?:e(\d{1,4})|<[A-Z]{1,8}>) (-1|\d{1,3}) ([\w-]{2}) (-?\d{1,18}|-) (\+?)\d{1,3}/,
+    new RegExp(
+      `^(\\d{1,10}) (\\d{1,15})(?: \\{(?:s\\d{1,4}:(\\d{1,15})(?::[a-z]{1,4})?)?\\|${CHOICE.source}\\|(\\d{0,10})\\|([\\w.:]{0,24})\\})?`,
+    ),
+    /(?:e(\d{1,4})|<[A-Z]{1,8}>) (-1|\d{1,3}) ([\w-]{2}) (-?\d{1,18}|-) (\+?)(\d{1,3})/,
     /(?:\{([ -z~]{0,192})\})?$/,
   ]
     .map((part) => part.source)
     .join(" "),
 );
+const KINDS: Readonly<Record<string, RequestKind>> = { m: "matched", p: "preview", s: "shadow" };
 const ESCAPED = /#([0-9A-F]{2})/g;
 const CONTROL = /\p{C}/gu;
 
@@ -33,18 +53,28 @@ const CONTROL = /\p{C}/gu;
 export function parseLogLine(line: string): LogRecord | undefined {
   const match = LINE.exec(line);
   if (match === null) return undefined;
-  const [, pid, number, epoch, slot, status, termination, micros, redispatched, label] = match;
+  const [, pid, number, epoch, chosen, chosenEpoch, kind, user, copy, ...answer] = match;
+  const [slot, status, termination, micros, redispatched, retries, label] = answer;
   return {
     pid: Number(pid),
     number: Number(number),
-    epoch: epoch === undefined ? undefined : Number(epoch),
-    slot: slot === undefined ? undefined : Number(slot),
+    epoch: optionalNumber(chosenEpoch ?? epoch),
+    kind: KINDS[kind ?? ""] ?? "split",
+    chosenSlot: optionalNumber(chosen),
+    user: optionalNumber(user),
+    copy: copy || undefined,
+    slot: optionalNumber(slot),
     status: Math.max(0, Number(status)),
     end: endOf(termination ?? ""),
     latencyMs: Math.max(0, Number(micros) || 0) / 1000,
+    retried: Number(retries) > 0,
     redispatched: redispatched === "+",
     label: labelOf(label ?? ""),
   };
+}
+
+function optionalNumber(text: string | undefined): number | undefined {
+  return text ? Number(text) : undefined;
 }
 
 /** First letter of HAProxy's termination state; L is an answer by HAProxy itself. */

@@ -1,15 +1,19 @@
 import { type Clock, systemClock } from "@kedge/kernel";
 import type { Window } from "@kedge/proto";
 import { expect, test } from "vitest";
-import { emptyPlan, type GatewayPlan } from "./gateway-plan.ts";
+import { NO_TABLES } from "./backend-tables.ts";
+import { emptyPlan, type GatewayPlan, type SplitEpoch } from "./gateway-plan.ts";
 import { RequestLedger } from "./request-ledger.ts";
 
 const clock: Clock = systemClock;
 
 function planOf(epoch: number): GatewayPlan {
-  const shares = [{ revision: 1, basisPoints: 10_000, realised: 10_000 }];
-  const split = { epoch, deployment: "voice", generation: "1", windowMs: 60_000, shares, slotRevisions: [1] };
-  return { nextEpoch: epoch + 1, backends: [{ split, servers: [] }] };
+  const shares = [{ revision: 1, basisPoints: 10_000, judged: 10_000 }];
+  const split: SplitEpoch = {
+    ...{ epoch, deployment: "voice", generation: "1", windowMs: 60_000, shares },
+    ...{ slotRevisions: [1], warmingSlots: [], mirrorRevision: 0 },
+  };
+  return { nextEpoch: epoch + 1, backends: [{ split, servers: [], tables: NO_TABLES }] };
 }
 
 test("windows of a deployment that went and came back have newer numbers, as a judge ignores old ones", () => {
@@ -20,7 +24,7 @@ test("windows of a deployment that went and came back have newer numbers, as a j
     const plan = planOf(epoch);
     ledger.remember(plan.backends.flatMap(({ split }) => split ?? []));
     ledger.use(plan);
-    ledger.record(`917 ${epoch} {s0:${epoch}} e0 200 -- 1643 0 {}`);
+    ledger.record(`917 ${epoch} {s0:${epoch}|||} e0 200 -- 1643 0 {}`);
   };
   serve(1);
   serve(2);

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { KedgeError } from "@kedge/domain";
+import type { TableEntry } from "./backend-tables.ts";
 import type { ActualServer, ActualState } from "./plan-commands.ts";
 
 /** HAProxy reads at most one buffer (16 KiB) of commands from a connection at once. */
@@ -33,10 +34,39 @@ export class RuntimeSocket {
     };
   }
 
-  /** What HAProxy holds now. */
-  async read(mapFile: string): Promise<ActualState> {
-    const text = await this.run(["show servers state", `show map ${mapFile}`]);
-    return { servers: parseServers(text), routes: parseRoutes(text) };
+  /** What HAProxy holds now. @param tables files by name */
+  async read(routes: string, tables: ReadonlyMap<string, string>): Promise<ActualState> {
+    const names = [...tables.keys()];
+    const maps = await this.#each([routes, ...tables.values()].map((file) => `show map ${file}`));
+    return {
+      servers: parseServers(await this.run(["show servers state"])),
+      routes: new Map(parseMap(maps[0] ?? "")),
+      tables: new Map(names.map((name, i) => [name, parseMap(maps[i + 1] ?? "")])),
+    };
+  }
+
+  /** Begins a new version of maps; its number by file. What is not committed is dropped by the next commit. */
+  async prepare(files: readonly string[]): Promise<Map<string, number>> {
+    const answers = await this.#each(files.map((file) => `prepare map ${file}`));
+    return new Map(files.map((file, i) => [file, Number(/\d+/.exec(answers[i] ?? "")?.[0] ?? 0)]));
+  }
+
+  /** Answers one by one, of commands whose answers hold no empty line: HAProxy ends each by one. */
+  async #each(commands: readonly string[]): Promise<string[]> {
+    const answers: string[] = [];
+    for (const line of linesOf(commands)) {
+      const text = await exchange(this.#path, line);
+      let answer = "";
+      for (const part of text.split("\n").slice(0, -1)) {
+        if (part !== "") {
+          answer += `${part}\n`;
+          continue;
+        }
+        answers.push(answer);
+        answer = "";
+      }
+    }
+    return answers;
   }
 
   /** Requests that each server is working on, by `backend/server`; idle connections do not count. */
@@ -58,12 +88,12 @@ function parseServers(text: string): Map<string, ActualServer> {
   return servers;
 }
 
-function parseRoutes(text: string): Map<string, string> {
-  const routes = new Map<string, string>();
-  for (const match of text.matchAll(/^0x[0-9a-f]+ (\S+) (\S+)$/gm)) {
-    if (match[1] !== undefined && match[2] !== undefined) routes.set(match[1], match[2]);
+function parseMap(text: string): TableEntry[] {
+  const entries: TableEntry[] = [];
+  for (const [, key, value] of text.matchAll(/^0x[0-9a-f]+ (\S+) (\S+)$/gm)) {
+    if (key !== undefined && value !== undefined) entries.push([key, value]);
   }
-  return routes;
+  return entries;
 }
 
 function parseSessions(text: string): Map<string, number> {

@@ -1,35 +1,29 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "@kedge/kernel";
-import { type RevisionWindow, RevisionWindowSchema, type Window, WindowSchema } from "@kedge/proto";
+import { type Window, WindowSchema } from "@kedge/proto";
 import type { SplitEpoch } from "./gateway-plan.ts";
 import type { DeploymentStats } from "./gateway-stats.ts";
-import { LATENCY_BOUNDS_MS, latencyBucket } from "./latency-bounds.ts";
 import type { LogRecord } from "./log-line.ts";
+import { isFailure, OpenWindow } from "./open-window.ts";
+import { ShadowPairs } from "./shadow-pairs.ts";
+import type { WindowDetail } from "./window-detail.ts";
 
 /** How often a deployment without requests still sends a window, all zero. */
 const IDLE_WINDOW_MS = 10_000;
-const MOST_LABELS = 32;
-const OTHER = "other";
 
 /** Where windows come from and go to. */
 export interface WindowSource {
   readonly nodeId: string;
   readonly bootId: string;
   readonly clock: Clock;
-  onWindow(window: Window): void;
+  onWindow(window: Window, detail: WindowDetail): void;
 }
 
 /** What a meter needs. */
 export interface WindowMeterOptions extends WindowSource {
   /** Numbers grow within a boot of the agent, also when a deployment goes and comes back. */
   nextSequence(): bigint;
-}
-
-interface OpenWindow {
-  readonly split: SplitEpoch;
-  fromMs: number;
-  readonly revisions: Map<number, RevisionWindow>;
 }
 
 /**
@@ -41,12 +35,14 @@ export class WindowMeter {
   readonly #deployment: string;
   readonly #open = new Map<number, OpenWindow>();
   readonly #totals = new Map<number, { requests: number; errors: number }>();
+  readonly #pairs = new ShadowPairs();
   #current: SplitEpoch | undefined;
   #sentMs: number;
   #cancelTick: () => void = () => {};
   #aborted = 0;
   #unserved = 0;
   #redispatched = 0;
+  #previewed = 0;
 
   constructor(deployment: string, options: WindowMeterOptions) {
     this.#deployment = deployment;
@@ -59,27 +55,57 @@ export class WindowMeter {
     if (this.#current?.epoch === split.epoch) return;
     this.#flush();
     this.#current = split;
-    this.#openWindow(split);
+    this.#open.set(split.epoch, new OpenWindow(split, this.#options.clock.now()));
     this.#arm();
   }
 
-  /** Counts one request under the split it was routed by. */
+  /** Counts one request, or one copy of a request, under the split it was routed by. */
   record(split: SplitEpoch, record: LogRecord): void {
     if (record.redispatched) this.#redispatched++;
+    if (record.kind === "shadow") this.#recordShadow(split, record);
+    else this.#recordRequest(split, record);
+  }
+
+  #recordRequest(split: SplitEpoch, record: LogRecord): void {
     if (record.end === "client") {
       this.#aborted++;
       return;
     }
-    const revision = record.slot === undefined ? 0 : (split.slotRevisions[record.slot] ?? 0);
+    const revision = revisionOf(split, record);
     if (revision === 0) {
       this.#unserved++;
       return;
     }
-    const isError = record.status >= 500 || record.status === 0 || record.end === "cut";
-    count(this.#revisionWindow(split, revision), record, isError);
+    this.#total(revision, record);
+    if (record.kind === "preview") this.#previewed++;
+    else this.#window(split).count(record, revision);
+    this.#recordCopy(split, record);
+  }
+
+  #recordCopy(split: SplitEpoch, record: LogRecord): void {
+    const { copy } = record;
+    if (copy === undefined) return;
+    if (copy === "large") this.#window(split).countDropped("tooLarge");
+    else if (copy === "busy") this.#window(split).countDropped("busy");
+    else this.#pair(split, record);
+  }
+
+  #recordShadow(split: SplitEpoch, record: LogRecord): void {
+    const revision = revisionOf(split, record);
+    if (revision === 0 || record.end === "client") return;
+    this.#window(split).countShadow(record, revision);
+    this.#pair(split, record);
+  }
+
+  #pair(split: SplitEpoch, record: LogRecord): void {
+    const pair = this.#pairs.add(split, record);
+    if (pair) this.#window(pair.split).compare(pair.user, pair.shadow);
+  }
+
+  #total(revision: number, record: LogRecord): void {
     const total = this.#totals.get(revision) ?? { requests: 0, errors: 0 };
     total.requests++;
-    if (isError) total.errors++;
+    if (isFailure(record)) total.errors++;
     this.#totals.set(revision, total);
   }
 
@@ -104,6 +130,7 @@ export class WindowMeter {
       aborted: this.#aborted,
       unserved: this.#unserved,
       redispatched: this.#redispatched,
+      previewed: this.#previewed,
     };
   }
 
@@ -120,66 +147,37 @@ export class WindowMeter {
     const now = this.#options.clock.now();
     for (const [epoch, window] of this.#open) {
       const isCurrent = epoch === this.#current?.epoch;
-      const isEmpty = [...window.revisions.values()].every((revision) => revision.requests === 0);
-      if (isEmpty && isCurrent && now - this.#sentMs < IDLE_WINDOW_MS) continue;
+      if (window.isEmpty && isCurrent && now - this.#sentMs < IDLE_WINDOW_MS) continue;
       this.#open.delete(epoch);
-      if (isCurrent) this.#openWindow(window.split);
-      if (!isEmpty || isCurrent) this.#send(window, now);
+      if (isCurrent) this.#open.set(epoch, new OpenWindow(window.split, now));
+      if (!window.isEmpty || isCurrent) this.#send(window, now);
     }
   }
 
   #send(window: OpenWindow, now: number): void {
     this.#sentMs = now;
-    this.#options.onWindow(
-      create(WindowSchema, {
-        nodeId: this.#options.nodeId,
-        deployment: this.#deployment,
-        sequence: this.#options.nextSequence(),
-        bootId: this.#options.bootId,
-        from: timestampFromMs(window.fromMs),
-        to: timestampFromMs(now),
-        routeGeneration: BigInt(window.split.generation),
-        revisions: [...window.revisions.values()].sort((a, b) => a.revision - b.revision),
-      }),
-    );
+    const message = create(WindowSchema, {
+      nodeId: this.#options.nodeId,
+      deployment: this.#deployment,
+      sequence: this.#options.nextSequence(),
+      bootId: this.#options.bootId,
+      from: timestampFromMs(window.fromMs),
+      to: timestampFromMs(now),
+      routeGeneration: BigInt(window.split.generation),
+      revisions: window.revisions(),
+    });
+    this.#options.onWindow(message, window.detail());
   }
 
-  #openWindow(split: SplitEpoch): OpenWindow {
-    const window: OpenWindow = { split, fromMs: this.#options.clock.now(), revisions: new Map() };
-    for (const share of split.shares) window.revisions.set(share.revision, emptyWindow(share.revision, share.realised));
+  #window(split: SplitEpoch): OpenWindow {
+    const window = this.#open.get(split.epoch) ?? new OpenWindow(split, this.#options.clock.now());
     this.#open.set(split.epoch, window);
     return window;
   }
-
-  #revisionWindow(split: SplitEpoch, revision: number): RevisionWindow {
-    const { revisions } = this.#open.get(split.epoch) ?? this.#openWindow(split);
-    const found = revisions.get(revision) ?? emptyWindow(revision, 0);
-    revisions.set(revision, found);
-    return found;
-  }
 }
 
-function emptyWindow(revision: number, basisPoints: number): RevisionWindow {
-  return create(RevisionWindowSchema, {
-    revision,
-    basisPoints,
-    latencyMs: { bounds: [...LATENCY_BOUNDS_MS], counts: new Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0) },
-  });
-}
-
-function count(window: RevisionWindow, record: LogRecord, isError: boolean): void {
-  window.requests++;
-  if (isError) window.errors++;
-  const counts = window.latencyMs?.counts ?? [];
-  const bucket = latencyBucket(record.latencyMs);
-  counts[bucket] = (counts[bucket] ?? 0) + 1;
-  if (record.label !== undefined) countLabel(window.predictions, record.label);
-}
-
-/** At most 32 labels besides "other". */
-function countLabel(predictions: { [label: string]: number }, label: string): void {
-  const isKnown = Object.hasOwn(predictions, label);
-  const key = isKnown || Object.keys(predictions).length < MOST_LABELS ? label : OTHER;
-  const before = Object.hasOwn(predictions, key) ? (predictions[key] ?? 0) : 0;
-  Object.defineProperty(predictions, key, { value: before + 1, enumerable: true, configurable: true, writable: true });
+/** The revision that a request was meant for, also when another one answered it in the end; 0 for none. */
+function revisionOf(split: SplitEpoch, record: LogRecord): number {
+  const slot = record.chosenSlot ?? record.slot;
+  return slot === undefined ? 0 : (split.slotRevisions[slot] ?? 0);
 }

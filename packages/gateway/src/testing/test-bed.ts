@@ -7,6 +7,8 @@ import { silentLogger, systemClock } from "@kedge/kernel";
 import { RouteSchema, type Window } from "@kedge/proto";
 import { Gateway } from "../gateway.ts";
 import type { GatewayEndpoint, GatewayOptions, GatewayService } from "../gateway-options.ts";
+import type { TrafficRules } from "../traffic-rules.ts";
+import type { WindowDetail } from "../window-detail.ts";
 
 /** What one request through the gateway came to; status 0: no answer. */
 export interface Answer {
@@ -25,6 +27,7 @@ export interface TestReplica extends GatewayEndpoint {
 export class TestBed {
   readonly dir = mkdtempSync(join(tmpdir(), "kedge-gw-"));
   readonly windows: Window[] = [];
+  readonly details: WindowDetail[] = [];
   readonly #cleanups: (() => Promise<unknown>)[] = [];
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
@@ -37,7 +40,11 @@ export class TestBed {
       bootId: "boot-1",
       clock: systemClock,
       logger: silentLogger,
-      onWindow: (window) => this.windows.push(window),
+      onWindow: (window, detail) => {
+        this.windows.push(window);
+        this.details.push(detail);
+      },
+      warmUpMs: 0,
       capacity: { backends: 2, serversPerBackend: 4 },
       threads: 2,
       ...options,
@@ -118,7 +125,7 @@ export class TestBed {
 export function service(
   splits: Record<number, number>,
   endpoints: readonly GatewayEndpoint[],
-  options: { deployment?: string; windowMs?: number; generation?: bigint } = {},
+  options: { deployment?: string; windowMs?: number; generation?: bigint; rules?: TrafficRules } = {},
 ): GatewayService {
   const deployment = options.deployment ?? "m";
   const route = create(RouteSchema, {
@@ -128,7 +135,7 @@ export function service(
     windowMs: options.windowMs ?? 50,
     stableRevision: 1,
   });
-  return { deployment, route, endpoints };
+  return { deployment, route, endpoints, rules: options.rules ?? {} };
 }
 
 /** Waits until `read` gives what `accept` accepts; on time-out tells what it gave last. */

@@ -1,0 +1,75 @@
+/** Longest body of a request that is copied, in bytes: it must be whole in HAProxy's buffer beside the headers. */
+export const LARGEST_MIRRORED_BODY = 12_000;
+
+/** Copies that one thread of HAProxy may have under way. */
+const MOST_COPIES = 32;
+/** Seconds that a copy may make no progress, and may take in all. */
+const PATIENCE_SECONDS = 10;
+const LONGEST_SECONDS = 60;
+
+/**
+ * Lua that HAProxy runs in each thread; `socketPath` is where it sends copies. `lua.kedge_mirror` writes the request
+ * down, starts a task that sends it, and returns without waiting. The variable `txn.copy` holds the choice for the copy
+ * before, and after it the copy's number, or why there is none: "large" (no whole body), "busy" (too many under way).
+ * The answer is read and dropped piece by piece.
+ */
+export function mirrorScript(socketPath: string): string {
+  return `local socket_path = "${socketPath}"
+local DROPPED = {
+  ["connection"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, ["te"] = true, ["trailer"] = true,
+  ["transfer-encoding"] = true, ["upgrade"] = true, ["expect"] = true, ["content-length"] = true, ["kedge-shadow"] = true,
+}
+local under_way = 0
+local sent = 0
+
+local function send(request)
+  local socket = core.tcp()
+  socket:settimeout(${PATIENCE_SECONDS})
+  local began = core.now().sec
+  if socket:connect("unix@" .. socket_path) and socket:send(request) then
+    local _, failure
+    repeat
+      _, failure = socket:receive(8192)
+    until failure or core.now().sec - began > ${LONGEST_SECONDS}
+  end
+  socket:close()
+end
+
+local function written(txn, headers, body, belongs)
+  local lines = { txn.f:method() .. " " .. txn.f:pathq() .. " HTTP/1.1" }
+  for name, values in pairs(headers) do
+    if not DROPPED[name] then
+      for _, value in pairs(values) do lines[#lines + 1] = name .. ": " .. value end
+    end
+  end
+  lines[#lines + 1] = "connection: close"
+  lines[#lines + 1] = "content-length: " .. #body
+  lines[#lines + 1] = "kedge-shadow: " .. belongs
+  return table.concat(lines, "\\r\\n") .. "\\r\\n\\r\\n" .. body
+end
+
+local function copy(txn)
+  local headers = txn.http:req_get_headers()
+  if headers["transfer-encoding"] or headers["upgrade"] then return "large" end
+  local length = headers["content-length"] and tonumber(headers["content-length"][0]) or 0
+  local body = length > 0 and txn.f:req_body() or ""
+  if #body ~= length then return "large" end
+  if under_way >= ${MOST_COPIES} then return "busy" end
+  sent = sent + 1
+  local number = core.thread .. "." .. sent
+  local belongs = txn.f:capture_req_hdr(0) .. "|" .. txn:get_var("txn.copy") .. "|" .. number
+  local request = written(txn, headers, body, belongs)
+  under_way = under_way + 1
+  core.register_task(function()
+    pcall(send, request)
+    under_way = under_way - 1
+  end)
+  return number
+end
+
+core.register_action("kedge_mirror", { "http-req" }, function(txn)
+  local done, number = pcall(copy, txn)
+  txn:set_var("txn.copy", done and number or "busy")
+end, 0)
+`;
+}

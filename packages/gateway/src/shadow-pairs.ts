@@ -1,0 +1,33 @@
+import type { SplitEpoch } from "./gateway-plan.ts";
+import type { LogRecord } from "./log-line.ts";
+
+/** Halves that wait for their other half; older ones are given up. */
+const MOST_WAITING = 4_096;
+
+/** A request and its copy, both answered. */
+export interface ShadowPair {
+  readonly user: LogRecord;
+  readonly shadow: LogRecord;
+  /** The split that both were routed by. */
+  readonly split: SplitEpoch;
+}
+
+/** Brings together the log lines of requests and of their copies, which may come in either order. */
+export class ShadowPairs {
+  readonly #waiting = new Map<string, LogRecord>();
+
+  /** Takes a half that has a number; the pair, when the other half was there. */
+  add(split: SplitEpoch, record: LogRecord): ShadowPair | undefined {
+    const key = `${record.pid} ${record.copy}`;
+    const other = this.#waiting.get(key);
+    if (other === undefined || other.kind === record.kind) {
+      this.#waiting.set(key, record);
+      const oldest = this.#waiting.keys().next();
+      if (this.#waiting.size > MOST_WAITING && !oldest.done) this.#waiting.delete(oldest.value);
+      return undefined;
+    }
+    this.#waiting.delete(key);
+    const [user, shadow] = record.kind === "shadow" ? [other, record] : [record, other];
+    return { user, shadow, split };
+  }
+}

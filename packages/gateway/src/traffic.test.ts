@@ -1,0 +1,278 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Gateway } from "./gateway.ts";
+import { eventually, service, TestBed } from "./testing/test-bed.ts";
+import type { MatchRule, TrafficRules } from "./traffic-rules.ts";
+import { UserSketch } from "./user-sketch.ts";
+
+const PATH = "/v2/models/m/infer";
+let bed: TestBed;
+beforeEach(() => {
+  bed = new TestBed();
+});
+afterEach(() => bed.close());
+
+/** Four standard errors of a share seen in `count` requests. */
+const tolerance = (share: number, count: number): number => 4 * Math.sqrt((share * (1 - share)) / count);
+
+/** A gateway with one replica of revision 1 and one of 2, which answer with their revision's number. */
+async function twoRevisions() {
+  const gateway = await bed.gateway();
+  const endpoints = await Promise.all(
+    [1, 2].map((revision) => bed.replica(`r${revision}`, revision, (_, res) => res.end(String(revision)))),
+  );
+  const apply = (share: number, rules: TrafficRules = {}) =>
+    gateway.apply([service({ 1: 10_000 - share, 2: share }, endpoints, { rules, windowMs: 20 })]);
+  return { gateway, apply };
+}
+
+/** Revision that answers a request with these headers. */
+async function revisionOf(gateway: Gateway, headers: Record<string, string>): Promise<string> {
+  const { status, body } = await bed.get(gateway, PATH, headers);
+  return status === 200 ? body : `status ${status}`;
+}
+
+/** Revisions that answer many requests, in the order of the requests. */
+async function revisionsOf(gateway: Gateway, requests: readonly Record<string, string>[]): Promise<string[]> {
+  const answers: string[] = [];
+  const queue = [...requests.entries()];
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) answers[next[0]] = await revisionOf(gateway, next[1]);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  return answers;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+const counted = (revision: number): number =>
+  sum(
+    bed.windows.flatMap(({ revisions }) =>
+      revisions.filter((each) => each.revision === revision).map((each) => each.requests),
+    ),
+  );
+
+test("each request is assigned by chance, on its own", async () => {
+  const { gateway, apply } = await twoRevisions();
+  await apply(5_000);
+  const answers: string[] = [];
+  // One after another: round robin would take turns.
+  for (let i = 0; i < 2_000; i++) answers.push(await revisionOf(gateway, {}));
+  for (const lag of [1, 2, 3]) {
+    const same = answers.slice(lag).filter((answer, i) => answer === answers[i]).length;
+    expect(Math.abs(same / (2_000 - lag) - 0.5)).toBeLessThan(tolerance(0.5, 2_000 - lag));
+  }
+  expect(Math.abs(answers.filter((answer) => answer === "2").length / 2_000 - 0.5)).toBeLessThan(tolerance(0.5, 2_000));
+});
+
+describe("sticky", () => {
+  const users = Array.from({ length: 600 }, (_, i) => `user ${i}; "é"`);
+  const sticky = { source: "header", name: "X-User", salt: "s1" } as const;
+  const requests = users.map((user) => ({ "x-user": Buffer.from(user).toString("latin1") }));
+
+  test("a user stays with a revision, and moves to the new one only as it grows; users are counted", async () => {
+    const { gateway, apply } = await twoRevisions();
+    let before: string[] = [];
+    for (const share of [1_000, 3_000, 6_000]) {
+      await apply(share, { sticky });
+      const answers = await revisionsOf(gateway, [...requests, ...requests]);
+      expect(answers.slice(users.length)).toEqual(answers.slice(0, users.length));
+      for (const [i, answer] of before.entries()) if (answer === "2") expect(answers[i]).toBe("2");
+      before = answers.slice(0, users.length);
+      const onNew = before.filter((answer) => answer === "2").length / users.length;
+      expect(Math.abs(onNew - share / 10_000)).toBeLessThan(tolerance(share / 10_000, users.length));
+    }
+    const seen = await eventually(
+      () => sketches(2).count(),
+      (count) => count >= before.filter((answer) => answer === "2").length,
+    );
+    expect(seen).toBeLessThan(users.length);
+  });
+
+  test("requests without the key are assigned by chance", async () => {
+    const { gateway, apply } = await twoRevisions();
+    await apply(5_000, { sticky });
+    expect(new Set(await revisionsOf(gateway, new Array(50).fill({})))).toEqual(new Set(["1", "2"]));
+  });
+
+  test("by cookie; another salt assigns users anew", async () => {
+    const { gateway, apply } = await twoRevisions();
+    const cookies = users.map((_, i) => ({ cookie: `a=1; uid=${i}; b=2` }));
+    const by = (salt: string) => apply(5_000, { sticky: { source: "cookie", name: "uid", salt } });
+    await by("s1");
+    const first = await revisionsOf(gateway, cookies);
+    expect(await revisionsOf(gateway, cookies)).toEqual(first);
+    await by("s2");
+    const second = await revisionsOf(gateway, cookies);
+    const same = second.filter((answer, i) => answer === first[i]).length / users.length;
+    expect(Math.abs(same - 0.5)).toBeLessThan(tolerance(0.5, users.length));
+  });
+});
+
+/** All users of a revision, over all windows. */
+function sketches(revision: number): UserSketch {
+  const all = new UserSketch();
+  for (const { users } of bed.details.flatMap(({ arms }) => arms.filter((arm) => arm.revision === revision))) {
+    const sketch = users && UserSketch.parse(users);
+    if (sketch) all.merge(sketch);
+  }
+  return all;
+}
+
+describe("match rules", () => {
+  const match = (values: string[], options: Partial<MatchRule> = {}): MatchRule => ({
+    ...{ source: "header", name: "X-Group", kind: "exact", values, revision: 2 },
+    ...options,
+  });
+
+  test("exact, prefix and set, by header and cookie; the first that matches decides; not in the split's counts", async () => {
+    const { gateway, apply } = await twoRevisions();
+    await apply(0, {
+      matches: [
+        match(["keep"], { revision: 1 }),
+        match(["beta", "gamma"]),
+        match(["ke"], { kind: "prefix" }),
+        match(["on"], { source: "cookie", name: "new" }),
+        match(["x"], { revision: 9 }),
+      ],
+    });
+    const cases: [Record<string, string>, string][] = [
+      [{ "x-group": "beta" }, "2"],
+      [{ "x-group": "gamma" }, "2"],
+      [{ "x-group": "keep" }, "1"],
+      [{ "x-group": "kept" }, "2"],
+      [{ "x-group": "bet" }, "1"],
+      [{ "x-group": "x" }, "1"],
+      [{ cookie: "a=1; new=on" }, "2"],
+      [{ cookie: "new=off" }, "1"],
+      [{}, "1"],
+    ];
+    for (const [headers, revision] of cases)
+      expect([headers, await revisionOf(gateway, headers)]).toEqual([headers, revision]);
+    await eventually(
+      () => counted(1),
+      (count) => count === 4,
+    );
+    expect(counted(2)).toBe(0);
+    const matched = bed.details.flatMap((detail) => detail.matched);
+    expect(sum(matched.filter(({ revision }) => revision === 2).map(({ requests }) => requests))).toBe(4);
+  });
+
+  test("hostile values change nothing but what they match", async () => {
+    const { gateway, apply } = await twoRevisions();
+    const values = [
+      ...[
+        "a b",
+        "a;shutdown sessions server s0/e0",
+        "'q' \"qq\"",
+        "\\",
+        "\\1",
+        "#x",
+        ".*",
+        "a|b",
+        "(",
+        "é ü 漢",
+        "%[rand]",
+      ],
+      ...["{x}", "$(id)", "a\\x0ab", " <<", "a:b,c", "@1", "//", "[", "*", "+"],
+    ];
+    await apply(0, { matches: values.map((value) => match([value])) });
+    for (const value of values) {
+      const sent = Buffer.from(value.trim()).toString("latin1");
+      const wanted = value === value.trim() ? "2" : "1";
+      expect([value, await revisionOf(gateway, { "x-group": sent })]).toEqual([value, wanted]);
+    }
+    for (const value of ["a", "xyz", "b", "a\\nb", "x"]) {
+      expect([value, await revisionOf(gateway, { "x-group": value })]).toEqual([value, "1"]);
+    }
+    // HAProxy starts anew with the same from its files.
+    expect(gateway.stats().reloads).toBe(0);
+  });
+
+  test("what no header can hold is refused", async () => {
+    const { apply } = await twoRevisions();
+    const bad: TrafficRules[] = [
+      { matches: [match(["a\nb"])] },
+      { matches: [match(["a\r\nx-admin: 1"])] },
+      { matches: [match(["\u0000"])] },
+      { matches: [match([""])] },
+      { matches: [match([])] },
+      { matches: [match(["a"], { name: "x y" })] },
+      { matches: [match(["a"], { name: "x\n" })] },
+      { matches: [match(["a"], { name: "x;y" })] },
+      { matches: [match(["a".repeat(129)])] },
+      { matches: [match(new Array(65).fill("a"))] },
+      { sticky: { source: "header", name: "x", salt: "a b" } },
+      { mirror: { revision: 2, basisPoints: 0 } },
+      { previewRevision: 1.5 },
+    ];
+    for (const rules of bad)
+      expect(() => apply(0, rules)).toThrow(expect.objectContaining({ reason: "INVALID_FIELD" }));
+  });
+});
+
+test("a preview is reached by header alone, only when allowed, and is not counted in windows", async () => {
+  const { gateway, apply } = await twoRevisions();
+  await apply(0);
+  expect(await revisionOf(gateway, { "kedge-revision": "2" })).toBe("1");
+  await apply(0, { previewRevision: 2 });
+  expect(await revisionOf(gateway, { "kedge-revision": "2" })).toBe("2");
+  expect(await revisionOf(gateway, {})).toBe("1");
+  expect(await revisionOf(gateway, { "kedge-revision": "1" })).toBe("status 503");
+  expect(await revisionOf(gateway, { "kedge-revision": "22" })).toBe("status 503");
+  const stats = () => gateway.stats().deployments[0];
+  await eventually(stats, (each) => each?.previewed === 1 && each.unserved === 2);
+  await eventually(
+    () => counted(1),
+    (count) => count === 2,
+  );
+  expect(counted(2)).toBe(0);
+  expect(stats()?.revisions.find(({ revision }) => revision === 2)?.requests).toBe(1);
+});
+
+describe("counting", () => {
+  test("a revision that closes connections fails no user, and every request meant for it is its error", async () => {
+    const gateway = await bed.gateway();
+    const good = await bed.replica("good", 1);
+    const closing = await bed.replica("closing", 2, (_, res) => res.destroy());
+    await gateway.apply([service({ 1: 7_000, 2: 3_000 }, [good, closing], { windowMs: 20 })]);
+    expect(await bed.load(gateway, 1_000)).toEqual(new Map([[200, 1_000]]));
+    await eventually(
+      () => counted(1) + counted(2),
+      (count) => count === 1_000,
+    );
+    const arms = bed.windows.flatMap(({ revisions }) => revisions);
+    const errors = (revision: number) => sum(arms.filter((arm) => arm.revision === revision).map((arm) => arm.errors));
+    expect(Math.abs(counted(2) / 1_000 - 0.3)).toBeLessThan(tolerance(0.3, 1_000));
+    expect([errors(1), errors(2)]).toEqual([0, counted(2)]);
+    const retried = bed.details.flatMap((detail) => detail.arms).filter((arm) => arm.revision === 2);
+    expect(sum(retried.map((arm) => arm.retried))).toBe(counted(2));
+  });
+
+  test("a replica that is warming up serves without being judged, and is judged when it is warm", async () => {
+    const gateway = await bed.gateway({ warmUpMs: 700 });
+    const old = await bed.replica("old", 1);
+    await gateway.apply([service({ 1: 10_000 }, [old], { windowMs: 20 })]);
+    await bed.load(gateway, 20);
+    await eventually(
+      () => counted(1),
+      (count) => count === 20,
+    );
+    const current = await bed.replica("new", 2);
+    await gateway.apply([service({ 1: 5_000, 2: 5_000 }, [old, current], { windowMs: 20 })]);
+    await bed.load(gateway, 40);
+    const warming = () => sum(bed.details.flatMap(({ arms }) => arms.map((arm) => arm.warming)));
+    await eventually(
+      () => warming() + counted(1),
+      (count) => count === 60,
+    );
+    expect(counted(2)).toBe(0);
+    expect(current.served()).toBeGreaterThan(0);
+    await eventually(
+      async () => {
+        await bed.load(gateway, 10);
+        return counted(2);
+      },
+      (count) => count > 0,
+    );
+    expect(bed.windows.at(-1)?.revisions.map((arm) => arm.basisPoints)).toEqual([5_000, 5_000]);
+  });
+});

@@ -1,4 +1,13 @@
 export { type InformationLimitOptions, informationLimit } from "./information.ts";
-export { createJudge } from "./judge.ts";
-export type { ArmWindow, Judge, JudgeOptions, JudgeVerdict, JudgeWindow } from "./judge-types.ts";
+export { createJudge } from "./judge/judge.ts";
+export type {
+  ArmWindow,
+  EventCount,
+  Judge,
+  JudgeOptions,
+  JudgeVerdict,
+  JudgeWindow,
+  MetricValue,
+} from "./judge/judge-types.ts";
+export type { MetricOptions } from "./judge/metric-options.ts";
 export { verdictMessage } from "./verdict-message.ts";

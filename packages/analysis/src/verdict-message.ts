@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Verdict, VerdictKind, VerdictSchema } from "@kedge/proto";
-import type { JudgeVerdict } from "./judge-types.ts";
+import type { JudgeVerdict } from "./judge/judge-types.ts";
 
 const KINDS = {
   continue: VerdictKind.CONTINUE,

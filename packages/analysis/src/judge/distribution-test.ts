@@ -1,0 +1,138 @@
+import { quantileRanks } from "../confseq/quantile-bounds.ts";
+import { RankEvidence, rankStratum, remember } from "../evidence/rank-test.ts";
+import { DIFFERENT, LARGER, type RankTilts, SHIFTED_DOWN, SMALLER } from "../evidence/rank-tilts.ts";
+import type { Interval } from "../evidence/ratio-curve.ts";
+import { negated, type Samples, type SampleTable, sampleSize, sampleTable } from "../evidence/sample-table.ts";
+import { Sketch } from "../evidence/sketch.ts";
+import { formatInterval, formatNumber } from "./format.ts";
+import type { ArmWindow, JudgeWindow } from "./judge-types.ts";
+import type { DistributionMetricOptions } from "./metric-options.ts";
+import type { Finding, MetricTest, Reading } from "./metric-test.ts";
+import type { StateReader, StateWriter } from "./state-bytes.ts";
+
+/** Distinct values kept of the past, and of each arm for its quantiles. */
+const PAST_VALUES = 192;
+const ARM_VALUES = 96;
+const NO_PAST = new Sketch(0);
+
+/** Which distribution is compared, and where it is found in a window. */
+export interface DistributionTestOptions extends Omit<DistributionMetricOptions, "kind"> {
+  readonly margin: number;
+  /** Unit of the values, for people. */
+  readonly unit: string;
+  /** The metric's samples in an arm; undefined when it has none. */
+  samplesOf(arm: ArmWindow): Samples | undefined;
+}
+
+/** Evidence that values, seen one way round, are not larger by more than allowed. */
+interface Guard {
+  /** Whether values are negated first, so that "larger" means worse. */
+  readonly isNegated: boolean;
+  readonly evidence: RankEvidence;
+}
+
+/** A whole distribution: rank-tilt test. To pass, the canary must be shown better than the baseline made worse by the margin. */
+export class DistributionTest implements MetricTest {
+  readonly name: string;
+  readonly #options: DistributionTestOptions;
+  readonly #tilts: RankTilts;
+  #past = new Sketch(PAST_VALUES);
+  #arms = { baseline: new Sketch(ARM_VALUES), canary: new Sketch(ARM_VALUES) };
+  #worse: RankEvidence;
+  #guards: Guard[];
+
+  constructor(options: DistributionTestOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#tilts = { higher: LARGER, lower: SMALLER, different: DIFFERENT }[options.worse];
+    this.#worse = new RankEvidence(this.#tilts);
+    const sides = { higher: [false], lower: [true], different: [false, true] }[options.worse];
+    this.#guards = sides.map((isNegated) => ({ isNegated, evidence: new RankEvidence(SHIFTED_DOWN) }));
+  }
+
+  isPresent(window: JudgeWindow, arm: "baseline" | "canary"): boolean {
+    const samples = this.#options.samplesOf(window[arm]);
+    return samples !== undefined && sampleSize(samples) > 0;
+  }
+
+  read(stratum: JudgeWindow): Reading | undefined {
+    const baseline = this.#options.samplesOf(stratum.baseline);
+    const canary = this.#options.samplesOf(stratum.canary);
+    if (baseline === undefined || canary === undefined) return undefined;
+    const table = sampleTable(baseline, canary);
+    if (table === undefined) return undefined;
+    const isInformative = table.values.length > 1 && sampleSize(baseline) > 0 && sampleSize(canary) > 0;
+    return { isInformative, add: () => this.#add(table, baseline, canary) };
+  }
+
+  get logWorse(): number {
+    return this.#worse.logEvidence;
+  }
+
+  logAcceptable(): number {
+    return Math.min(...this.#guards.map(({ evidence }) => evidence.logEvidence));
+  }
+
+  finding(alpha: number): Finding {
+    const { baseline, canary } = this.#arms;
+    const [theirs, ours] = [baseline.quantile(0.5), canary.quantile(0.5)];
+    if (!(theirs > 0) || !(ours > 0))
+      return { effect: 1, interval: { low: 0, high: Infinity }, text: "no medians yet" };
+    const [their, our] = [medianInterval(baseline, alpha / 2), medianInterval(canary, alpha / 2)];
+    const interval = { low: Math.max(0, our.low / their.high), high: their.low > 0 ? our.high / their.low : Infinity };
+    const medians = `median ${formatNumber(ours)}${this.#options.unit} against ${formatNumber(theirs)}${this.#options.unit}`;
+    const effect = Number.isFinite(theirs) ? ours / theirs : 1;
+    return { effect, interval, text: `${medians}, ratio in ${formatInterval(interval)}` };
+  }
+
+  save(out: StateWriter): void {
+    for (const sketch of [this.#past, this.#arms.baseline, this.#arms.canary]) saveSketch(out, sketch);
+    out.numbers(this.#worse.logs);
+    for (const { evidence } of this.#guards) out.numbers(evidence.logs);
+  }
+
+  load(from: StateReader): void {
+    this.#past = loadSketch(from, PAST_VALUES);
+    this.#arms = { baseline: loadSketch(from, ARM_VALUES), canary: loadSketch(from, ARM_VALUES) };
+    this.#worse = new RankEvidence(this.#tilts, from.numbers(this.#tilts.tilts.length));
+    this.#guards = this.#guards.map(({ isNegated }) => ({
+      isNegated,
+      evidence: new RankEvidence(SHIFTED_DOWN, from.numbers(SHIFTED_DOWN.tilts.length)),
+    }));
+  }
+
+  #add(table: SampleTable, baseline: Samples, canary: Samples): void {
+    this.#worse.add(rankStratum(table, this.#past));
+    remember(this.#past, table);
+    this.#arms.baseline.add({ values: table.values, weights: table.baseline });
+    this.#arms.canary.add({ values: table.values, weights: table.canary });
+    for (const guard of this.#guards) this.#guard(guard, baseline, canary);
+  }
+
+  #guard({ isNegated, evidence }: Guard, baseline: Samples, canary: Samples): void {
+    const oriented = (samples: Samples): Samples => (isNegated ? negated(samples) : samples);
+    const factor = 1 + this.#options.margin;
+    const allowed = sampleTable(oriented(baseline), oriented(canary), (value) =>
+      value > 0 ? value / factor : value * factor,
+    );
+    if (allowed !== undefined) evidence.add(rankStratum(allowed, NO_PAST));
+  }
+}
+
+function medianInterval(sketch: Sketch, alpha: number): Interval {
+  const { low, high } = quantileRanks(sketch.total, 0.5, alpha);
+  return {
+    low: low > 0 ? sketch.quantile(low) : Number.NEGATIVE_INFINITY,
+    high: high < 1 ? sketch.quantile(high) : Infinity,
+  };
+}
+
+function saveSketch(out: StateWriter, sketch: Sketch): void {
+  out.numbers(sketch.held.values);
+  out.numbers(sketch.held.weights);
+}
+
+function loadSketch(from: StateReader, capacity: number): Sketch {
+  const values = [...from.numbers()];
+  return new Sketch(capacity, { values, weights: [...from.numbers(values.length)] });
+}

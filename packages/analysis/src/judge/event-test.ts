@@ -1,0 +1,83 @@
+import { RatioCurve } from "../evidence/ratio-curve.ts";
+import { ratioGrid } from "../evidence/ratio-grid.ts";
+import { formatInterval, formatNumber } from "./format.ts";
+import type { EventCount, JudgeWindow } from "./judge-types.ts";
+import type { EventMetricOptions } from "./metric-options.ts";
+import type { Finding, MetricTest, Reading } from "./metric-test.ts";
+import { isEventCount } from "./metric-value.ts";
+import type { StateReader, StateWriter } from "./state-bytes.ts";
+
+const GRID_SIZE = 20;
+/** Where the grid ends when passing needs no evidence. */
+const NO_MARGIN = 0.5;
+
+/** Events over exposure (restarts, OOM kills): ratio of rates, from the arm of each event. */
+export class EventTest implements MetricTest {
+  readonly name: string;
+  readonly #margin: number | undefined;
+  #curve: RatioCurve;
+  /** Baseline's events and exposure, then the canary's. */
+  #sums: Float64Array = new Float64Array(4);
+
+  constructor({ name, margin }: Omit<EventMetricOptions, "kind">) {
+    this.name = name;
+    this.#margin = margin;
+    this.#curve = new RatioCurve(ratioGrid(GRID_SIZE, margin ?? NO_MARGIN));
+  }
+
+  isPresent(window: JudgeWindow, arm: "baseline" | "canary"): boolean {
+    return this.#value(window, arm) !== undefined;
+  }
+
+  read(stratum: JudgeWindow): Reading | undefined {
+    const baseline = this.#value(stratum, "baseline");
+    const canary = this.#value(stratum, "canary");
+    if (baseline === undefined || canary === undefined) return undefined;
+    const isInformative = baseline.exposure > 0 && canary.exposure > 0 && baseline.events + canary.events > 0;
+    return { isInformative, add: () => this.#add(baseline, canary) };
+  }
+
+  get logWorse(): number {
+    return this.#curve.logWorse;
+  }
+
+  logAcceptable(): number | undefined {
+    return this.#margin === undefined ? undefined : this.#curve.logBetter;
+  }
+
+  finding(alpha: number): Finding {
+    const [baselineEvents = 0, baselineExposure = 0, canaryEvents = 0, canaryExposure = 0] = this.#sums;
+    const isKnown = baselineEvents + canaryEvents > 0 && baselineExposure > 0 && canaryExposure > 0;
+    const interval = this.#curve.interval(alpha);
+    const counts = `${canaryEvents} in ${formatNumber(canaryExposure)} against ${baselineEvents} in ${formatNumber(baselineExposure)}`;
+    return {
+      effect: isKnown ? canaryEvents / canaryExposure / (baselineEvents / baselineExposure) : 1,
+      interval,
+      text: `${counts}, ratio in ${formatInterval(interval)}`,
+    };
+  }
+
+  save(out: StateWriter): void {
+    out.numbers(this.#curve.logs);
+    out.numbers(this.#sums);
+  }
+
+  load(from: StateReader): void {
+    this.#curve = new RatioCurve(this.#curve.grid, from.numbers(this.#curve.logs.length));
+    this.#sums = from.numbers(this.#sums.length);
+  }
+
+  #value(window: JudgeWindow, arm: "baseline" | "canary"): EventCount | undefined {
+    const value = window[arm].metrics?.[this.name];
+    return value !== undefined && isEventCount(value) ? value : undefined;
+  }
+
+  #add(baseline: EventCount, canary: EventCount): void {
+    const added = [baseline.events, baseline.exposure, canary.events, canary.exposure];
+    for (const [i, value] of added.entries()) this.#sums[i] = (this.#sums[i] ?? 0) + value;
+    const exposure = baseline.exposure + canary.exposure;
+    // All exposure on one arm: nothing to compare.
+    if (baseline.exposure === 0 || canary.exposure === 0) return;
+    this.#curve.addEvents(canary.events, baseline.events, canary.exposure / exposure);
+  }
+}

@@ -26,6 +26,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "pure placements a second at 1,000 to 10,000 nodes",
     script: "packages/scheduler/bench/placement.mjs",
   },
+  knapsack: { about: "gap to the LP bound, beside baselines", script: "packages/scheduler/bench/knapsack.mjs" },
   admission: { about: "a pass over 10,000 waiting jobs", script: "packages/scheduler/bench/admission.mjs" },
   rebalance: { about: "room that moves gain, beside the simple way", script: "packages/scheduler/bench/rebalance.mjs" },
   pipeline: { about: "compile beside bare YAML parsing", script: "packages/pipeline/bench/compile.mjs" },

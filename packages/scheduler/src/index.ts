@@ -13,6 +13,7 @@ export type { Artifact, Demand, PlacedDemand, PlaceResult } from "./demand.ts";
 export { type EligibleNodes, eligibleNodes } from "./eligible-nodes.ts";
 export { explain } from "./explain.ts";
 export { type GangResult, placeGang } from "./gang.ts";
+export { greedyKnapsack, improveBySwaps, type KnapsackProblem, type SwapOptions, solveKnapsack } from "./knapsack.ts";
 export { meetsConstraint } from "./label-constraints.ts";
 export type { Obstacle } from "./obstacle.ts";
 export { type FitResult, fits, place } from "./place.ts";

@@ -1,6 +1,6 @@
 import { layOutSlots, POINTS, type PointRange } from "./choice-table.ts";
 import { matchPattern, valuePattern } from "./header-pattern.ts";
-import type { TrafficRules } from "./traffic-rules.ts";
+import type { RouteRules } from "./route-rules.ts";
 
 /** Key and value of an entry of one of HAProxy's maps. */
 export type TableEntry = readonly [key: string, value: string];
@@ -31,38 +31,43 @@ export interface TableSource {
   readonly epoch: number;
   readonly ranges: readonly PointRange[];
   readonly slots: ReadonlyMap<number, readonly number[]>;
-  readonly rules: TrafficRules;
+  readonly rules: RouteRules;
 }
 
 /** Maps that realise a split and its rules. Pure. */
 export function backendTables(source: TableSource): BackendTables {
   const { epoch, ranges, slots, rules } = source;
-  const { sticky, mirror, previewRevision } = rules;
+  const { matches, sticky, mirrors, previewRevision } = rules;
   const targets = new RuleTargets(source);
   const patterns: TableEntry[] = [];
-  if (previewRevision !== undefined) {
+  if (previewRevision > 0) {
     const base = targets.base(previewRevision, "p");
     const header = "(?:^|\\n)kedge-revision:";
     if (base !== undefined) patterns.push([`${header}\\x20${previewRevision}\\r`, String(base)]);
     patterns.push([header, String(NOWHERE)]);
   }
-  for (const rule of rules.matches ?? []) {
-    const base = targets.base(rule.revision, "m");
-    if (base === undefined) continue;
-    for (const value of rule.values) patterns.push([matchPattern(rule, value), String(base)]);
+  for (const { match, revision } of matches) {
+    const base = targets.base(revision, "m");
+    if (match === undefined || base === undefined) continue;
+    for (const value of match.values) patterns.push([matchPattern(match, value), String(base)]);
   }
-  const mirrored = mirror
-    ? layOutSlots(
-        MIRROR_BASE,
-        MIRROR_BASE + mirror.basisPoints * POINTS_PER_BASIS_POINT,
-        slots.get(mirror.revision) ?? [],
-      )
-    : [];
+  const copies = mirrorRanges(mirrors, slots);
   return {
-    choices: [...entries(ranges, epoch, ""), ...targets.entries, ...entries(mirrored, epoch, ":s")],
+    choices: [...entries(ranges, epoch, ""), ...targets.entries, ...entries(copies, epoch, ":s")],
     rules: patterns,
-    keys: sticky ? [[valuePattern(sticky), `${sticky.salt}\\1`]] : [],
+    keys: sticky ? [[valuePattern(sticky.key), `${sticky.salt}\\1`]] : [],
   };
+}
+
+/** One stretch after the other, so that a request is copied once at most. */
+function mirrorRanges(mirrors: RouteRules["mirrors"], slots: TableSource["slots"]): PointRange[] {
+  let from = MIRROR_BASE;
+  return mirrors.flatMap(({ revision, basisPoints }) => {
+    const to = from + basisPoints * POINTS_PER_BASIS_POINT;
+    const ranges = layOutSlots(from, to, slots.get(revision) ?? []);
+    from = to;
+    return ranges;
+  });
 }
 
 /** Letters that tell the backend's rules, by the route map, what there is to do: choose, match, key, duplicate. */

@@ -2,8 +2,6 @@ import { isIP } from "node:net";
 import { KedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { Route, Window } from "@kedge/proto";
-import type { TrafficRules } from "./traffic-rules.ts";
-import type { WindowDetail } from "./window-detail.ts";
 
 /** One ready replica. Its host is an IP address. */
 export interface GatewayEndpoint {
@@ -13,13 +11,14 @@ export interface GatewayEndpoint {
   readonly port: number;
 }
 
-/** What the gateway is to serve for one deployment: its route and the replicas that are ready on this node. */
+/**
+ * What the gateway is to serve for one deployment: its route and the replicas that are ready on this node. The route's
+ * splits are those for this node; its waves are not looked at.
+ */
 export interface GatewayService {
   readonly deployment: string;
   readonly route: Route;
   readonly endpoints: readonly GatewayEndpoint[];
-  /** What is done before and beside the split. Default: nothing. */
-  readonly rules?: TrafficRules;
 }
 
 /** How many backends and servers HAProxy starts with. More needs one seamless reload, after which both are doubled. */
@@ -44,7 +43,7 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Gets every window when it closes. Must not throw. */
-  onWindow(window: Window, detail: WindowDetail): void;
+  onWindow(window: Window): void;
   /** How long the requests of a new endpoint are not judged while there are two revisions to compare; default 2000. */
   readonly warmUpMs?: number;
   /** Connections of users at once; default 4096. */
@@ -78,7 +77,7 @@ export function resolveGatewayOptions(options: GatewayOptions): ResolvedGatewayO
     threads: 0,
     capacity: { backends: 32, serversPerBackend: 16 },
     ...options,
-    onWindow: (window, detail) => options.onWindow(window, detail),
+    onWindow: (window) => options.onWindow(window),
   };
   assertInteger("listen.port", listen.port, 0, 65_535);
   assertInteger("warmUpMs", resolved.warmUpMs, 0, 3_600_000);

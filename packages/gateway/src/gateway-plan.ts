@@ -2,6 +2,7 @@ import { type BackendTables, backendTables, NO_TABLES } from "./backend-tables.t
 import { countedShares, layOutShares, type PointRange } from "./choice-table.ts";
 import { effectiveSplit } from "./effective-split.ts";
 import type { GatewayCapacity, GatewayService } from "./gateway-options.ts";
+import type { RouteRules } from "./route-rules.ts";
 
 /** HAProxy's largest server weight. */
 const MOST_WEIGHT = 256;
@@ -46,8 +47,6 @@ export interface SplitEpoch {
   readonly slotRevisions: readonly number[];
   /** Slots whose requests are not judged. */
   readonly warmingSlots: readonly number[];
-  /** Revision that requests are mirrored to; 0 for none. */
-  readonly mirrorRevision: number;
 }
 
 /** One of HAProxy's backends; without a split it is free. */
@@ -162,12 +161,12 @@ function planBackend(
   if (placed === undefined) return undefined;
   const slots = slotsByRevision(placed);
   const counts = new Map([...slots].map(([revision, each]) => [revision, each.length]));
-  const { route, rules = {} } = service;
+  const { route } = service;
   const shares = effectiveSplit(route, counts);
   const ranges = layOutShares(shares, slots, route.stableRevision);
   const tablesOf = (epoch: number) => {
-    const source = { epoch, ranges, slots, rules: { ...rules, sticky: shares.size > 1 ? rules.sticky : undefined } };
-    const tables = backendTables(source);
+    const rules: RouteRules = { ...route, ...(shares.size < 2 && { sticky: undefined }) };
+    const tables = backendTables({ epoch, ranges, slots, rules });
     return isPlain(shares, tables, ranges) ? NO_TABLES : tables;
   };
   const split = planSplit(service, { placed, shares, ranges, options });
@@ -189,7 +188,7 @@ function isPlain(shares: ReadonlyMap<number, number>, tables: BackendTables, ran
 }
 
 function planSplit(
-  { deployment, route, rules }: GatewayService,
+  { deployment, route }: GatewayService,
   parts: {
     readonly placed: readonly (PlannedServer | undefined)[];
     readonly shares: ReadonlyMap<number, number>;
@@ -213,7 +212,6 @@ function planSplit(
     })),
     slotRevisions: placed.map((server) => server?.revision ?? 0),
     warmingSlots: placed.flatMap((server, slot) => (isWarming(server) ? [slot] : [])),
-    mirrorRevision: rules?.mirror?.revision ?? 0,
   };
 }
 

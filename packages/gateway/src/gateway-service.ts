@@ -1,7 +1,7 @@
 import { isIP, SocketAddress } from "node:net";
 import { assertName, KedgeError } from "@kedge/domain";
 import type { GatewayEndpoint, GatewayService } from "./gateway-options.ts";
-import { assertTrafficRules } from "./traffic-rules.ts";
+import { assertRouteRules } from "./route-rules.ts";
 
 /** More replicas of one deployment than a node can hold. */
 const MOST_ENDPOINTS = 1000;
@@ -21,7 +21,7 @@ export function checkedServices(services: readonly GatewayService[]): GatewaySer
     if (service.endpoints.length > MOST_ENDPOINTS) throw invalid("endpoints", `more than ${MOST_ENDPOINTS}`);
     const replicas = new Set(service.endpoints.map((endpoint) => endpoint.replicaId));
     if (replicas.size < service.endpoints.length) throw invalid("endpoints", "a replica is there twice");
-    if (service.rules) assertTrafficRules(service.rules);
+    assertRouteRules(service.route);
     return { ...service, endpoints: service.endpoints.map(checkedEndpoint) };
   });
 }

@@ -1,7 +1,8 @@
+import { create } from "@bufbuild/protobuf";
+import { MatchKind, RequestKeySchema, type RequestMatch, RequestMatchSchema, RequestSource } from "@kedge/proto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { matchPattern, valuePattern } from "./header-pattern.ts";
-import type { MatchRule } from "./traffic-rules.ts";
 
 /** A header block as HAProxy writes it, byte by byte, as its regular expressions see it. */
 function block(headers: readonly (readonly [string, string])[]): string {
@@ -9,8 +10,11 @@ function block(headers: readonly (readonly [string, string])[]): string {
   return Buffer.from(text).toString("latin1");
 }
 
-function rule(source: MatchRule["source"], kind: MatchRule["kind"] = "exact"): MatchRule {
-  return { source, kind, name: "X-Group", values: ["-"], revision: 2 };
+const { HEADER, COOKIE } = RequestSource;
+const { EXACT, PREFIX } = MatchKind;
+
+function rule(source: RequestSource, kind = EXACT): RequestMatch {
+  return create(RequestMatchSchema, { key: { source, name: "X-Group" }, kind });
 }
 
 const value = fc.string({ unit: "binary", minLength: 1, maxLength: 20 }).filter((text) => {
@@ -21,7 +25,7 @@ const value = fc.string({ unit: "binary", minLength: 1, maxLength: 20 }).filter(
 test("an exact rule matches its value and no other, whatever is in it", () => {
   fc.assert(
     fc.property(value, value, (wanted, sent) => {
-      const pattern = new RegExp(matchPattern(rule("header"), wanted));
+      const pattern = new RegExp(matchPattern(rule(HEADER), wanted));
       const headers = block([
         ["host", "a"],
         ["x-group", sent],
@@ -35,15 +39,15 @@ test("an exact rule matches its value and no other, whatever is in it", () => {
 test("a prefix rule matches what begins with its value", () => {
   fc.assert(
     fc.property(value, value, (wanted, rest) => {
-      const pattern = new RegExp(matchPattern(rule("header", "prefix"), wanted));
+      const pattern = new RegExp(matchPattern(rule(HEADER, PREFIX), wanted));
       expect(pattern.test(block([["x-group", wanted + rest]]))).toBe(true);
     }),
   );
-  expect(new RegExp(matchPattern(rule("header", "prefix"), "be")).test(block([["x-group", "a be"]]))).toBe(false);
+  expect(new RegExp(matchPattern(rule(HEADER, PREFIX), "be")).test(block([["x-group", "a be"]]))).toBe(false);
 });
 
 test("a cookie is found wherever it stands, and no part of another one", () => {
-  const pattern = new RegExp(matchPattern(rule("cookie"), "beta"));
+  const pattern = new RegExp(matchPattern(rule(COOKIE), "beta"));
   for (const cookies of ["X-Group=beta", "a=1; X-Group=beta", "X-Group=beta; b=2", "a=1;X-Group=beta ;b"]) {
     expect([cookies, pattern.test(block([["cookie", cookies]]))]).toEqual([cookies, true]);
   }
@@ -54,8 +58,8 @@ test("a cookie is found wherever it stands, and no part of another one", () => {
 
 test("patterns hold nothing that ends a command or an entry of a map", () => {
   fc.assert(
-    fc.property(value, fc.constantFrom("exact" as const, "prefix" as const), (wanted, kind) => {
-      for (const source of ["header", "cookie"] as const) {
+    fc.property(value, fc.constantFrom(EXACT, PREFIX), (wanted, kind) => {
+      for (const source of [HEADER, COOKIE]) {
         expect(matchPattern(rule(source, kind), wanted)).toMatch(/^[\w:?|()^\\=*[\]-]+$/);
       }
     }),
@@ -63,9 +67,9 @@ test("patterns hold nothing that ends a command or an entry of a map", () => {
 });
 
 test("finds the user", () => {
-  const header = new RegExp(valuePattern({ source: "header", name: "X-User" }));
+  const header = new RegExp(valuePattern(create(RequestKeySchema, { source: HEADER, name: "X-User" })));
   expect(header.exec(block([["x-user", "bob \\1; é"]]))?.[1]).toBe(Buffer.from("bob \\1; é").toString("latin1"));
   expect(header.test(block([["x-user", ""]]))).toBe(false);
-  const cookie = new RegExp(valuePattern({ source: "cookie", name: "uid" }));
+  const cookie = new RegExp(valuePattern(create(RequestKeySchema, { source: COOKIE, name: "uid" })));
   expect(cookie.exec(block([["cookie", "a=1; uid=42; b=2"]]))?.[1]).toBe("42");
 });

@@ -1,4 +1,4 @@
-import type { MatchRule, RequestValue } from "./traffic-rules.ts";
+import { MatchKind, type RequestKey, type RequestMatch, RequestSource } from "@kedge/proto";
 
 /** Bytes that mean themselves to regular expressions, map files and HAProxy's command line alike. */
 const PLAIN = /[A-Za-z0-9_-]/;
@@ -10,19 +10,24 @@ const SEMICOLON = "\\x3b";
  * `name: value\r\n` each. Whatever comes from a rule is written in letters, digits and `\x20` escapes, so it can end
  * neither the expression nor a command.
  */
-export function matchPattern(rule: MatchRule, value: string): string {
-  const end = rule.kind === "prefix" ? "" : rule.source === "cookie" ? `\\x20*(?:${SEMICOLON}|\\r)` : "\\r";
-  return `${beginning(rule)}${escaped(value)}${end}`;
+export function matchPattern({ key, kind }: RequestMatch, value: string): string {
+  const last = isCookie(key) ? `\\x20*(?:${SEMICOLON}|\\r)` : "\\r";
+  return `${beginning(key)}${escaped(value)}${kind === MatchKind.PREFIX ? "" : last}`;
 }
 
 /** Finds a value; group 1 is the value. Does not match an empty one. */
-export function valuePattern(wanted: RequestValue): string {
-  return `${beginning(wanted)}(${wanted.source === "cookie" ? `[^${SEMICOLON}\\r\\n]+` : "[^\\r\\n]+"})`;
+export function valuePattern(key: RequestKey | undefined): string {
+  return `${beginning(key)}(${isCookie(key) ? `[^${SEMICOLON}\\r\\n]+` : "[^\\r\\n]+"})`;
 }
 
-function beginning({ source, name }: RequestValue): string {
-  if (source === "header") return `(?:^|\\n)${escaped(name.toLowerCase())}:\\x20`;
+function beginning(key: RequestKey | undefined): string {
+  const name = key?.name ?? "";
+  if (!isCookie(key)) return `(?:^|\\n)${escaped(name.toLowerCase())}:\\x20`;
   return `(?:^|\\n)cookie:\\x20(?:[^\\r\\n]*${SEMICOLON}\\x20*)?${escaped(name)}=`;
+}
+
+function isCookie(key: RequestKey | undefined): boolean {
+  return key?.source === RequestSource.COOKIE;
 }
 
 function escaped(text: string): string {

@@ -31,14 +31,16 @@ test("reads what HAProxy writes", () => {
 });
 
 test("reads what was chosen: the split it was chosen by is the one of the table, not of the route", () => {
-  expect(parseLogLine("1 2 {s0:8:ckd|e3:9|4294967295|1.52} e0 200 -- 5 +2 {}")).toMatchObject({
-    ...{ epoch: 9, kind: "split", chosenSlot: 3, slot: 0, user: 4_294_967_295, copy: "1.52" },
+  expect(parseLogLine("1 2 {s0:8:ckd|e3:9|4294967295|4:1.52} e0 200 -- 5 +2 {}")).toMatchObject({
+    ...{ epoch: 9, kind: "split", chosenSlot: 3, slot: 0, user: 4_294_967_295, copy: { slot: 4, number: "1.52" } },
     ...{ retried: true, redispatched: true },
   });
   expect(parseLogLine("1 2 {s0:8:cm|e3:9:m||} e3 200 -- 5 0 {}")).toMatchObject({ kind: "matched", retried: false });
   expect(parseLogLine("1 2 {s0:8:cm|e3:9:p||} e3 200 -- 5 0 {}")).toMatchObject({ kind: "preview" });
-  expect(parseLogLine("1 2 {s0:8:cd|e3:9:s||1.52} e3 -1 sH 5 0 {}")).toMatchObject({ kind: "shadow", end: "cut" });
-  expect(parseLogLine("1 2 {s0:8:cd|e3:9||large} e3 200 -- 5 0 {}")).toMatchObject({ copy: "large" });
+  expect(parseLogLine("1 2 {s0:8:cd|e3:9:s||4:1.52} e3 -1 sH 5 0 {}")).toMatchObject({ kind: "shadow", end: "cut" });
+  expect(parseLogLine("1 2 {s0:8:cd|e3:9||4:large} e3 200 -- 5 0 {}")).toMatchObject({
+    copy: { slot: 4, number: "large" },
+  });
 });
 
 test("any text and any bytes give a record or nothing", () => {
@@ -46,7 +48,7 @@ test("any text and any bytes give a record or nothing", () => {
     fc.string(),
     fc.constantFrom(
       "{s0:8|||}",
-      "{s0:8:c|e1:8:m|7|1.2}",
+      "{s0:8:c|e1:8:m|7|4:1.2}",
       "e1",
       "200",
       "--",

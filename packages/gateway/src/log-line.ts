@@ -4,6 +4,14 @@
  */
 export type RequestKind = "split" | "matched" | "preview" | "shadow";
 
+/** A copy of a request. */
+export interface CopyRecord {
+  /** Server slot that it is for. */
+  readonly slot: number;
+  /** Same for the request and its copy, or why there is none. */
+  readonly number: string | "large" | "busy";
+}
+
 /** What HAProxy logged of one request. */
 export interface LogRecord {
   /** Of the HAProxy that wrote it. */
@@ -17,8 +25,8 @@ export interface LogRecord {
   readonly chosenSlot: number | undefined;
   /** Hash of its user, of 32 bits, when routing is sticky. */
   readonly user: number | undefined;
-  /** Number of its copy, or of the copy it is; "large" or "busy" when none was made; undefined when none was wanted. */
-  readonly copy: string | undefined;
+  /** The copy that was to be made of it, or that it is; undefined when none was wanted. */
+  readonly copy: CopyRecord | undefined;
   /** Index of the server slot that it went to in the end; undefined when none was ready. */
   readonly slot: number | undefined;
   /** HTTP status; 0 when the client got none. */
@@ -37,7 +45,7 @@ const CHOICE = /(?:e(\d{1,4}):(\d{1,15})(?::([mps]))?)?/;
 const LINE = new RegExp(
   [
     new RegExp(
-      `^(\\d{1,10}) (\\d{1,15})(?: \\{(?:s\\d{1,4}:(\\d{1,15})(?::[a-z]{1,4})?)?\\|${CHOICE.source}\\|(\\d{0,10})\\|([\\w.:]{0,24})\\})?`,
+      `^(\\d{1,10}) (\\d{1,15})(?: \\{(?:s\\d{1,4}:(\\d{1,15})(?::[a-z]{1,4})?)?\\|${CHOICE.source}\\|(\\d{0,10})\\|(?:(\\d{1,4}):([\\w.]{1,20}))?\\})?`,
     ),
     /(?:e(\d{1,4})|<[A-Z]{1,8}>) (-1|\d{1,3}) ([\w-]{2}) (-?\d{1,18}|-) (\+?)(\d{1,3})/,
     /(?:\{([ -z~]{0,192})\})?$/,
@@ -53,8 +61,8 @@ const CONTROL = /\p{C}/gu;
 export function parseLogLine(line: string): LogRecord | undefined {
   const match = LINE.exec(line);
   if (match === null) return undefined;
-  const [, pid, number, epoch, chosen, chosenEpoch, kind, user, copy, ...answer] = match;
-  const [slot, status, termination, micros, redispatched, retries, label] = answer;
+  const [, pid, number, epoch, chosen, chosenEpoch, kind, user, ...rest] = match;
+  const [copySlot, copy, slot, status, termination, micros, redispatched, retries, label] = rest;
   return {
     pid: Number(pid),
     number: Number(number),
@@ -62,7 +70,7 @@ export function parseLogLine(line: string): LogRecord | undefined {
     kind: KINDS[kind ?? ""] ?? "split",
     chosenSlot: optionalNumber(chosen),
     user: optionalNumber(user),
-    copy: copy || undefined,
+    copy: copy ? { slot: Number(copySlot), number: copy } : undefined,
     slot: optionalNumber(slot),
     status: Math.max(0, Number(status)),
     end: endOf(termination ?? ""),

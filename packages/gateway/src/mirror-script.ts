@@ -10,7 +10,8 @@ const LONGEST_SECONDS = 60;
 /**
  * Lua that HAProxy runs in each thread; `socketPath` is where it sends copies. `lua.kedge_mirror` writes the request
  * down, starts a task that sends it, and returns without waiting. The variable `txn.copy` holds the choice for the copy
- * before, and after it the copy's number, or why there is none: "large" (no whole body), "busy" (too many under way).
+ * before ("e4:17:s"), and after it the copy's slot and its number ("4:1.52"), or why there is none: "4:large" (no whole
+ * body), "4:busy" (too many under way).
  * The answer is read and dropped piece by piece.
  */
 export function mirrorScript(socketPath: string): string {
@@ -48,7 +49,7 @@ local function written(txn, headers, body, belongs)
   return table.concat(lines, "\\r\\n") .. "\\r\\n\\r\\n" .. body
 end
 
-local function copy(txn)
+local function copy(txn, slot, choice)
   local headers = txn.http:req_get_headers()
   if headers["transfer-encoding"] or headers["upgrade"] then return "large" end
   local length = headers["content-length"] and tonumber(headers["content-length"][0]) or 0
@@ -57,7 +58,7 @@ local function copy(txn)
   if under_way >= ${MOST_COPIES} then return "busy" end
   sent = sent + 1
   local number = core.thread .. "." .. sent
-  local belongs = txn.f:capture_req_hdr(0) .. "|" .. txn:get_var("txn.copy") .. "|" .. number
+  local belongs = txn.f:capture_req_hdr(0) .. "|" .. choice .. "|" .. slot .. ":" .. number
   local request = written(txn, headers, body, belongs)
   under_way = under_way + 1
   core.register_task(function()
@@ -68,8 +69,10 @@ local function copy(txn)
 end
 
 core.register_action("kedge_mirror", { "http-req" }, function(txn)
-  local done, number = pcall(copy, txn)
-  txn:set_var("txn.copy", done and number or "busy")
+  local choice = txn:get_var("txn.copy")
+  local slot = string.match(choice, "%d+")
+  local done, number = pcall(copy, txn, slot, choice)
+  txn:set_var("txn.copy", slot .. ":" .. (done and number or "busy"))
 end, 0)
 `;
 }

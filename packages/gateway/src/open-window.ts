@@ -1,23 +1,25 @@
 import { create } from "@bufbuild/protobuf";
-import { type RevisionWindow, RevisionWindowSchema } from "@kedge/proto";
+import {
+  type RevisionWindow,
+  RevisionWindowSchema,
+  type ShadowWindow,
+  ShadowWindowSchema,
+  type Window,
+} from "@kedge/proto";
 import type { SplitEpoch } from "./gateway-plan.ts";
 import { LATENCY_BOUNDS_MS, latencyBucket } from "./latency-bounds.ts";
 import type { LogRecord } from "./log-line.ts";
+import type { ShadowPair } from "./shadow-pairs.ts";
 import { UserSketch } from "./user-sketch.ts";
-import type { ArmDetail, ShadowDetail, WindowDetail } from "./window-detail.ts";
 
 const MOST_LABELS = 32;
 const OTHER = "other";
 
 interface Arm {
   readonly window: RevisionWindow;
-  retried: number;
-  warming: number;
-  users: UserSketch | undefined;
-  usersWithErrors: UserSketch | undefined;
+  readonly users: UserSketch;
+  readonly usersWithErrors: UserSketch;
 }
-
-type Shadow = { -readonly [Key in keyof ShadowDetail]: ShadowDetail[Key] };
 
 /** A request that its revision did not answer well: 5xx, no answer, one cut short, or another server's after its own's. */
 export function isFailure(record: LogRecord): boolean {
@@ -30,7 +32,7 @@ export class OpenWindow {
   readonly fromMs: number;
   readonly #arms = new Map<number, Arm>();
   readonly #matched = new Map<number, RevisionWindow>();
-  readonly #shadows = new Map<number, Shadow>();
+  readonly #shadows = new Map<number, ShadowWindow>();
   #requests = 0;
 
   constructor(split: SplitEpoch, fromMs: number) {
@@ -49,66 +51,65 @@ export class OpenWindow {
     this.#requests++;
     const slot = record.chosenSlot ?? record.slot;
     if (record.kind === "matched") this.#matchedWindow(revision, record);
-    else if (slot !== undefined && this.split.warmingSlots.includes(slot)) this.#arm(revision).warming++;
+    else if (slot !== undefined && this.split.warmingSlots.includes(slot)) this.#arm(revision).window.warming++;
     else this.#countArm(this.#arm(revision), record);
   }
 
   /** Counts the answer to a copy. */
   countShadow(record: LogRecord, revision: number): void {
     this.#requests++;
-    countRequest(this.#shadow(revision).answers, record);
+    const { answers } = this.#shadow(revision);
+    if (answers) countRequest(answers, record);
   }
 
   /** Counts a copy that was wanted and not made. */
-  countDropped(why: "tooLarge" | "busy"): void {
+  countDropped(revision: number, why: "tooLarge" | "busy"): void {
     this.#requests++;
-    if (this.split.mirrorRevision > 0) this.#shadow(this.split.mirrorRevision)[why]++;
+    if (revision > 0) this.#shadow(revision)[why]++;
   }
 
   /** Counts a pair of answers. */
-  compare(user: LogRecord, shadow: LogRecord): void {
+  compare(revision: number, { user, shadow }: ShadowPair): void {
     this.#requests++;
-    const sums = this.#shadow(this.split.mirrorRevision);
+    const sums = this.#shadow(revision);
+    const isOtherStatus = user.status !== shadow.status || user.end !== shadow.end;
+    const isOtherLabel = user.label !== undefined && shadow.label !== undefined && user.label !== shadow.label;
     sums.compared++;
-    if (user.status !== shadow.status || user.end !== shadow.end) sums.differentStatus++;
-    if (user.label !== undefined && shadow.label !== undefined && user.label !== shadow.label)
-      sums.differentPrediction++;
+    if (isOtherStatus || isOtherLabel) sums.differing++;
+    if (isOtherLabel) sums.differentPredictions++;
     if (shadow.latencyMs > user.latencyMs) sums.slower++;
   }
 
-  /** Counts by revision, in their order. */
-  revisions(): RevisionWindow[] {
-    return inOrder([...this.#arms.values()].map(({ window }) => window));
-  }
-
-  detail(): WindowDetail {
+  /** What a window message tells, by revision in their order. */
+  counts(): Pick<Window, "revisions" | "matched" | "shadows"> {
+    const revisions = [...this.#arms.values()].map(({ window, users, usersWithErrors }) => {
+      if (users.count() === 0) return window;
+      return { ...window, users: users.toBytes(), usersWithErrors: usersWithErrors.toBytes() };
+    });
     return {
-      arms: [...this.#arms.values()].map(armDetail),
+      revisions: inOrder(revisions),
       matched: inOrder([...this.#matched.values()]),
       shadows: [...this.#shadows.values()],
     };
   }
 
-  #countArm(arm: Arm, record: LogRecord): void {
-    countRequest(arm.window, record);
-    if (record.retried) arm.retried++;
+  #countArm({ window, users, usersWithErrors }: Arm, record: LogRecord): void {
+    countRequest(window, record);
+    if (record.retried) window.retried++;
     if (record.user === undefined) return;
-    arm.users ??= new UserSketch();
-    arm.users.add(record.user);
-    if (!isFailure(record)) return;
-    arm.usersWithErrors ??= new UserSketch();
-    arm.usersWithErrors.add(record.user);
+    users.add(record.user);
+    if (isFailure(record)) usersWithErrors.add(record.user);
   }
 
   #arm(revision: number): Arm {
-    const judged = this.split.shares.find((share) => share.revision === revision)?.judged ?? 0;
-    return entryOf(this.#arms, revision, () => ({
-      window: emptyWindow(revision, judged),
-      retried: 0,
-      warming: 0,
-      users: undefined,
-      usersWithErrors: undefined,
-    }));
+    return entryOf(this.#arms, revision, () => {
+      const judged = this.split.shares.find((share) => share.revision === revision)?.judged ?? 0;
+      return {
+        window: emptyWindow(revision, judged),
+        users: new UserSketch(),
+        usersWithErrors: new UserSketch(),
+      };
+    });
   }
 
   #matchedWindow(revision: number, record: LogRecord): void {
@@ -118,21 +119,10 @@ export class OpenWindow {
     );
   }
 
-  #shadow(revision: number): Shadow {
-    return entryOf(this.#shadows, revision, () => ({
-      answers: emptyWindow(revision, 0),
-      ...{ tooLarge: 0, busy: 0, compared: 0, differentStatus: 0, differentPrediction: 0, slower: 0 },
-    }));
+  #shadow(revision: number): ShadowWindow {
+    const make = () => create(ShadowWindowSchema, { answers: emptyWindow(revision, 0) });
+    return entryOf(this.#shadows, revision, make);
   }
-}
-
-function armDetail({ window, retried, warming, users, usersWithErrors }: Arm): ArmDetail {
-  const none = users && new UserSketch();
-  const failed = usersWithErrors ?? none;
-  return {
-    ...{ revision: window.revision, retried, warming },
-    ...(users && failed ? { users: users.toBytes(), usersWithErrors: failed.toBytes() } : {}),
-  };
 }
 
 function entryOf<T>(map: Map<number, T>, revision: number, make: () => T): T {

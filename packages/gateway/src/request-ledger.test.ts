@@ -11,7 +11,7 @@ function planOf(epoch: number): GatewayPlan {
   const shares = [{ revision: 1, basisPoints: 10_000, judged: 10_000 }];
   const split: SplitEpoch = {
     ...{ epoch, deployment: "voice", generation: "1", windowMs: 60_000, shares },
-    ...{ slotRevisions: [1], warmingSlots: [], mirrorRevision: 0 },
+    ...{ slotRevisions: [1], warmingSlots: [] },
   };
   return { nextEpoch: epoch + 1, backends: [{ split, servers: [], tables: NO_TABLES }] };
 }

@@ -1,4 +1,3 @@
-import type { SplitEpoch } from "./gateway-plan.ts";
 import type { LogRecord } from "./log-line.ts";
 
 /** Halves that wait for their other half; older ones are given up. */
@@ -8,8 +7,6 @@ const MOST_WAITING = 4_096;
 export interface ShadowPair {
   readonly user: LogRecord;
   readonly shadow: LogRecord;
-  /** The split that both were routed by. */
-  readonly split: SplitEpoch;
 }
 
 /** Brings together the log lines of requests and of their copies, which may come in either order. */
@@ -17,8 +14,8 @@ export class ShadowPairs {
   readonly #waiting = new Map<string, LogRecord>();
 
   /** Takes a half that has a number; the pair, when the other half was there. */
-  add(split: SplitEpoch, record: LogRecord): ShadowPair | undefined {
-    const key = `${record.pid} ${record.copy}`;
+  add(record: LogRecord): ShadowPair | undefined {
+    const key = `${record.pid} ${record.copy?.number}`;
     const other = this.#waiting.get(key);
     if (other === undefined || other.kind === record.kind) {
       this.#waiting.set(key, record);
@@ -27,7 +24,6 @@ export class ShadowPairs {
       return undefined;
     }
     this.#waiting.delete(key);
-    const [user, shadow] = record.kind === "shadow" ? [other, record] : [record, other];
-    return { user, shadow, split };
+    return record.kind === "shadow" ? { user: other, shadow: record } : { user: record, shadow: other };
   }
 }

@@ -1,7 +1,7 @@
+import { MatchKind, RequestSource } from "@kedge/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Gateway } from "./gateway.ts";
-import { eventually, service, TestBed } from "./testing/test-bed.ts";
-import type { MatchRule, TrafficRules } from "./traffic-rules.ts";
+import { eventually, type RuleInit, service, TestBed } from "./testing/test-bed.ts";
 import { UserSketch } from "./user-sketch.ts";
 
 const PATH = "/v2/models/m/infer";
@@ -20,7 +20,7 @@ async function twoRevisions() {
   const endpoints = await Promise.all(
     [1, 2].map((revision) => bed.replica(`r${revision}`, revision, (_, res) => res.end(String(revision)))),
   );
-  const apply = (share: number, rules: TrafficRules = {}) =>
+  const apply = (share: number, rules: RuleInit = {}) =>
     gateway.apply([service({ 1: 10_000 - share, 2: share }, endpoints, { rules, windowMs: 20 })]);
   return { gateway, apply };
 }
@@ -65,7 +65,7 @@ test("each request is assigned by chance, on its own", async () => {
 
 describe("sticky", () => {
   const users = Array.from({ length: 600 }, (_, i) => `user ${i}; "é"`);
-  const sticky = { source: "header", name: "X-User", salt: "s1" } as const;
+  const sticky = { key: { source: RequestSource.HEADER, name: "X-User" }, salt: "s1" };
   const requests = users.map((user) => ({ "x-user": Buffer.from(user).toString("latin1") }));
 
   test("a user stays with a revision, and moves to the new one only as it grows; users are counted", async () => {
@@ -96,7 +96,7 @@ describe("sticky", () => {
   test("by cookie; another salt assigns users anew", async () => {
     const { gateway, apply } = await twoRevisions();
     const cookies = users.map((_, i) => ({ cookie: `a=1; uid=${i}; b=2` }));
-    const by = (salt: string) => apply(5_000, { sticky: { source: "cookie", name: "uid", salt } });
+    const by = (salt: string) => apply(5_000, { sticky: { key: { source: RequestSource.COOKIE, name: "uid" }, salt } });
     await by("s1");
     const first = await revisionsOf(gateway, cookies);
     expect(await revisionsOf(gateway, cookies)).toEqual(first);
@@ -110,17 +110,20 @@ describe("sticky", () => {
 /** All users of a revision, over all windows. */
 function sketches(revision: number): UserSketch {
   const all = new UserSketch();
-  for (const { users } of bed.details.flatMap(({ arms }) => arms.filter((arm) => arm.revision === revision))) {
-    const sketch = users && UserSketch.parse(users);
+  for (const { users } of bed.windows.flatMap(({ revisions }) =>
+    revisions.filter((arm) => arm.revision === revision),
+  )) {
+    const sketch = UserSketch.parse(users);
     if (sketch) all.merge(sketch);
   }
   return all;
 }
 
 describe("match rules", () => {
-  const match = (values: string[], options: Partial<MatchRule> = {}): MatchRule => ({
-    ...{ source: "header", name: "X-Group", kind: "exact", values, revision: 2 },
-    ...options,
+  const key = { source: RequestSource.HEADER, name: "X-Group" };
+  const match = (values: string[], options: { key?: typeof key; kind?: MatchKind; revision?: number } = {}) => ({
+    match: { key: options.key ?? key, kind: options.kind ?? MatchKind.EXACT, values },
+    revision: options.revision ?? 2,
   });
 
   test("exact, prefix and set, by header and cookie; the first that matches decides; not in the split's counts", async () => {
@@ -129,8 +132,8 @@ describe("match rules", () => {
       matches: [
         match(["keep"], { revision: 1 }),
         match(["beta", "gamma"]),
-        match(["ke"], { kind: "prefix" }),
-        match(["on"], { source: "cookie", name: "new" }),
+        match(["ke"], { kind: MatchKind.PREFIX }),
+        match(["on"], { key: { source: RequestSource.COOKIE, name: "new" } }),
         match(["x"], { revision: 9 }),
       ],
     });
@@ -152,7 +155,7 @@ describe("match rules", () => {
       (count) => count === 4,
     );
     expect(counted(2)).toBe(0);
-    const matched = bed.details.flatMap((detail) => detail.matched);
+    const matched = bed.windows.flatMap((window) => window.matched);
     expect(sum(matched.filter(({ revision }) => revision === 2).map(({ requests }) => requests))).toBe(4);
   });
 
@@ -189,20 +192,22 @@ describe("match rules", () => {
 
   test("what no header can hold is refused", async () => {
     const { apply } = await twoRevisions();
-    const bad: TrafficRules[] = [
+    const bad: RuleInit[] = [
       { matches: [match(["a\nb"])] },
       { matches: [match(["a\r\nx-admin: 1"])] },
       { matches: [match(["\u0000"])] },
       { matches: [match([""])] },
       { matches: [match([])] },
-      { matches: [match(["a"], { name: "x y" })] },
-      { matches: [match(["a"], { name: "x\n" })] },
-      { matches: [match(["a"], { name: "x;y" })] },
+      { matches: [match(["a"], { key: { ...key, name: "x y" } })] },
+      { matches: [match(["a"], { key: { ...key, name: "x\n" } })] },
+      { matches: [match(["a"], { key: { ...key, name: "x;y" } })] },
       { matches: [match(["a".repeat(129)])] },
       { matches: [match(new Array(65).fill("a"))] },
-      { sticky: { source: "header", name: "x", salt: "a b" } },
-      { mirror: { revision: 2, basisPoints: 0 } },
-      { previewRevision: 1.5 },
+      { sticky: { key, salt: "a b" } },
+      { sticky: { salt: "a" } },
+      { matches: [{ revision: 2 }] },
+      { matches: [match(["a"], { kind: MatchKind.UNSPECIFIED })] },
+      { mirrors: [{ revision: 2, basisPoints: 10_001 }] },
     ];
     for (const rules of bad)
       expect(() => apply(0, rules)).toThrow(expect.objectContaining({ reason: "INVALID_FIELD" }));
@@ -243,7 +248,7 @@ describe("counting", () => {
     const errors = (revision: number) => sum(arms.filter((arm) => arm.revision === revision).map((arm) => arm.errors));
     expect(Math.abs(counted(2) / 1_000 - 0.3)).toBeLessThan(tolerance(0.3, 1_000));
     expect([errors(1), errors(2)]).toEqual([0, counted(2)]);
-    const retried = bed.details.flatMap((detail) => detail.arms).filter((arm) => arm.revision === 2);
+    const retried = bed.windows.flatMap(({ revisions }) => revisions).filter((arm) => arm.revision === 2);
     expect(sum(retried.map((arm) => arm.retried))).toBe(counted(2));
   });
 
@@ -259,7 +264,7 @@ describe("counting", () => {
     const current = await bed.replica("new", 2);
     await gateway.apply([service({ 1: 5_000, 2: 5_000 }, [old, current], { windowMs: 20 })]);
     await bed.load(gateway, 40);
-    const warming = () => sum(bed.details.flatMap(({ arms }) => arms.map((arm) => arm.warming)));
+    const warming = () => sum(bed.windows.flatMap(({ revisions }) => revisions.map((arm) => arm.warming)));
     await eventually(
       () => warming() + counted(1),
       (count) => count === 60,

@@ -7,7 +7,6 @@ import type { DeploymentStats } from "./gateway-stats.ts";
 import type { LogRecord } from "./log-line.ts";
 import { isFailure, OpenWindow } from "./open-window.ts";
 import { ShadowPairs } from "./shadow-pairs.ts";
-import type { WindowDetail } from "./window-detail.ts";
 
 /** How often a deployment without requests still sends a window, all zero. */
 const IDLE_WINDOW_MS = 10_000;
@@ -17,7 +16,7 @@ export interface WindowSource {
   readonly nodeId: string;
   readonly bootId: string;
   readonly clock: Clock;
-  onWindow(window: Window, detail: WindowDetail): void;
+  onWindow(window: Window): void;
 }
 
 /** What a meter needs. */
@@ -85,8 +84,9 @@ export class WindowMeter {
   #recordCopy(split: SplitEpoch, record: LogRecord): void {
     const { copy } = record;
     if (copy === undefined) return;
-    if (copy === "large") this.#window(split).countDropped("tooLarge");
-    else if (copy === "busy") this.#window(split).countDropped("busy");
+    const revision = split.slotRevisions[copy.slot] ?? 0;
+    if (copy.number === "large") this.#window(split).countDropped(revision, "tooLarge");
+    else if (copy.number === "busy") this.#window(split).countDropped(revision, "busy");
     else this.#pair(split, record);
   }
 
@@ -98,8 +98,9 @@ export class WindowMeter {
   }
 
   #pair(split: SplitEpoch, record: LogRecord): void {
-    const pair = this.#pairs.add(split, record);
-    if (pair) this.#window(pair.split).compare(pair.user, pair.shadow);
+    const pair = this.#pairs.add(record);
+    const revision = split.slotRevisions[record.copy?.slot ?? -1] ?? 0;
+    if (pair && revision > 0) this.#window(split).compare(revision, pair);
   }
 
   #total(revision: number, record: LogRecord): void {
@@ -164,9 +165,9 @@ export class WindowMeter {
       from: timestampFromMs(window.fromMs),
       to: timestampFromMs(now),
       routeGeneration: BigInt(window.split.generation),
-      revisions: window.revisions(),
+      ...window.counts(),
     });
-    this.#options.onWindow(message, window.detail());
+    this.#options.onWindow(message);
   }
 
   #window(split: SplitEpoch): OpenWindow {

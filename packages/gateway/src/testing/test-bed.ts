@@ -2,13 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "@kedge/kernel";
 import { RouteSchema, type Window } from "@kedge/proto";
 import { Gateway } from "../gateway.ts";
 import type { GatewayEndpoint, GatewayOptions, GatewayService } from "../gateway-options.ts";
-import type { TrafficRules } from "../traffic-rules.ts";
-import type { WindowDetail } from "../window-detail.ts";
 
 /** What one request through the gateway came to; status 0: no answer. */
 export interface Answer {
@@ -27,7 +25,6 @@ export interface TestReplica extends GatewayEndpoint {
 export class TestBed {
   readonly dir = mkdtempSync(join(tmpdir(), "kedge-gw-"));
   readonly windows: Window[] = [];
-  readonly details: WindowDetail[] = [];
   readonly #cleanups: (() => Promise<unknown>)[] = [];
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
@@ -40,10 +37,7 @@ export class TestBed {
       bootId: "boot-1",
       clock: systemClock,
       logger: silentLogger,
-      onWindow: (window, detail) => {
-        this.windows.push(window);
-        this.details.push(detail);
-      },
+      onWindow: (window) => this.windows.push(window),
       warmUpMs: 0,
       capacity: { backends: 2, serversPerBackend: 4 },
       threads: 2,
@@ -121,11 +115,14 @@ export class TestBed {
   }
 }
 
+/** A route's rules. */
+export type RuleInit = Pick<MessageInitShape<typeof RouteSchema>, "matches" | "sticky" | "mirrors" | "previewRevision">;
+
 /** A service of deployment "m" with splits in basis points by revision. */
 export function service(
   splits: Record<number, number>,
   endpoints: readonly GatewayEndpoint[],
-  options: { deployment?: string; windowMs?: number; generation?: bigint; rules?: TrafficRules } = {},
+  options: { deployment?: string; windowMs?: number; generation?: bigint; rules?: RuleInit } = {},
 ): GatewayService {
   const deployment = options.deployment ?? "m";
   const route = create(RouteSchema, {
@@ -134,8 +131,9 @@ export function service(
     splits: Object.entries(splits).map(([revision, basisPoints]) => ({ revision: Number(revision), basisPoints })),
     windowMs: options.windowMs ?? 50,
     stableRevision: 1,
+    ...options.rules,
   });
-  return { deployment, route, endpoints, rules: options.rules ?? {} };
+  return { deployment, route, endpoints };
 }
 
 /** Waits until `read` gives what `accept` accepts; on time-out tells what it gave last. */

@@ -162,6 +162,7 @@ class Agent implements RunningAgent {
     });
     this.#serving = new Serving({
       ...{ nodeId, runtimes, modelServerEntry, clock, logger },
+      labels: identity.labels,
       gateway: this.#gateway,
       models: this.#models,
       documentsDir: join(dataDir, "documents"),

@@ -4,6 +4,7 @@ import type { Clock, Logger } from "@kedge/kernel";
 import type { AppliedRoute, Assignment, ReplicaStatus, Route } from "@kedge/proto";
 import { DocumentStore } from "./document-store.ts";
 import type { ModelCache } from "./model-cache.ts";
+import { routeOfNode } from "./node-route.ts";
 import { ReplicaSet } from "./replica-set.ts";
 import type { ReplicaRuntimes } from "./replica-spec.ts";
 import { Traffic } from "./traffic.ts";
@@ -11,6 +12,8 @@ import { Traffic } from "./traffic.ts";
 /** What serving works with. */
 export interface ServingOptions {
   readonly nodeId: string;
+  /** The node's, by which routes may differ from node to node. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Folder for the last documents. */
   readonly documentsDir: string;
   readonly gateway: Gateway;
@@ -138,11 +141,13 @@ export class Serving {
   }
 
   #services(): GatewayService[] {
-    return [...this.#routes.values()].map((route) => ({
-      deployment: route.deployment,
-      route,
-      endpoints: this.#replicas.endpoints(route.deployment),
-    }));
+    const { labels, logger } = this.#options;
+    return [...this.#routes.values()].map((wanted) => {
+      const { route, refused } = routeOfNode(wanted, labels);
+      const { deployment } = route;
+      if (refused !== undefined) logger.error({ deployment, reason: refused }, "route is served without its rules");
+      return { deployment, route, endpoints: this.#replicas.endpoints(deployment) };
+    });
   }
 
   #changed(): void {

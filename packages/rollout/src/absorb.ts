@@ -1,14 +1,27 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { type ArmCounts, ArmCountsSchema, type Rollout, RolloutState, type Verdict, VerdictKind } from "@kedge/proto";
+import {
+  type ArmCounts,
+  ArmCountsSchema,
+  ComparisonCountsSchema,
+  type Rollout,
+  RolloutState,
+  type Verdict,
+  VerdictKind,
+} from "@kedge/proto";
+import { isJudged } from "./desired-route.ts";
+import { mergeLocalDecisions } from "./local-decisions.ts";
 import type { ArmTotals, RolloutObservation } from "./observation.ts";
-import { currentStep } from "./steps.ts";
+import { currentStep } from "./strategy-steps.ts";
 
-/** Takes counts, verdict and judge state of an observation into a rollout, in place. Stale ones leave no trace. */
+/** Takes counts, verdict, judge state and local decisions of an observation into a rollout, in place. Stale ones leave no trace. */
 export function absorb(draft: Rollout, observation: RolloutObservation, now: number): void {
+  mergeLocalDecisions(draft, observation);
+  if (observation.rolloutId !== undefined && observation.rolloutId !== draft.id) return;
   absorbTotals(draft, observation, now);
+  absorbComparisons(draft, observation, now);
   const verdict = observation.verdict;
-  if (verdict !== undefined && !draft.unjudged && isNewer(verdict, draft.verdict)) draft.verdict = verdict;
+  if (verdict !== undefined && isJudged(draft) && isNewer(verdict, draft.verdict)) draft.verdict = verdict;
 }
 
 function absorbTotals(draft: Rollout, observation: RolloutObservation, now: number): void {
@@ -17,7 +30,9 @@ function absorbTotals(draft: Rollout, observation: RolloutObservation, now: numb
   if (isStale(totals.baseline, draft.totalBaseline)) return;
   const requests = totals.canary.requests - (draft.totalCanary?.requests ?? 0n);
   const errors = totals.canary.errors - (draft.totalCanary?.errors ?? 0n);
-  if (requests > 0n && isShortOfRequests(draft)) draft.progressAt = timestampFromMs(now);
+  const isMirror = currentStep(draft).traffic === "mirror";
+  if (requests > 0n && !isMirror && isShortOf(draft, draft.stepCanary?.requests))
+    draft.progressAt = timestampFromMs(now);
   draft.stepCanary = create(ArmCountsSchema, {
     requests: (draft.stepCanary?.requests ?? 0n) + requests,
     errors: (draft.stepCanary?.errors ?? 0n) + errors,
@@ -27,10 +42,19 @@ function absorbTotals(draft: Rollout, observation: RolloutObservation, now: numb
   if (judgeState !== undefined) draft.judgeState = judgeState;
 }
 
+function absorbComparisons(draft: Rollout, { comparisons }: RolloutObservation, now: number): void {
+  const known = draft.comparisons ?? create(ComparisonCountsSchema);
+  if (comparisons === undefined || comparisons.differing < known.differing) return;
+  if (comparisons.compared <= known.compared) return;
+  if (currentStep(draft).traffic === "mirror" && isShortOf(draft, known.compared))
+    draft.progressAt = timestampFromMs(now);
+  draft.comparisons = create(ComparisonCountsSchema, comparisons);
+}
+
 /** Traffic is progress only where requests are what a step waits for; else a stuck rollout with traffic would never end. */
-function isShortOfRequests(draft: Rollout): boolean {
+function isShortOf(draft: Rollout, seen = 0n): boolean {
   if (draft.state !== RolloutState.PROGRESSING || draft.stepStartedAt === undefined) return false;
-  return (draft.stepCanary?.requests ?? 0n) < BigInt(currentStep(draft).minRequests);
+  return seen < BigInt(currentStep(draft).minRequests);
 }
 
 function isStale(seen: ArmTotals, known: ArmCounts | undefined): boolean {

@@ -1,8 +1,8 @@
 import { clone } from "@bufbuild/protobuf";
 import { isRolloutEnded } from "@kedge/domain";
-import { type Rollout, RolloutCause, RolloutSchema, RolloutState } from "@kedge/proto";
-import { phaseOf } from "./desired.ts";
-import { beginRollback, move } from "./transition.ts";
+import { PauseCause, type Rollout, RolloutCause, RolloutSchema, RolloutState } from "@kedge/proto";
+import { phaseOf } from "./share.ts";
+import { beginPause, beginRollback, endPause } from "./transition.ts";
 
 /**
  * Asks to pass the current step: a manual one, or the rest of one. Only while progressing, paused or not; else the
@@ -19,17 +19,20 @@ export function promoteRollout(rollout: Rollout): Rollout {
 export function pauseRollout(rollout: Rollout, now: number, reason = "paused by the user"): Rollout {
   if (rollout.state !== RolloutState.PREPARING && rollout.state !== RolloutState.PROGRESSING) return rollout;
   const draft = clone(RolloutSchema, rollout);
-  draft.pausedFrom = rollout.state;
-  move(draft, { to: RolloutState.PAUSED, now, reason });
+  beginPause(draft, now, { cause: PauseCause.USER, reason });
   return draft;
 }
 
-/** Goes on after a pause; the deadline counts from now. The same object is returned when it is not paused. */
+/**
+ * Goes on after a pause; the deadline counts from now. Who resumes what the analysis has paused overrules it: it has no
+ * more say in this rollout. The same object is returned when it is not paused.
+ */
 export function resumeRollout(rollout: Rollout, now: number, reason = "resumed by the user"): Rollout {
   if (rollout.state !== RolloutState.PAUSED) return rollout;
   const draft = clone(RolloutSchema, rollout);
-  draft.pausedFrom = RolloutState.UNSPECIFIED;
-  move(draft, { to: rollout.pausedFrom, now, reason });
+  const overrules = rollout.pauseCause === PauseCause.ANALYSIS;
+  if (overrules) draft.unjudged = true;
+  endPause(draft, now, overrules ? `${reason}, against the analysis; it is not asked again` : reason);
   return draft;
 }
 

@@ -1,32 +1,64 @@
-import type { Rollout } from "@kedge/proto";
-import { capacityBasisPoints, countsOf } from "./capacity.ts";
-import { desiredRoute, sameSplits } from "./desired.ts";
+import { type Rollout, VerdictKind } from "@kedge/proto";
+import { capacityBasisPoints, countsOf, waveReplicas } from "./capacity.ts";
+import { desiredRoute, isSameTraffic } from "./desired-route.ts";
 import type { RolloutObservation } from "./observation.ts";
-import { currentStep } from "./steps.ts";
+import { isRolled } from "./rolling.ts";
+import { currentStep, maxFailedPercent, type ResolvedStep, rolloutSteps, waveCount } from "./strategy-steps.ts";
 import { holdEndsAt } from "./timing.ts";
 
-/** Tells whether a revision's ready replicas carry this share of the traffic. */
-export function carries(observation: RolloutObservation, revision: number, percent: number): boolean {
-  return capacityBasisPoints(countsOf(observation.replicas, revision)) >= percent * 100;
+/** The obstacle of a manual step that is done otherwise; no deadline runs against it. */
+export const WAITS_FOR_PERSON = "waits to be promoted by a person";
+
+/**
+ * Tells whether the new revision's ready replicas carry this share of the traffic on the nodes of a wave. Where the
+ * strategy allows nodes to fail, failed replicas are not waited for.
+ */
+export function carries(rollout: Rollout, observation: RolloutObservation, need: { wave: number; percent: number }) {
+  const replicas = waveReplicas(observation, need.wave, waveCount(rollout));
+  const { desired, ready, failed } = countsOf(replicas, rollout.toRevision);
+  const excused = maxFailedPercent(rollout) > 0 ? failed : 0;
+  return capacityBasisPoints({ ready, desired: desired - excused }) >= need.percent * 100;
+}
+
+/** Tells whether the new revision's ready replicas carry all traffic everywhere. */
+export function carriesAll(rollout: Rollout, observation: RolloutObservation): boolean {
+  const waves = Array.from({ length: waveCount(rollout) }, (_, wave) => wave);
+  return waves.every((wave) => carries(rollout, observation, { wave, percent: 100 }));
 }
 
 /** Tells whether every serving node applies the route that the rollout wants. */
-export function isRouteInForce(rollout: Rollout, observation: RolloutObservation): boolean {
-  const { routeInForce, replicas } = observation;
-  return routeInForce !== undefined && sameSplits(routeInForce, desiredRoute(rollout, replicas).splits);
+export function isRouteInForce(rollout: Rollout, { routeInForce, replicas, waves }: RolloutObservation): boolean {
+  return routeInForce !== undefined && isSameTraffic(routeInForce, desiredRoute(rollout, replicas, waves));
 }
 
 /** What keeps a step that has begun from ending, for people; undefined when it may end. */
 export function stepObstacle(rollout: Rollout, observation: RolloutObservation, now: number): string | undefined {
   const step = currentStep(rollout);
-  if (!carries(observation, rollout.toRevision, step.weightPercent)) return "too few ready replicas";
+  const percent = Math.max(step.weightPercent, step.readyPercent);
+  if (!carries(rollout, observation, { wave: step.wave, percent })) return "too few ready replicas";
+  if (step.traffic === "rolling" && !isRolled(rollout, observation.replicas)) return "replicas are being exchanged";
   if (!isRouteInForce(rollout, observation)) return "a serving node has not applied the route";
   if (rollout.promoteRequested) return undefined;
-  const seen = rollout.stepCanary?.requests ?? 0n;
-  if (seen < BigInt(step.minRequests)) return `${seen} of ${step.minRequests} requests seen at ${step.weightPercent} %`;
-  if (now < (holdEndsAt(rollout) ?? 0)) return `held at ${step.weightPercent} % for ${step.holdSeconds} s`;
-  return step.manual ? WAITS_FOR_PERSON : undefined;
+  return evidenceObstacle(rollout, step, now) ?? (step.manual ? WAITS_FOR_PERSON : undefined);
 }
 
-/** The obstacle of a manual step that is done otherwise; no deadline runs against it. */
-export const WAITS_FOR_PERSON = "waits to be promoted by a person";
+function evidenceObstacle(rollout: Rollout, step: ResolvedStep, now: number): string | undefined {
+  const isMirror = step.traffic === "mirror";
+  const seen = (isMirror ? rollout.comparisons?.compared : rollout.stepCanary?.requests) ?? 0n;
+  if (seen < BigInt(step.minRequests)) {
+    const what = isMirror ? "mirrored answers compared" : `requests seen at ${step.weightPercent} %`;
+    return `${seen} of ${step.minRequests} ${what}`;
+  }
+  const passed = rollout.verdict?.kind === VerdictKind.PASS;
+  if (now < (holdEndsAt(rollout) ?? 0) && !(step.endsOnPass && passed)) {
+    return `held at ${step.weightPercent} % for ${step.holdSeconds} s`;
+  }
+  return needsPass(rollout) && !passed ? "the judge has not passed it yet" : undefined;
+}
+
+/** The last step before all traffic needs the judge's word where the analysis asks for it and any step was judged. */
+function needsPass(rollout: Rollout): boolean {
+  if (!rollout.analysis?.passRequired || rollout.unjudged) return false;
+  const steps = rolloutSteps(rollout);
+  return rollout.step === steps.length - 2 && steps.slice(0, -1).some((step) => step.judged);
+}

@@ -4,7 +4,8 @@ import { type Rollout, RolloutState, RouteSplitSchema, StrategySchema, VerdictKi
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { capacityBasisPoints, countsOf } from "./capacity.ts";
-import { desiredRevisions, desiredRoute } from "./desired.ts";
+import { desiredRoute } from "./desired-route.ts";
+import { desiredRevisions } from "./desired-scales.ts";
 import type { ReplicaCounts, RolloutObservation } from "./observation.ts";
 import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from "./requests.ts";
 import { startRollout } from "./start.ts";

@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type Rollout, RolloutCause, RolloutState, StrategySchema, VerdictKind, VerdictSchema } from "@kedge/proto";
 import { expect, test } from "vitest";
-import { desiredRevisions, desiredRoute } from "./desired.ts";
+import { desiredRoute } from "./desired-route.ts";
+import { desiredRevisions } from "./desired-scales.ts";
 import type { ReplicaCounts, RolloutObservation } from "./observation.ts";
 import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from "./requests.ts";
 import { startRollout } from "./start.ts";

@@ -1,8 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Rollout, RolloutState } from "@kedge/proto";
-import { currentStep } from "./steps.ts";
+import { currentStep } from "./strategy-steps.ts";
 
-/** How long the old replicas are kept once all traffic is off them, so that requests under way can end. */
+/** How long a promotion waits once all traffic is off the old replicas, so that requests under way can end. */
 const RETIRE_DELAY_MS = 10_000;
 const DEFAULT_DEADLINE_SECONDS = 600;
 
@@ -24,4 +24,21 @@ export function deadlineAt(rollout: Rollout): number {
   const sinceMs = since === undefined ? 0 : timestampMs(since);
   const deadlineMs = (rollout.progressDeadlineSeconds || DEFAULT_DEADLINE_SECONDS) * 1000;
   return Math.max(sinceMs, holdEndsAt(rollout) ?? 0, retireAt(rollout) ?? 0) + deadlineMs;
+}
+
+/** Until when the old replicas are kept after a promotion; undefined when they are not. */
+export function warmUntil(rollout: Rollout): number | undefined {
+  // What was left for a reason is not kept warm, and a rolling rollout has taken the old replicas away already.
+  if (rollout.returning || rollout.rolling !== undefined) return undefined;
+  return afterPromotion(rollout, rollout.strategy?.scaleDownDelaySeconds);
+}
+
+/** Until when an incident brings the previous revision back; undefined when none does. No return is watched. */
+export function watchUntil(rollout: Rollout): number | undefined {
+  return rollout.returning ? undefined : afterPromotion(rollout, rollout.analysis?.watchSeconds);
+}
+
+function afterPromotion(rollout: Rollout, seconds = 0): number | undefined {
+  if (rollout.state !== RolloutState.SUCCEEDED || rollout.fromRevision === 0 || seconds === 0) return undefined;
+  return rollout.finishedAt === undefined ? undefined : timestampMs(rollout.finishedAt) + seconds * 1000;
 }

@@ -36,7 +36,7 @@ export function findDelay(rollout: Rollout, observation: RolloutObservation, now
   if (!mayFail(rollout) || rollout.state === RolloutState.PAUSED || now < deadlineAt(rollout)) return undefined;
   const obstacle = slowBecause(rollout, observation, now);
   if (obstacle === WAITS_FOR_PERSON || (rollout.waitsForPerson && !rollout.promoteRequested)) return undefined;
-  const pauses = rollout.strategy?.deadlineAction === DeadlineAction.PAUSE;
+  const pauses = rollout.strategy?.deadlineAction === DeadlineAction.PAUSE || isBetterThanBack(rollout, observation);
   return {
     cause: RolloutCause.DEADLINE,
     reason: `no progress for ${rollout.progressDeadlineSeconds} s: ${obstacle}`,
@@ -83,12 +83,17 @@ function replicaFailed(rollout: Rollout, observation: RolloutObservation): Failu
     return { cause: RolloutCause.FLEET_FAILURES, reason };
   }
   const counts = countsOf(observation.replicas, rollout.toRevision);
-  if (counts.failed === 0) return undefined;
+  if (counts.failed === 0 || isBetterThanBack(rollout, observation)) return undefined;
   const detail = counts.message === undefined ? "" : `: ${counts.message}`;
   return {
     cause: RolloutCause.REPLICA_FAILED,
     reason: `${counts.failed} of ${counts.desired} replicas of revision ${rollout.toRevision} failed${detail}`,
   };
+}
+
+/** A return that serves at all does not give the traffic back to what it was to get away from; people are asked instead. */
+function isBetterThanBack(rollout: Rollout, observation: RolloutObservation): boolean {
+  return rollout.returning && countsOf(observation.replicas, rollout.toRevision).ready > 0;
 }
 
 function superseded(rollout: Rollout, observation: RolloutObservation): Failure | undefined {

@@ -13,7 +13,7 @@ export interface FleetHealth {
 
 /** Counts the nodes of the waves reached so far. Those of one wave only say nothing of a whole fleet, so the others do not count. */
 export function fleetHealth(rollout: Rollout, { waves = [], localDecisions = [] }: RolloutObservation): FleetHealth {
-  const begun = waves.slice(0, currentStep(rollout).wave + 1);
+  const begun = rollout.returning ? waves : waves.slice(0, currentStep(rollout).wave + 1);
   const failed = new Set(begun.flatMap((wave) => wave.failedNodes));
   for (const decision of [...rollout.localDecisions, ...localDecisions]) {
     if (decision.rolloutId === rollout.id && decision.kind === LocalDecisionKind.ROLLBACK) failed.add(decision.nodeId);

@@ -45,8 +45,9 @@ const MIN_COMPARED = 100;
  */
 export function rolloutSteps(rollout: Rollout): readonly ResolvedStep[] {
   if (rollout.fromRevision === 0) return [FINAL];
-  if (rollout.returning) return [{ ...FINAL, traffic: "return", readyPercent: 0, judged: false }];
   const kind = rollout.strategy?.kind;
+  // A strategy that exchanges replicas one by one may have no room for both revisions on a return either.
+  if (rollout.returning && kind?.case !== "rolling") return [{ ...FINAL, traffic: "return", readyPercent: 0 }];
   switch (kind?.case) {
     case "canary":
       return canarySteps(rollout, kind.value);

@@ -10,4 +10,6 @@ export type {
   MetricValue,
 } from "./judge/judge-types.ts";
 export type { MetricOptions } from "./judge/metric-options.ts";
+export { createThresholdJudge, type ThresholdJudgeOptions, type ThresholdRule } from "./judge/threshold-judge.ts";
+export { UserCohort, type UserRequest, type UserWindow } from "./judge/user-cohort.ts";
 export { verdictMessage } from "./verdict-message.ts";

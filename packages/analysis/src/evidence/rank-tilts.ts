@@ -13,11 +13,11 @@ const LEVEL_EDGES = levelEdges();
 const LEVEL_MIDDLES = [...LEVEL_EDGES, 1].map((edge, i) => (edge + (LEVEL_EDGES[i - 1] ?? 0)) / 2);
 /** Shifts in standard deviations, and how much each is expected. */
 const SHIFTS = [
-  { size: 0.3, weight: 1 },
-  { size: 0.45, weight: 0.8 },
-  { size: 0.65, weight: 0.8 },
-  { size: 0.9, weight: 1.2 },
-  { size: 1.3, weight: 0.4 },
+  { size: 0.3, weight: 0.8 },
+  { size: 0.45, weight: 0.7 },
+  { size: 0.65, weight: 1 },
+  { size: 0.9, weight: 1.8 },
+  { size: 1.3, weight: 0.5 },
 ];
 const STEPS_AT = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 const STEP_SIZE = 1.5;

@@ -32,6 +32,17 @@ export function sampleSize(samples: Samples): number {
   return isHistogram(samples) ? samples.counts.reduce((sum, count) => sum + count, 0) : samples.length;
 }
 
+/** The smallest value (of a histogram: upper bound) that at least this part of the sample is at or below; NaN of nothing. */
+export function sampleQuantile(samples: Samples, part: number): number {
+  const wanted = part * sampleSize(samples);
+  let seen = 0;
+  for (const [value, count] of [...tally(samples, undefined)].sort(([a], [b]) => a - b)) {
+    seen += count;
+    if (seen >= wanted) return value;
+  }
+  return Number.NaN;
+}
+
 /**
  * Both arms on common values. When one is a histogram the other is put in its bounds, when both are with different
  * bounds, both in those they share. `allowance`, not decreasing, is applied to the canary's values; within a bucket as if

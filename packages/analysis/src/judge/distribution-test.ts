@@ -14,6 +14,7 @@ import type { StateReader, StateWriter } from "./state-bytes.ts";
 const PAST_VALUES = 192;
 const ARM_VALUES = 96;
 const NO_PAST = new Sketch(0);
+const ANY_RATIO: Interval = { low: 0, high: Infinity };
 
 /** Which distribution is compared, and where it is found in a window. */
 export interface DistributionTestOptions extends Omit<DistributionMetricOptions, "kind"> {
@@ -76,11 +77,12 @@ export class DistributionTest implements MetricTest {
   finding(alpha: number): Finding {
     const { baseline, canary } = this.#arms;
     const [theirs, ours] = [baseline.quantile(0.5), canary.quantile(0.5)];
-    if (!(theirs > 0) || !(ours > 0))
-      return { effect: 1, interval: { low: 0, high: Infinity }, text: "no medians yet" };
-    const [their, our] = [medianInterval(baseline, alpha / 2), medianInterval(canary, alpha / 2)];
-    const interval = { low: Math.max(0, our.low / their.high), high: their.low > 0 ? our.high / their.low : Infinity };
+    if (Number.isNaN(theirs) || Number.isNaN(ours)) return { effect: 1, interval: ANY_RATIO, text: "no values yet" };
     const medians = `median ${formatNumber(ours)}${this.#options.unit} against ${formatNumber(theirs)}${this.#options.unit}`;
+    // Only positive values have a ratio.
+    if (!(theirs > 0 && ours > 0)) return { effect: 1, interval: ANY_RATIO, text: medians };
+    const [their, our] = [medianInterval(baseline, alpha / 2), medianInterval(canary, alpha / 2)];
+    const interval = { low: our.low / their.high, high: their.low > 0 ? our.high / their.low : Infinity };
     const effect = Number.isFinite(theirs) ? ours / theirs : 1;
     return { effect, interval, text: `${medians}, ratio in ${formatInterval(interval)}` };
   }
@@ -119,12 +121,10 @@ export class DistributionTest implements MetricTest {
   }
 }
 
+/** Bounds of the median of positive values; 0 and Infinity before there are any. */
 function medianInterval(sketch: Sketch, alpha: number): Interval {
   const { low, high } = quantileRanks(sketch.total, 0.5, alpha);
-  return {
-    low: low > 0 ? sketch.quantile(low) : Number.NEGATIVE_INFINITY,
-    high: high < 1 ? sketch.quantile(high) : Infinity,
-  };
+  return { low: low > 0 ? Math.max(0, sketch.quantile(low)) : 0, high: high < 1 ? sketch.quantile(high) : Infinity };
 }
 
 function saveSketch(out: StateWriter, sketch: Sketch): void {

@@ -1,10 +1,12 @@
 // Passes over 10,000 waiting jobs on 1,000 nodes: with nothing placeable, and with room for a tenth; preemption, and single
-// jobs beside all that wait. The floor of the same run is a sort of the jobs, which a pass cannot do without.
+// jobs beside all that wait. The floor of the same run is a sort of the jobs, which a pass cannot do without. Then the value
+// placed where there is not room for all, beside its bound.
 // Run: node -C kedge-source packages/scheduler/bench/admission.mjs
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
 import { NodeSchema, NodeState, ResourceRequestSchema, SchedulingPolicySchema } from "@kedge/proto";
 import { createAdmission, createCluster } from "@kedge/scheduler";
+import { reportOverload } from "./overload.mjs";
 
 const JOBS = 10_000;
 const NODES = 1_000;
@@ -130,3 +132,5 @@ const singles = Array.from({ length: 1_000 }, (_, i) => {
 const now = timed(() => singles.map((job) => idle.admission.tryNow([job], NOW)));
 assert.ok(now.result.every((answer) => answer?.placed.length === 1));
 console.log(`without a pass, beside ${JOBS} that wait: ${((1e3 * now.took) / singles.length).toFixed(0)} us a job`);
+
+reportOverload();

@@ -1,13 +1,13 @@
 // Mean gap to the LP bound of the knapsack heuristics on instances after Chu and Beasley (1998, A genetic algorithm for
 // the multidimensional knapsack problem, Journal of Heuristics 4), beside simple baselines.
 // Usage: node bench/knapsack.mjs [instances per kind=10] [seed=1], after a build; 10 are 270 instances as theirs.
-import createHighs from "highs";
+import { lpBound } from "./lp-bound.mjs";
 import { solve, solveGreedy } from "./mkp.mjs";
+import { mulberry32 } from "./random.mjs";
 
 const GOALS = { greedy: 1.2, "greedy + swaps": 0.7 };
 const perKind = Number(process.argv[2] ?? 10);
 const random = mulberry32(Number(process.argv[3] ?? 1));
-const highs = await createHighs();
 
 const SOLVERS = {
   "arrival order": ({ values }) => values.map((_, item) => item),
@@ -72,16 +72,6 @@ function generate(m, n, shareOf) {
     Math.round(sum(weights.map((row) => row[j])) / m + 500 * random()),
   );
   return { values, weights, capacities };
-}
-
-function lpBound({ values, weights, capacities }) {
-  const terms = (amounts) => amounts.map((amount, j) => `+ ${amount} x${j}`).join("\n");
-  const rows = weights.map((row, i) => `c${i}: ${terms(row)} <= ${capacities[i]}`);
-  const bounds = values.map((_, j) => `0 <= x${j} <= 1`);
-  const text = ["Maximize", `v: ${terms(values)}`, "Subject To", ...rows, "Bounds", ...bounds, "End"].join("\n");
-  const { Status, ObjectiveValue } = highs.solve(text);
-  if (Status !== "Optimal") throw new Error(`HiGHS ended ${Status}`);
-  return ObjectiveValue;
 }
 
 function assertFeasible({ values, weights, capacities }, chosen, name) {
@@ -155,14 +145,4 @@ function sum(numbers) {
 
 function mean(numbers) {
   return sum(numbers) / numbers.length;
-}
-
-function mulberry32(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -30,6 +30,21 @@ describe("order", () => {
     expect(placedNames(admission.pass(0))).toEqual(["small", "small2"]);
   });
 
+  test("prices go on counting after the first job is placed", () => {
+    const { admission, wait } = sceneOf([nodeOf("n", { cpuMilli: 8 })]);
+    wait({ name: "a-large", cpu: 5 }, { name: "b-large", cpu: 5 });
+    wait({ name: "small1" }, { name: "small2" }, { name: "small3" }, { name: "small4" });
+    expect(placedNames(admission.pass(0))).toEqual(["small1", "small2", "small3", "small4"]);
+  });
+
+  test("teams take turns within a pass, however much longer the jobs of one have waited", () => {
+    const { admission, wait } = sceneOf([nodeOf("n", { cpuMilli: 6 })]);
+    for (let i = 0; i < 6; i++) {
+      wait({ name: `a${i}`, team: "a" }, { name: `b${i}`, team: "b", waitingSinceMs: 1000 });
+    }
+    expect(placedNames(admission.pass(20_000)).map(([team]) => team)).toEqual(["a", "b", "a", "b", "a", "b"]);
+  });
+
   test("a near deadline counts", () => {
     const { admission, wait } = sceneOf([nodeOf("n", { cpuMilli: 1 })]);
     wait({ name: "a", deadlineMs: 100 * 3_600_000 }, { name: "b", deadlineMs: 3_600_000 }, { name: "c" });

@@ -28,9 +28,12 @@ export function freeOn({ total, used, devices }: NodeEntry): Tally {
   return free;
 }
 
-/** All that the known nodes have, and what is free on those that take work. One look at every node. */
+/**
+ * All that the known nodes have, and what is free on those that take work: places for "jobs", which only quotas count,
+ * never run out. One look at every node.
+ */
 export function clusterAmounts(cluster: Cluster): { readonly total: Tally; readonly left: Tally } {
-  const [total, left]: [Tally, Tally] = [{}, {}];
+  const [total, left]: [Tally, Tally] = [{}, { jobs: Number.POSITIVE_INFINITY }];
   for (const entry of cluster.entries()) {
     addTo(total, entry.total);
     if (entry.devices.length > 0) addTo(total, { gpu_milli: entry.devices.length * WHOLE_MILLI });

@@ -16,10 +16,6 @@ export class StoredPlacements {
     }
   }
 
-  isPlaced(id: string): boolean {
-    return this.#at.has(id);
-  }
-
   count(ids: readonly string[]): number {
     return ids.filter((id) => this.#at.has(id)).length;
   }

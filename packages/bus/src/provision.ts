@@ -24,6 +24,7 @@ type StreamPlan = Partial<StreamConfig> & { readonly name: string; readonly subj
 
 const SECOND_NS = 1_000_000_000;
 const DAY_NS = 86_400 * SECOND_NS;
+const MAX_NODES = 100_000;
 const DEFAULT_LOG_BYTES = 4 * 1024 ** 3;
 const CONSUMER_NOT_FOUND = 10014;
 const STREAM_NOT_FOUND = 10059;
@@ -39,7 +40,9 @@ const OFFER_ACK_WAIT_NS = 10 * SECOND_NS;
 export async function provisionStore(bus: Bus, options: ProvisionOptions): Promise<void> {
   const quick = serverAtLeast(bus, 2, 12) && options.replicas === 1;
   for (const plan of [...streamPlans(options, quick), ...BUCKETS.map(bucketPlan)]) {
-    await applyStream(bus, { ...BASE, ...plan, num_replicas: options.replicas });
+    // Since 2.15 a stream that does not say otherwise has 1,000 consumers at most; every node has one for its offers.
+    const limit = plan.name === STREAMS.offers && serverAtLeast(bus, 2, 15) ? { max_consumers: MAX_NODES } : {};
+    await applyStream(bus, { ...BASE, ...plan, ...limit, num_replicas: options.replicas });
   }
 }
 

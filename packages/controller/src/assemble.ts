@@ -18,6 +18,7 @@ import type { ControllerConfig } from "./config.ts";
 import { DeploymentWriter } from "./deployments/apply.ts";
 import { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
 import { RolloutJudges } from "./deployments/judges.ts";
+import { Rebalancer } from "./deployments/rebalance.ts";
 import { RouteWriter } from "./deployments/route-writer.ts";
 import { EventRecorder } from "./events/recorder.ts";
 import { ControllerLoops } from "./loops.ts";
@@ -114,6 +115,13 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     judges,
     onRolloutEnd: ({ state }) => metrics?.rolloutEnd(state),
   });
+  const rebalancer = new Rebalancer({
+    stores,
+    book,
+    assignments,
+    writer: deployments,
+    queue: () => scheduling.queue,
+  });
   const loops = new ControllerLoops({
     ...shared,
     bus,
@@ -168,7 +176,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
         createNodeService({ ...nodeOptions, controllerAddress: () => address, natsServers: () => [natsServer] }),
       ),
       bindService(EventService, createEventService(bus)),
-      bindService(SchedulingService, createSchedulingService({ stores, scheduling, clock })),
+      bindService(SchedulingService, createSchedulingService({ stores, scheduling, rebalancer, clock })),
       bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
     ],
   };

@@ -122,7 +122,10 @@ export class LeaderTerm {
       stores.runs.onChange((key) => this.#runChanged(key)),
       stores.policies.onChange((key) => key === POLICY_KEY && scheduling.policyChanged()),
       stores.deployments.onChange((key) => this.#deploymentChanged(key)),
-      stores.nodes.onChange((key) => this.#nodes.add(key)),
+      stores.nodes.onChange((key) => {
+        this.#syncNode(key);
+        this.#nodes.add(key);
+      }),
       stores.assignments.onChange((key) => this.#assignmentChanged(key)),
     ];
     this.#streams.push(
@@ -168,22 +171,25 @@ export class LeaderTerm {
   }
 
   async #node(nodeId: string) {
-    const { book, nodeWriter, assignments, stores, scheduling } = this.#options;
-    const before = book.node(nodeId);
+    const { nodeWriter, assignments, stores } = this.#options;
     await nodeWriter.refresh(nodeId);
-    book.syncNode(nodeId);
-    const after = book.node(nodeId);
-    const isSame = before && after ? equals(NodeSchema, before, after) : before === after;
-    if (!isSame) scheduling.nodeChanged(nodeId);
-    if (after === undefined) {
-      this.#wakeDeployments();
-      return undefined;
-    }
-    if (before?.state !== after.state) this.#nodeChanged(nodeId, before?.state, after.state);
+    this.#syncNode(nodeId);
     const cancelled = stores.assignments.get(nodeId)?.value.cancelledTasks ?? [];
     if (cancelled.length === 0) return undefined;
     await assignments.clearCancelled(nodeId, (taskId) => !this.#isRunning(nodeId, taskId));
     return { requeueAfterMs: NODE_CHECK_MS };
+  }
+
+  /** Takes over what a node is now: at once, so that nothing is placed on one that was just cordoned. */
+  #syncNode(nodeId: string): void {
+    const { book, scheduling } = this.#options;
+    const before = book.node(nodeId);
+    book.syncNode(nodeId);
+    const after = book.node(nodeId);
+    if (before && after ? equals(NodeSchema, before, after) : before === after) return;
+    scheduling.nodeChanged(nodeId);
+    if (after === undefined) this.#wakeDeployments();
+    else if (before?.state !== after.state) this.#nodeChanged(nodeId, before?.state, after.state);
   }
 
   /** Nobody tells when a node falls silent. */

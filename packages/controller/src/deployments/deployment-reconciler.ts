@@ -27,9 +27,10 @@ import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Stores } from "../stores.ts";
 import { hasActiveRollout, wantedRevision } from "./apply.ts";
 import type { RolloutJudges } from "./judges.ts";
+import { endMoves } from "./moves.ts";
 import { countReplicas, routeInForce } from "./observation.ts";
 import { planReplicas, type ReplicaPlan } from "./replica-plan.ts";
-import { recordRolloutEvents } from "./rollout-events.ts";
+import { recordMoves, recordRolloutEvents } from "./rollout-events.ts";
 import type { RouteWriter } from "./route-writer.ts";
 
 /** What deployments are reconciled with. */
@@ -73,20 +74,23 @@ export class DeploymentReconciler {
     if (stored.value.deleting) return this.#delete(name, stored.revision);
     const deployment = clone(DeploymentSchema, stored.value);
     this.#beginRollout(deployment);
+    const ended = endMoves(deployment, this.#options.clock.now(), this.#options);
     const plans = this.#plan(deployment);
     const counts = this.#count(deployment, plans);
     this.#step(deployment, counts);
     if (!equals(DeploymentSchema, deployment, stored.value)) {
       await this.#options.stores.deployments.update(name, deployment, stored.revision);
       recordRolloutEvents(this.#options.events, stored.value, deployment);
-      const ended = endedRollout(stored.value, deployment);
-      if (ended !== undefined) this.#options.onRolloutEnd(ended);
+      recordMoves(this.#options.events, name, ended);
+      const rollout = endedRollout(stored.value, deployment);
+      if (rollout !== undefined) this.#options.onRolloutEnd(rollout);
     }
     const route = routePlan(deployment, counts);
     if (route !== undefined) await this.#options.routes.put(name, route);
     await this.#assign(name, desired(deployment), plans);
     await this.#tagPromoted(deployment);
-    return { requeueAfterMs: hasActiveRollout(deployment) ? TICK_MS : RESYNC_MS };
+    const isBusy = hasActiveRollout(deployment) || deployment.moves.length > 0;
+    return { requeueAfterMs: isBusy ? TICK_MS : RESYNC_MS };
   }
 
   #beginRollout(deployment: Deployment): void {

@@ -1,12 +1,18 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { systemClock } from "@kedge/kernel";
 import {
+  type CapacitySchema,
   type Deployment,
   DeploymentSchema,
   HeartbeatSchema,
+  LabelConstraint_Operator,
   NodeSchema,
   PlacementSchema,
   type ReplicaAssignment,
+  ReplicaMoveSchema,
+  ReplicaState,
+  ReplicaStatusSchema,
   type Revision,
   RevisionSchema,
   RuntimeKind,
@@ -16,6 +22,7 @@ import { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import { CapacityBook } from "../nodes/capacity-book.ts";
 import { NodeRegistry } from "../nodes/registry.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
+import { endMoves } from "./moves.ts";
 import { type PlanContext, planReplicas } from "./replica-plan.ts";
 
 let world: TestStores;
@@ -30,8 +37,11 @@ beforeEach(async () => {
 afterEach(() => world.stop());
 
 /** Adds a node with room for four replicas. */
-async function join(nodeId: string, labels: Record<string, string> = {}): Promise<void> {
-  const capacity = { cpuMilli: 4000, memoryMib: 4096 };
+async function join(
+  nodeId: string,
+  labels: Record<string, string> = {},
+  capacity: MessageInitShape<typeof CapacitySchema> = { cpuMilli: 4000, memoryMib: 4096 },
+): Promise<void> {
   const what = { capacity, runtimes: [RuntimeKind.PROCESS], agentVersion: "test" };
   await world.stores.nodes.create(nodeId, create(NodeSchema, { id: nodeId, labels, ...what }));
   context.registry.heartbeat(create(HeartbeatSchema, { nodeId, ...what, bootId: "boot-1", sequence: 1n }));
@@ -111,4 +121,85 @@ test("one replica per node goes to every node that fits", async () => {
   const plan = planReplicas(deployment, revisionOf(1), context);
   expect(plan.desired).toBe(4);
   expect(idsOf(plan.byNode)).toEqual({ n1: ["voice.1.n1.0", "voice.1.n1.1"], n2: ["voice.1.n2.0", "voice.1.n2.1"] });
+});
+
+/** Has nodes report their replicas of the deployment; those listed are ready. */
+function report(assigned: Record<string, string[]>, ready: readonly string[]): void {
+  for (const [nodeId, ids] of Object.entries(assigned)) {
+    const known = context.registry.latest(nodeId);
+    if (known === undefined) throw new Error(`${nodeId} never reported`);
+    const replicas = ids.map((replicaId) => {
+      const state = ready.includes(replicaId) ? ReplicaState.READY : ReplicaState.STARTING;
+      return create(ReplicaStatusSchema, { replicaId, deployment: "voice", revision: 1, state });
+    });
+    context.registry.heartbeat(create(HeartbeatSchema, { ...known, sequence: known.sequence + 1n, replicas }));
+  }
+}
+
+test("a replica that is moved serves until the new one is ready, and then it goes", async () => {
+  await join("n1");
+  const deployment = deploymentOf("voice", total(1));
+  deployment.stableRevision = 1;
+  expect(await carryOut(deployment, revisionOf(1))).toEqual({ n1: ["voice.1.n1.0"] });
+  await join("n2");
+  const startedAt = timestampFromMs(systemClock.now());
+  const move = { replicaId: "voice.1.n1.0", revision: 1, fromNodeId: "n1", toNodeId: "n2", startedAt };
+  deployment.moves = [create(ReplicaMoveSchema, move)];
+  const both = { n1: ["voice.1.n1.0"], n2: ["voice.1.n2.0"] };
+  report({ n1: ["voice.1.n1.0"] }, ["voice.1.n1.0"]);
+  expect(await carryOut(deployment, revisionOf(1))).toEqual(both);
+  report(both, ["voice.1.n1.0"]);
+  expect(endMoves(deployment, systemClock.now(), context)).toEqual([]);
+  expect(await carryOut(deployment, revisionOf(1))).toEqual(both);
+  report(both, ["voice.1.n1.0", "voice.1.n2.0"]);
+  expect(await carryOut(deployment, revisionOf(1))).toEqual({ n2: ["voice.1.n2.0"] });
+  expect(endMoves(deployment, systemClock.now(), context)).toMatchObject([{ move }]);
+  expect(deployment.moves).toEqual([]);
+  expect(await carryOut(deployment, revisionOf(1))).toEqual({ n2: ["voice.1.n2.0"] });
+});
+
+test("a move whose new replica is not ready in time is given up, and what serves stays", async () => {
+  await join("n1");
+  const deployment = deploymentOf("voice", total(1));
+  deployment.stableRevision = 1;
+  await carryOut(deployment, revisionOf(1));
+  await join("n2");
+  const startedAt = timestampFromMs(systemClock.now());
+  const move = { replicaId: "voice.1.n1.0", revision: 1, fromNodeId: "n1", toNodeId: "n2", startedAt };
+  deployment.moves = [create(ReplicaMoveSchema, move)];
+  const both = await carryOut(deployment, revisionOf(1));
+  report(both, ["voice.1.n1.0"]);
+  const [ended] = endMoves(deployment, systemClock.now() + 61_000, context);
+  expect(ended?.givenUp).toBe("it was not ready within 60 s");
+  expect(await carryOut(deployment, revisionOf(1))).toEqual({ n1: ["voice.1.n1.0"] });
+});
+
+test("replicas get devices of their own and keep them", async () => {
+  const capacity = { cpuMilli: 4000, gpus: [{ index: 0 }, { index: 1 }] };
+  await join("n1", {}, capacity);
+  const revision = create(RevisionSchema, { number: 1, template: { resources: { gpu: { count: 1 } } } });
+  const first = planReplicas(deploymentOf("voice", total(1)), revision, context).byNode.get("n1") ?? [];
+  await context.assignments.setReplicas("n1", "voice", first);
+  context.book.load();
+  const both = planReplicas(deploymentOf("voice", total(2)), revision, context).byNode.get("n1") ?? [];
+  expect(both.map(({ gpuIndices }) => gpuIndices)).toEqual([[0], [1]]);
+  expect(context.book.cluster.reservationsOn("n1").map(({ gpuIndices }) => gpuIndices)).toEqual([[0], [1]]);
+});
+
+test("a replica goes when its node no longer meets a condition, not when it is tainted or silent", async () => {
+  await join("n1", { disk: "ssd" });
+  const deployment = deploymentOf("voice", total(1));
+  const constraint = { label: "disk", operator: LabelConstraint_Operator.IN, values: ["ssd"] };
+  const placement = (values: string[]) => create(PlacementSchema, { constraints: [{ ...constraint, values }] });
+  if (deployment.spec === undefined) throw new Error("no spec");
+  deployment.spec.placement = placement(["ssd"]);
+  const placed = await carryOut(deployment, revisionOf(1));
+  expect(placed).toEqual({ n1: ["voice.1.n1.0"] });
+  const stored = world.stores.nodes.get("n1");
+  if (stored === undefined) throw new Error("the node is gone");
+  await world.stores.nodes.update("n1", { ...stored.value, taints: ["busy"], cordoned: true }, stored.revision);
+  context.book.syncNode("n1");
+  expect(await carryOut(deployment, revisionOf(1))).toEqual(placed);
+  deployment.spec.placement = placement(["nvme"]);
+  expect(await carryOut(deployment, revisionOf(1))).toEqual({});
 });

@@ -6,13 +6,14 @@ import {
   type PlacementExplanation,
   type ReplicaAssignment,
   ReplicaAssignmentSchema,
+  ReplicaState,
   type Revision,
-  RuntimeKind,
 } from "@kedge/proto";
-import { type Demand, eligibleNodes, explain, place } from "@kedge/scheduler";
+import { eligibleNodes, explain, fits, place } from "@kedge/scheduler";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
+import { mayStay, replicaDemand } from "./replica-demand.ts";
 
 /** Where a revision's replicas are to be. */
 export interface ReplicaPlan {
@@ -30,122 +31,153 @@ export interface PlanContext {
   readonly assignments: AssignmentWriter;
 }
 
+interface Subject {
+  readonly deployment: Deployment;
+  readonly spec: DeploymentSpec;
+  readonly revision: Revision;
+  readonly context: PlanContext;
+}
+
+/** A replica and its node. */
+interface Placed {
+  readonly nodeId: string;
+  readonly replica: ReplicaAssignment;
+}
+
 /** Decides where the replicas of one revision run. Replicas that are placed already stay where they are if they may. */
 export function planReplicas(deployment: Deployment, revision: Revision, context: PlanContext): ReplicaPlan {
   const spec = deployment.spec;
   if (spec === undefined) return { byNode: new Map(), desired: 0 };
+  const subject = { deployment, spec, revision, context };
   return spec.scale.case === "replicasPerNode"
-    ? planPerNode(spec, revision, spec.scale.value, context)
-    : planTotal(spec, revision, spec.scale.value ?? 1, context);
+    ? planPerNode(subject, spec.scale.value)
+    : planTotal(subject, spec.scale.value ?? 1);
 }
 
-function planPerNode(spec: DeploymentSpec, revision: Revision, perNode: number, context: PlanContext): ReplicaPlan {
-  const demand = replicaDemand(spec, revision, "probe");
-  const placed = placedByNode(spec, revision, context);
-  const nodes = new Set([...placed.keys()].filter((nodeId) => mayStay(nodeId, spec, context)));
-  for (const nodeId of eligibleNodes(context.book.cluster, demand).fitting) nodes.add(nodeId);
+function planPerNode(subject: Subject, perNode: number): ReplicaPlan {
+  const { spec, revision, context } = subject;
+  const { book, registry } = context;
+  const demand = replicaDemand(spec, revision, "probe", book);
+  const placed = Map.groupBy(staying(subject), ({ nodeId }) => nodeId);
+  const nodes = new Set([...placed.keys(), ...eligibleNodes(book.cluster, demand).fitting]);
   const byNode = new Map<string, ReplicaAssignment[]>();
   for (const nodeId of [...nodes].sort()) {
-    const replicas = Array.from({ length: perNode }, (_, i) => replicaAssignment(spec, revision, nodeId, i));
-    const options = { spreadKey: demand.spreadKey };
-    for (const replica of replicas) {
-      context.book.cluster.reserve(nodeId, replica.replicaId, revision.template?.resources, options);
-    }
-    byNode.set(nodeId, replicas);
+    const here = (placed.get(nodeId) ?? []).map(({ replica }) => replica).slice(0, perNode);
+    while (here.length < perNode) here.push(newReplica(subject, nodeId, here));
+    byNode.set(nodeId, here);
   }
   // Those that a controller which has just started has not heard of yet count as alive.
-  const alive = [...nodes].filter((nodeId) => context.registry.state(nodeId) !== NodeState.LOST);
+  const alive = [...nodes].filter((nodeId) => registry.state(nodeId) !== NodeState.LOST);
   const desired = Math.max(1, alive.length) * perNode;
-  return { byNode, desired, ...(nodes.size === 0 ? { pending: explain(context.book.cluster, demand) } : {}) };
+  return { byNode, desired, ...(nodes.size === 0 ? { pending: explain(book.cluster, demand) } : {}) };
 }
 
-function planTotal(spec: DeploymentSpec, revision: Revision, total: number, context: PlanContext): ReplicaPlan {
-  const { book } = context;
-  const byNode = new Map<string, ReplicaAssignment[]>();
-  let count = 0;
-  const silent: [string, ReplicaAssignment[]][] = [];
-  const keep = (nodeId: string, replicas: readonly ReplicaAssignment[]): void => {
-    const kept = replicas.slice(0, Math.max(0, total - count));
-    if (kept.length > 0) byNode.set(nodeId, kept);
-    count += kept.length;
-  };
-  for (const [nodeId, replicas] of placedByNode(spec, revision, context)) {
-    if (!mayStay(nodeId, spec, context)) continue;
-    if (context.registry.state(nodeId) === NodeState.LOST) silent.push([nodeId, replicas]);
-    else keep(nodeId, replicas);
-  }
+function planTotal(subject: Subject, total: number): ReplicaPlan {
+  const { spec, revision, context } = subject;
+  const { book, registry } = context;
+  const { kept, newcomers } = carryOutMoves(subject, staying(subject), total);
+  const isSilent = ({ nodeId }: Placed): boolean => registry.state(nodeId) === NodeState.LOST;
+  const planned = kept.filter((placed) => !isSilent(placed)).slice(0, total + newcomers);
   let pending: PlacementExplanation | undefined;
-  for (; count < total; count++) {
-    const demand = replicaDemand(spec, revision, `${spec.name}-${revision.number}-probe`);
+  while (planned.length < total) {
+    const demand = replicaDemand(spec, revision, `${spec.name}-${revision.number}-probe`, book);
     const result = place(book.cluster, demand);
     if (result.kind === "unplaced") {
-      pending = explain(book.cluster, demand);
+      pending = result.explanation;
       break;
     }
-    const here = byNode.get(result.nodeId) ?? [];
-    const replica = replicaAssignment(spec, revision, result.nodeId, freeIndex(here, spec, revision, result.nodeId));
-    const options = { gpuIndices: result.gpuIndices, spreadKey: demand.spreadKey };
-    book.cluster.reserve(result.nodeId, replica.replicaId, revision.template?.resources, options);
-    byNode.set(result.nodeId, [...here, replica]);
+    const { nodeId, gpuIndices } = result;
+    const here = planned.filter((placed) => placed.nodeId === nodeId).map(({ replica }) => replica);
+    planned.push({ nodeId, replica: newReplica(subject, nodeId, here, gpuIndices) });
   }
   // Nobody can stand in for them: a node that was only cut off for a moment goes on serving.
-  for (const [nodeId, replicas] of silent) keep(nodeId, replicas);
+  for (const silent of kept.filter(isSilent)) if (planned.length < total) planned.push(silent);
+  const byNode = new Map<string, ReplicaAssignment[]>();
+  for (const { nodeId, replica } of planned) byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), replica]);
   return { byNode, desired: total, ...(pending === undefined ? {} : { pending }) };
 }
 
-/** A node that is gone for good, drained or no longer selected gives its replicas up; one that is merely silent does not. */
-function mayStay(nodeId: string, spec: DeploymentSpec, { book }: PlanContext): boolean {
-  const node = book.node(nodeId);
-  if (node === undefined || node.draining) return false;
-  return Object.entries(spec.placement?.nodeSelector ?? {}).every(([key, value]) => node.labels[key] === value);
-}
-
-function placedByNode(
-  spec: DeploymentSpec,
-  revision: Revision,
-  { assignments }: PlanContext,
-): Map<string, ReplicaAssignment[]> {
-  const placed = new Map<string, ReplicaAssignment[]>();
-  for (const { nodeId, replica } of assignments.replicas(spec.name)) {
-    if (replica.revision !== revision.number) continue;
-    placed.set(nodeId, [...(placed.get(nodeId) ?? []), replica]);
+/**
+ * Takes the moves under way into account: the new replica starts beside the old one, which goes once the new one is ready
+ * and enough others are. `newcomers` counts those that are kept beyond the scale meanwhile.
+ */
+function carryOutMoves(
+  subject: Subject,
+  placed: readonly Placed[],
+  total: number,
+): { readonly kept: readonly Placed[]; readonly newcomers: number } {
+  const { deployment, spec, revision, context } = subject;
+  const ready = readyReplicas(spec.name, context.registry);
+  const kept = [...placed];
+  let newcomers = 0;
+  for (const { replicaId, toNodeId, revision: number } of deployment.moves) {
+    const at = kept.findIndex(({ replica }) => replica.replicaId === replicaId);
+    if (number !== revision.number || at < 0) continue;
+    const newcomer = kept.find(({ nodeId }) => nodeId === toNodeId) ?? startNewcomer(subject, toNodeId);
+    if (newcomer === undefined) continue;
+    if (!kept.includes(newcomer)) kept.push(newcomer);
+    const others = kept.filter(({ replica }, i) => i !== at && ready.has(replica.replicaId)).length;
+    if (ready.has(newcomer.replica.replicaId) && others >= total) kept.splice(at, 1);
+    else newcomers++;
   }
-  return placed;
+  // When a move was given up, what serves stays.
+  const rank = ({ replica }: Placed): number => Number(!ready.has(replica.replicaId));
+  return { kept: kept.toSorted((a, b) => rank(a) - rank(b)), newcomers };
 }
 
-function replicaDemand(spec: DeploymentSpec, revision: Revision, key: string): Demand {
-  const template = revision.template;
-  const source = template?.source;
-  const isImage = source?.case === "image";
-  return {
-    key,
-    resources: template?.resources,
-    placement: spec.placement,
-    runtime: template?.runtime || (isImage ? RuntimeKind.DOCKER : RuntimeKind.PROCESS),
-    spreadKey: `${spec.name}-${revision.number}`,
-    ...(isImage ? { images: [source.value] } : { models: [revision.manifestDigest] }),
-  };
+function startNewcomer(subject: Subject, nodeId: string): Placed | undefined {
+  const { spec, revision, context } = subject;
+  const fit = fits(context.book.cluster, nodeId, replicaDemand(spec, revision, "probe", context.book));
+  return fit.kind === "fits" ? { nodeId, replica: newReplica(subject, nodeId, [], fit.gpuIndices) } : undefined;
 }
 
-function replicaAssignment(spec: DeploymentSpec, revision: Revision, nodeId: string, index: number): ReplicaAssignment {
-  return create(ReplicaAssignmentSchema, {
-    // Names may hold dashes, but no dots.
-    replicaId: [spec.name, revision.number, nodeId, index].join("."),
+function readyReplicas(deployment: string, registry: NodeRegistry): ReadonlySet<string> {
+  const ready = new Set<string>();
+  for (const { replica } of registry.replicas(deployment)) {
+    if (replica.state === ReplicaState.READY) ready.add(replica.replicaId);
+  }
+  return ready;
+}
+
+/** The revision's replicas that may stay where they are. */
+function staying({ spec, revision, context }: Subject): Placed[] {
+  const placed = [...context.assignments.replicas(spec.name)];
+  return placed.filter(({ nodeId, replica }) => {
+    if (replica.revision !== revision.number) return false;
+    return mayStay(nodeId, replicaDemand(spec, revision, replica.replicaId, context.book), context.book);
+  });
+}
+
+/** Makes one more replica for a node and reserves its room. */
+function newReplica(
+  subject: Subject,
+  nodeId: string,
+  here: readonly ReplicaAssignment[],
+  gpuIndices?: readonly number[],
+): ReplicaAssignment {
+  const { spec, revision, context } = subject;
+  const { book } = context;
+  const replicaId = freeId(here, spec.name, revision.number, nodeId);
+  const demand = replicaDemand(spec, revision, replicaId, book);
+  const fit = gpuIndices === undefined ? fits(book.cluster, nodeId, demand) : undefined;
+  const indices = gpuIndices ?? (fit?.kind === "fits" ? fit.gpuIndices : []);
+  const replica = create(ReplicaAssignmentSchema, {
+    replicaId,
     deployment: spec.name,
     revision: revision.number,
     ...(revision.template === undefined ? {} : { template: revision.template }),
     manifestDigest: revision.manifestDigest,
+    gpuIndices: [...indices],
   });
+  book.reserveReplica(nodeId, replica);
+  return replica;
 }
 
-function freeIndex(
-  here: readonly ReplicaAssignment[],
-  spec: DeploymentSpec,
-  revision: Revision,
-  nodeId: string,
-): number {
+function freeId(here: readonly ReplicaAssignment[], deployment: string, revision: number, nodeId: string): string {
   const used = new Set(here.map((replica) => replica.replicaId));
-  let index = 0;
-  while (used.has(replicaAssignment(spec, revision, nodeId, index).replicaId)) index++;
-  return index;
+  for (let index = 0; ; index++) {
+    // Names may hold dashes, but no dots.
+    const id = [deployment, revision, nodeId, index].join(".");
+    if (!used.has(id)) return id;
+  }
 }

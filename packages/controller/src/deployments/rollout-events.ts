@@ -1,6 +1,7 @@
 import { equals } from "@bufbuild/protobuf";
 import { type Deployment, RolloutState, type RolloutTransition, RolloutTransitionSchema } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
+import type { EndedMove } from "./moves.ts";
 
 const REASONS: Readonly<Record<RolloutState, string>> = {
   [RolloutState.UNSPECIFIED]: "Unknown",
@@ -43,4 +44,14 @@ function newTransitions(known: readonly RolloutTransition[], now: readonly Rollo
     if (isPrefix) return now.slice(kept.length);
   }
   return [...now];
+}
+
+/** Tells people how moves of replicas ended. */
+export function recordMoves(events: Pick<EventRecorder, "record">, name: string, ended: readonly EndedMove[]): void {
+  for (const { move, givenUp } of ended) {
+    const what = `replica ${move.replicaId} from ${move.fromNodeId} to ${move.toNodeId}`;
+    const message = givenUp === undefined ? what : `${what}: ${givenUp}`;
+    const reason = givenUp === undefined ? "ReplicaMoved" : "MoveGivenUp";
+    events.record({ kind: "deployment", name, reason, message, warning: givenUp !== undefined });
+  }
 }

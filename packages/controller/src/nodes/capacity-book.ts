@@ -21,6 +21,7 @@ export class CapacityBook {
   readonly #unknown = new Set<string>();
   /** Ids of the replicas reserved on each node. */
   readonly #replicas = new Map<string, Set<string>>();
+  readonly #modelBytes = new Map<string, number>();
   readonly #imageBytes = new Map<string, number>();
   #version = 0;
 
@@ -46,6 +47,16 @@ export class CapacityBook {
   /** Bytes of an image, the most that any node has reported; 0 when none has. */
   imageBytes(image: string): number {
     return this.#imageBytes.get(image) ?? 0;
+  }
+
+  /** Bytes of the model version with a manifest digest; 0 when there is none. */
+  modelBytes(digest: string): number {
+    const { modelVersions } = this.#stores;
+    if (this.#modelBytes.size !== modelVersions.size) {
+      this.#modelBytes.clear();
+      for (const [, { value }] of modelVersions.entries()) this.#modelBytes.set(value.digest, Number(value.sizeBytes));
+    }
+    return this.#modelBytes.get(digest) ?? 0;
   }
 
   /** Grows when a node comes, goes, or becomes another in what it is, not in how it is. */

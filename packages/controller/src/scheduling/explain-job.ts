@@ -10,9 +10,10 @@ import {
   type Run,
   RunSchema,
 } from "@kedge/proto";
-import { type Cluster, type Demand, explain } from "@kedge/scheduler";
+import { explain } from "@kedge/scheduler";
 import { currentTask } from "../runs/task-events.ts";
 import { jobDemand, jobName } from "./job-demand.ts";
+import { withRoomFree } from "./own-room.ts";
 import { currentReason, queueEntry, withHeldBack } from "./queue-entry.ts";
 import type { Scheduling } from "./scheduling.ts";
 
@@ -63,19 +64,6 @@ function explainPlacement(run: Run, job: Job, spec: JobSpec, scheduling: Schedul
   return job.state === JobState.PENDING
     ? withHeldBack(explanation, scheduling.waiting(jobName(run, job)))
     : explanation;
-}
-
-/** Looks at the cluster as it would be without what the demand holds itself. */
-function withRoomFree<T>(cluster: Cluster, demand: Demand, look: () => T): T {
-  const own = cluster.reservation(demand.key);
-  if (own === undefined) return look();
-  cluster.release(own.key);
-  try {
-    return look();
-  } finally {
-    const artifacts = (demand.artifacts ?? []).map(({ name }) => name);
-    cluster.reserve(own.nodeId, own.key, own.resources, { ...own, artifacts });
-  }
 }
 
 function stateLine(job: Job): string {

@@ -6,7 +6,7 @@ import type { CapacityBook } from "../nodes/capacity-book.ts";
 import { demandText, type JobOwner, jobDemand } from "./job-demand.ts";
 
 /** Why something waits is told anew after this time. */
-const FRESH_MS = 1_000;
+const FRESH_MS = 5_000;
 /** Most different demands remembered; beyond, the oldest go. */
 const MAX_DEMANDS = 2_000;
 
@@ -24,6 +24,8 @@ export class Reasons {
   readonly #book: CapacityBook;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
+  /** The book's version for which each demand was found to be possible. */
+  readonly #possibleAt = new Map<string, number>();
   readonly #texts = new WeakMap<JobSpec, string>();
 
   constructor(book: CapacityBook, clock: Clock) {
@@ -40,7 +42,7 @@ export class Reasons {
     return text;
   }
 
-  /** Why a job finds no room, as of at most a second ago; whether it is impossible, as of now. */
+  /** Why a job finds no room, as of at most five seconds ago; whether it is impossible, as of now. */
   of(spec: JobSpec, owner: JobOwner): PlacementExplanation {
     const key = this.textOf(spec);
     const known = this.#known.get(key);
@@ -57,13 +59,15 @@ export class Reasons {
   /** Why no node could ever take the job; undefined while one could, or while that cannot be said. */
   impossible(spec: JobSpec, owner: JobOwner): PlacementExplanation | undefined {
     if (!this.#book.knowsEveryNode()) return undefined;
-    const known = this.#known.get(this.textOf(spec));
-    if (known !== undefined && known.version === this.#book.version) {
-      return known.reason.impossible ? known.reason : undefined;
+    const text = this.textOf(spec);
+    if (this.#possibleAt.get(text) === this.#book.version) return undefined;
+    if (place(this.#book.cluster, jobDemand("probe", spec, owner)).kind === "unplaced") {
+      const reason = this.of(spec, owner);
+      if (reason.impossible) return reason;
     }
-    if (place(this.#book.cluster, jobDemand("probe", spec, owner)).kind === "placed") return undefined;
-    const reason = this.of(spec, owner);
-    return reason.impossible ? reason : undefined;
+    if (this.#possibleAt.size > MAX_DEMANDS) this.#possibleAt.clear();
+    this.#possibleAt.set(text, this.#book.version);
+    return undefined;
   }
 
   #remember(text: string, known: Known): void {

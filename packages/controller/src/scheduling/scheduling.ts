@@ -311,6 +311,7 @@ export class Scheduling {
     if (admission === undefined) return false;
     const { clock, onPass } = this.#options;
     const beganMs = clock.monotonic();
+    if (admission.isIdle()) return this.#rest();
     const plan = admission.pass(clock.now());
     this.#queue = plan.waiting;
     const runs = new Set(plan.placed.map((placed) => this.#grant(placed)));
@@ -324,6 +325,14 @@ export class Scheduling {
     for (const runId of runs) this.#wake(runId);
     onPass({ ms: clock.monotonic() - beganMs, placed: plan.placed.length, held: this.#newlyHeld() });
     return plan.waiting.length > 0 || this.#grants.size > 0;
+  }
+
+  /** Nobody waits. */
+  #rest(): boolean {
+    this.#queue = [];
+    this.#held = new Set();
+    this.#sweep();
+    return this.#grants.size > 0;
   }
 
   #newlyHeld(): StillWaiting[] {

@@ -8,9 +8,9 @@ import type { ServiceImplementation } from "@kedge/rpc";
 import { planPlacements } from "../scheduling/plan-pipeline.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
+import { diagnosticText } from "./diagnostic-text.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
-import { diagnosticText } from "./run-service.ts";
 
 const NOT_FOUND = { reason: "PIPELINE_NOT_FOUND", noun: "pipeline", field: "name" } as const;
 

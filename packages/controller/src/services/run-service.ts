@@ -3,14 +3,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Bus } from "@kedge/bus";
 import { isKedgeError, isRunEnded, KedgeError } from "@kedge/domain";
 import { type Clock, newId } from "@kedge/kernel";
-import { compilePipeline } from "@kedge/pipeline";
 import {
-  type Diagnostic,
-  Diagnostic_Severity,
   FailureClass,
   FailureSchema,
   JobState,
-  type PipelineSpec,
   type Run,
   RunSchema,
   type RunService,
@@ -26,6 +22,7 @@ import { DEFAULT_TEAM } from "../scheduling/job-demand.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
+import { CompiledPipelines } from "./compiled-pipelines.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
 import { retryRun } from "./retry-run.ts";
@@ -52,9 +49,10 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
   const { bus, stores, scheduling, clock } = options;
   const submitting = new Map<string, Promise<Run>>();
   const index = new RunIndex(stores.runs);
+  const pipelines = new CompiledPipelines();
 
   const submit = async (request: SubmitRunRequest, { name, team }: Principal): Promise<Run> => {
-    const spec = compile(stores, request);
+    const spec = pipelines.compile(sourceOf(stores, request), request.parameters);
     const run = newRun({
       id: newId(clock),
       spec,
@@ -194,7 +192,7 @@ export function findRun(stores: Stores, idOrPrefix: string): { value: Run; revis
   return lookUp(stores.runs, idOrPrefix, { reason: "RUN_NOT_FOUND", noun: "run", field: "run_id" });
 }
 
-function compile(stores: Stores, request: SubmitRunRequest): PipelineSpec {
+function sourceOf(stores: Stores, request: SubmitRunRequest): string {
   const source =
     request.pipeline.case === "pipelineName"
       ? lookUp(stores.pipelines, request.pipeline.value, {
@@ -206,20 +204,7 @@ function compile(stores: Stores, request: SubmitRunRequest): PipelineSpec {
   if (source === undefined || source === "") {
     throw new KedgeError("INVALID_FIELD", "pipeline_source or pipeline_name is missing", { field: "pipeline_source" });
   }
-  const { spec, diagnostics } = compilePipeline(source, { parameters: request.parameters });
-  if (spec !== undefined) return spec;
-  throw new KedgeError("INVALID_PIPELINE", diagnosticText(diagnostics), { field: "pipeline_source" });
-}
-
-/** Errors of a file as `file:line:column: message`, one a line. */
-export function diagnosticText(diagnostics: readonly Diagnostic[]): string {
-  return diagnostics
-    .filter((diagnostic) => diagnostic.severity === Diagnostic_Severity.ERROR)
-    .map(
-      ({ file, line, column, message, hint }) =>
-        `${file}:${line}:${column}: ${message}${hint === "" ? "" : ` (${hint})`}`,
-    )
-    .join("\n");
+  return source;
 }
 
 /** A job by name. @throws KedgeError JOB_NOT_FOUND. */

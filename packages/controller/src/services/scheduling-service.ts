@@ -8,6 +8,7 @@ import {
   type SchedulingService,
 } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
+import type { Rebalancer } from "../deployments/rebalance.ts";
 import { explainJob } from "../scheduling/explain-job.ts";
 import { planDemand } from "../scheduling/plan-demand.ts";
 import { POLICY_KEY, schedulingPolicy } from "../scheduling/policy.ts";
@@ -22,11 +23,14 @@ import { findJob, findRun } from "./run-service.ts";
 export interface SchedulingServiceOptions {
   readonly stores: Stores;
   readonly scheduling: Scheduling;
+  readonly rebalancer: Rebalancer;
   readonly clock: Clock;
 }
 
 const MAX_COPIES = 1_000;
 const MAX_PRIORITY = 100;
+const MAX_MOVES = 100;
+const DEFAULT_MOVES = 5;
 const MAX_RACES = 20;
 /** Positions as keys that sort as text. */
 const POSITION_DIGITS = 10;
@@ -35,7 +39,7 @@ const POSITION_DIGITS = 10;
 export function createSchedulingService(
   options: SchedulingServiceOptions,
 ): ServiceImplementation<typeof SchedulingService> {
-  const { stores, scheduling, clock } = options;
+  const { stores, scheduling, rebalancer, clock } = options;
   return {
     getSchedulingPolicy: async () => ({ policy: schedulingPolicy(stores) }),
     setSchedulingPolicy: async ({ policy = create(SchedulingPolicySchema) }) => {
@@ -60,7 +64,14 @@ export function createSchedulingService(
       assertPlan(request);
       return { placements: planDemand(request, scheduling) };
     },
-    rebalance: async () => ({}),
+    rebalance: async ({ maxMoves, apply }) => {
+      if (maxMoves > MAX_MOVES) {
+        const message = `max_moves must be at most ${MAX_MOVES}, not ${maxMoves}`;
+        throw new KedgeError("INVALID_FIELD", message, { field: "max_moves" });
+      }
+      const plan = rebalancer.plan(maxMoves || DEFAULT_MOVES);
+      return apply ? { ...plan, moves: await rebalancer.apply(plan.moves) } : plan;
+    },
   };
 }
 

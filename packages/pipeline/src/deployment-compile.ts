@@ -1,10 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  AllAtOnceStrategySchema,
-  AnalysisSpecSchema,
-  type CanaryStep,
-  CanaryStepSchema,
-  CanaryStrategySchema,
   type DeploymentSpec,
   DeploymentSpecSchema,
   type Diagnostic,
@@ -12,13 +7,13 @@ import {
   type ReplicaTemplate,
   ReplicaTemplateSchema,
   RuntimeKind,
-  type Strategy,
-  StrategySchema,
 } from "@kedge/proto";
+import { compileAnalysis } from "./analysis-compile.ts";
 import { type DeploymentFields, deploymentFileSchema } from "./deployment-schema.ts";
 import { compilePlacement } from "./placement.ts";
 import { readPlainFile } from "./plain-file.ts";
 import { compileResources } from "./resources.ts";
+import { compileStrategy } from "./strategy-compile.ts";
 import { isTextField } from "./text-fields.ts";
 
 /** The deployment, absent when any diagnostic is an error, and everything found, sorted by position. */
@@ -52,10 +47,7 @@ export function compileDeployment(name: string, fields: DeploymentFields): Deplo
         ? { case: "replicas", value: fields.replicas ?? 1 }
         : { case: "replicasPerNode", value: perNode },
     strategy: compileStrategy(fields),
-    analysis: create(AnalysisSpecSchema, {
-      alpha: fields.analysis?.alpha ?? 0.01,
-      disabled: fields.analysis?.disabled ?? false,
-    }),
+    analysis: compileAnalysis(fields.analysis),
   });
 }
 
@@ -73,34 +65,5 @@ function compileTemplate(fields: DeploymentFields): ReplicaTemplate {
     port: fields.port ?? 0,
     healthPath: fields["health-path"] ?? "/v2/health/ready",
     startTimeoutSeconds: fields["start-timeout"] ?? 60,
-  });
-}
-
-const DEFAULT_STEPS: readonly CanaryStep[] = [
-  create(CanaryStepSchema, { weightPercent: 10, holdSeconds: 30 }),
-  create(CanaryStepSchema, { weightPercent: 50, holdSeconds: 30 }),
-];
-
-function compileStrategy(fields: DeploymentFields): Strategy {
-  const progressDeadlineSeconds = fields["progress-deadline"] ?? 600;
-  if (fields["all-at-once"] !== undefined) {
-    const allAtOnce = create(AllAtOnceStrategySchema);
-    return create(StrategySchema, { kind: { case: "allAtOnce", value: allAtOnce }, progressDeadlineSeconds });
-  }
-  const steps = fields.canary?.steps.map(compileStep) ?? [...DEFAULT_STEPS];
-  if (steps.at(-1)?.weightPercent !== 100) steps.push(create(CanaryStepSchema, { weightPercent: 100 }));
-  const canary = create(CanaryStrategySchema, { steps });
-  return create(StrategySchema, { kind: { case: "canary", value: canary }, progressDeadlineSeconds });
-}
-
-type Step = NonNullable<DeploymentFields["canary"]>["steps"][number];
-
-function compileStep(step: Step): CanaryStep {
-  if (typeof step === "number") return create(CanaryStepSchema, { weightPercent: step });
-  return create(CanaryStepSchema, {
-    weightPercent: step.weight,
-    holdSeconds: step.hold ?? 0,
-    minRequests: step["min-requests"] ?? 0,
-    manual: step.manual ?? false,
   });
 }

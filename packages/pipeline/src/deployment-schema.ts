@@ -1,26 +1,10 @@
 import { z } from "zod";
-import { duration, early, env, exactlyOne, holdTime, name, reference, report, version, whole } from "./fields.ts";
+import { analysisSchema } from "./analysis-schema.ts";
+import { duration, early, env, exactlyOne, name, reference, report, version, whole } from "./fields.ts";
 import { nodeLabels, placementFields, priority } from "./placement.ts";
 import { checkPlacement } from "./placement-check.ts";
 import { resourcesSchema } from "./resources.ts";
-
-const canaryStep = z.union([
-  whole(1, 100),
-  z.strictObject({
-    weight: whole(1, 100).meta({ description: "Share of the traffic in percent." }),
-    hold: holdTime.optional().meta({ description: "Least time at this weight." }),
-    "min-requests": whole(0, 1_000_000_000).optional(),
-    manual: z.boolean().optional().meta({ description: "Wait for `kedge rollout promote`." }),
-  }),
-]);
-
-const canary = z.strictObject({ steps: z.array(canaryStep).min(1).max(50) }).superRefine(({ steps }, ctx) => {
-  const weights = steps.map((step) => (typeof step === "number" ? step : step.weight));
-  const wrong = weights.findIndex((weight, i) => i > 0 && weight <= (weights[i - 1] ?? 0));
-  if (wrong < 0) return;
-  const message = `weights must ascend: ${weights[wrong]} comes after ${weights[wrong - 1]}`;
-  report(ctx, message, { path: ["steps", wrong] });
-});
+import { checkStrategy, strategyFields } from "./strategy-schema.ts";
 
 const healthPath = early((value) => /^\/[^\s?#]{0,255}$/.test(value), "a path that begins with /");
 
@@ -40,20 +24,8 @@ const sharedFields = {
   priority,
   replicas: whole(1, 10_000).optional(),
   "replicas-per-node": whole(1, 100).optional(),
-  canary: canary.optional(),
-  "all-at-once": z.strictObject({}).nullable().optional(),
-  "progress-deadline": duration.optional(),
-  analysis: z
-    .strictObject({
-      alpha: z
-        .number()
-        .gt(0)
-        .max(0.5)
-        .optional()
-        .meta({ description: "Chance of rolling back a revision that is not worse." }),
-      disabled: z.boolean().optional(),
-    })
-    .optional(),
+  ...strategyFields,
+  analysis: analysisSchema.optional(),
 };
 
 type Shared = z.output<z.ZodObject<typeof sharedFields>>;
@@ -80,12 +52,10 @@ function checkShared(spec: Shared, ctx: z.RefinementCtx): void {
   checkTemplate(spec, ctx);
   checkPlacement({ selectorKey: "on", selector: spec.on, fields: spec }, ctx);
   if (spec["replicas-per-node"] !== undefined) checkPerNode(spec, ctx);
-  for (const [a, b] of [
-    ["replicas", "replicas-per-node"],
-    ["canary", "all-at-once"],
-  ] as const) {
-    if (spec[a] !== undefined && spec[b] !== undefined)
-      report(ctx, `${a} and ${b} exclude each other`, { path: [b], atKey: true });
+  checkStrategy(spec, ctx);
+  if (spec.replicas !== undefined && spec["replicas-per-node"] !== undefined) {
+    const message = "replicas and replicas-per-node exclude each other";
+    report(ctx, message, { path: ["replicas-per-node"], atKey: true });
   }
 }
 

@@ -5,9 +5,9 @@ import { compilePipeline, lintPipeline } from "./pipeline-compile.ts";
 import { parseSchedulingPolicy } from "./scheduling-policy-parse.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-const [pipeline = "", deployment = "", policy = ""] = [...readme.matchAll(/```yaml\n(.*?)```/gs)].map(
-  (match) => match[1] ?? "",
-);
+const rollouts = readFileSync(new URL("../ROLLOUTS.md", import.meta.url), "utf8");
+const blocks = (text: string): string[] => [...text.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
+const [pipeline = "", deployment = "", policy = ""] = blocks(readme);
 
 it("the README's pipeline compiles without a finding", () => {
   expect(lintPipeline(pipeline)).toEqual([]);
@@ -23,6 +23,15 @@ it("the README's pipeline compiles without a finding", () => {
 
 it("the README's deployment file is read without a finding", () => {
   expect(parseDeployment(deployment)).toMatchObject({ diagnostics: [], spec: { name: "vad" } });
+});
+
+it("the strategies of ROLLOUTS.md are read without a finding", () => {
+  const kinds = blocks(rollouts).map((source) => {
+    const { spec, diagnostics } = parseDeployment(source);
+    expect(diagnostics).toEqual([]);
+    return spec?.strategy?.kind.case;
+  });
+  expect(kinds).toEqual(["canary", "blueGreen", "rolling", "abTest", "shadow"]);
 });
 
 it("the README's scheduling policy is read without a finding", () => {

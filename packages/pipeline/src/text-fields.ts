@@ -2,7 +2,7 @@ import type { Path } from "./finding.ts";
 
 const TEXT_MAPS: ReadonlySet<string | number> = new Set(["env", "args", "runs-on", "on"]);
 const TEXT_FIELDS: ReadonlySet<string | number> = new Set(["version", "ref", "default"]);
-const TEXT_LISTS: ReadonlySet<string | number> = new Set(["choices", "tags"]);
+const TEXT_LISTS: ReadonlySet<string | number> = new Set(["choices", "tags", "values", "prefixes"]);
 
 /** Scalars that are text however they look: PYTHON: 3.10 means "3.10". */
 export function isTextField(path: Path): boolean {

@@ -1,0 +1,192 @@
+import { toJson } from "@bufbuild/protobuf";
+import { AnalysisSpecSchema, StrategySchema } from "@kedge/proto";
+import { describe, expect, it } from "vitest";
+import { parseDeployment } from "./deployment-compile.ts";
+import { deploymentJsonSchema } from "./json-schema.ts";
+import { show } from "./testing/diagnostics.ts";
+
+const BASE = "deployment: vad\nimage: x\nport: 80\n";
+
+function strategyOf(lines: string): unknown {
+  const { spec, diagnostics } = parseDeployment(BASE + lines);
+  expect(diagnostics).toEqual([]);
+  return spec?.strategy && toJson(StrategySchema, spec.strategy);
+}
+
+const common = { progressDeadlineSeconds: 600, deadlineAction: "DEADLINE_ACTION_ABORT" };
+
+describe("a strategy", () => {
+  it("may be blue-green, which keeps the old revision for ten minutes unless told otherwise", () => {
+    expect(strategyOf("blue-green:")).toEqual({ ...common, blueGreen: {}, scaleDownDelaySeconds: 600 });
+    expect(strategyOf("blue-green: { preview: 5m, manual: true }\nscale-down-delay: 0s\non-deadline: pause")).toEqual({
+      ...{ ...common, deadlineAction: "DEADLINE_ACTION_PAUSE", blueGreen: { previewSeconds: 300, manual: true } },
+    });
+  });
+
+  it("may be rolling, by numbers or percentages", () => {
+    expect(strategyOf("rolling:")).toEqual({
+      ...{ ...common, rolling: { maxSurge: { count: 1 }, maxUnavailable: { count: 0 } } },
+    });
+    expect(strategyOf("rolling: { max-surge: 25%, max-unavailable: 2 }")).toMatchObject({
+      rolling: { maxSurge: { percent: 25 }, maxUnavailable: { count: 2 } },
+    });
+  });
+
+  it("may be a canary over waves of nodes, with steps that are not judged and users that stay", () => {
+    const waves = "waves: [{ name: edge-eu, on: { site: 1 } }, rest], max-failed-percent: 5";
+    const lines = `canary: { steps: [{ weight: 20, judged: false }], ${waves} }\nsticky: { cookie: uid }`;
+    expect(strategyOf(lines)).toEqual({
+      ...common,
+      sticky: { source: "REQUEST_SOURCE_COOKIE", name: "uid" },
+      canary: {
+        steps: [{ weightPercent: 20, unjudged: true }, { weightPercent: 100 }],
+        waves: [{ name: "edge-eu", nodeSelector: { site: "1" } }, { name: "rest" }],
+        maxFailedPercent: 5,
+      },
+    });
+  });
+
+  it("may be an A/B test, by values, prefixes or a hash", () => {
+    expect(strategyOf("ab-test: { match: { header: X-Group, values: [beta, 1.10] }, run: 2d }")).toMatchObject({
+      abTest: {
+        match: {
+          ...{ key: { source: "REQUEST_SOURCE_HEADER", name: "X-Group" }, kind: "MATCH_KIND_EXACT" },
+          values: ["beta", "1.10"],
+        },
+        runSeconds: 172_800,
+      },
+    });
+    expect(strategyOf("ab-test: { match: { cookie: group, prefixes: [b-] } }")).toMatchObject({
+      abTest: { match: { kind: "MATCH_KIND_PREFIX", values: ["b-"] } },
+    });
+    expect(strategyOf("ab-test: { hash: { cookie: uid }, weight: 30, min-requests: 50 }")).toMatchObject({
+      abTest: { hash: { source: "REQUEST_SOURCE_COOKIE", name: "uid" }, weightPercent: 30, minRequests: 50 },
+    });
+  });
+
+  it("may be a shadow", () => {
+    expect(strategyOf("shadow: { run: 1h, mirror: 10, max-differing-percent: 0.5, promote: true }")).toMatchObject({
+      shadow: {
+        ...{ mirrorPercent: 10, runSeconds: 3600, minCompared: 100, maxDifferingBasisPoints: 50, promote: true },
+      },
+    });
+  });
+
+  it.each<[string, string[]]>([
+    [
+      "rolling: { max-surge: 125% }",
+      ['4:23 rolling.max-surge: must be a number of replicas or a percentage, e.g. 25%, not "125%"'],
+    ],
+    [
+      "rolling: {}\nreplicas-per-node: 1",
+      [
+        "4:1 rolling: rolling and replicas-per-node exclude each other (use canary with waves to go over a fleet bit by bit)",
+      ],
+    ],
+    [
+      "rolling:\nscale-down-delay: 5m",
+      ["5:1 scale-down-delay: a rolling rollout has taken the old replicas away when it ends"],
+    ],
+    [
+      "canary: { steps: [5], waves: [rest, { name: eu, on: { site: eu } }] }",
+      [
+        "4:31 canary.waves[0]: takes all nodes that are left, so it must be the last (give it labels: { name, on })",
+        "4:37 canary.waves[1]: the last wave must be the nodes that are left (end with a name alone, e.g. rest)",
+      ],
+    ],
+    [
+      "canary: { steps: [5], waves: [{ name: eu, on: {} }, eu] }",
+      ["4:47 canary.waves[0].on: must name a label", '4:53 canary.waves[1]: there is a wave "eu" already'],
+    ],
+    [
+      "canary: { steps: [5], max-failed-percent: 5 }",
+      [
+        "4:23 canary.max-failed-percent: max-failed-percent is for waves (without waves one failed replica ends the rollout)",
+      ],
+    ],
+    ["ab-test: {}", ["4:10 ab-test: one of match, hash is required"]],
+    ["ab-test: { match: { header: x-group } }", ["4:19 ab-test.match: one of values, prefixes is required"]],
+    ["ab-test: { hash: { cookie: a b } }", ['4:28 ab-test.hash.cookie: must be the name of a cookie, not "a b"']],
+    [
+      "ab-test: { match: { header: a, values: [''] } }",
+      ["4:41 ab-test.match.values[0]: must be 1 to 128 bytes, not 0"],
+    ],
+    [
+      "ab-test: { hash: { cookie: u } }\nsticky: { cookie: u }",
+      ["5:1 sticky: sticky and ab-test.hash exclude each other (the test's hash keeps users where they are)"],
+    ],
+    ["shadow: {}", ['4:1 shadow.run: "run" is required: text']],
+    ["shadow: { run: 1h }\nsticky: { header: u }", ["5:1 sticky: sticky needs a split, and shadow has none"]],
+    ["shadow: { run: 1h }\nblue-green:", ["4:1 shadow: blue-green and shadow exclude each other"]],
+    ["on-deadline: stop", ['4:14 on-deadline: must be abort or pause, not "stop" (known are abort, pause)']],
+  ])("is refused: %j", (lines, expected) => {
+    expect(show(parseDeployment(`${BASE}${lines}\n`).diagnostics)).toEqual(expected);
+  });
+});
+
+describe("an analysis", () => {
+  it("holds metrics with budgets, thresholds, the action and what a pass means", () => {
+    const { spec, diagnostics } = parseDeployment(`${BASE}analysis:
+  metrics:
+    - errors
+    - predictions
+    - { name: gpu_ms, kind: samples, budget: 2, pass-margin: 0.2 }
+    - { name: score, kind: mean, between: [0, 1], worse: lower }
+  thresholds: [{ metric: latency, quantile: 0.99, at-most: 250, consecutive: 3 }]
+  action: pause
+  pass-margin: 0.05
+  pass-required: true
+  watch: 30m
+`);
+    expect(diagnostics).toEqual([]);
+    expect(spec?.analysis && toJson(AnalysisSpecSchema, spec.analysis)).toEqual({
+      ...{ alpha: 0.01, action: "ANALYSIS_ACTION_PAUSE", passMargin: 0.05, passRequired: true, watchSeconds: 1800 },
+      metrics: [
+        { name: "errors", kind: "METRIC_KIND_ERRORS", worseWhen: "WORSE_WHEN_HIGHER", budget: 1 },
+        { name: "predictions", kind: "METRIC_KIND_PREDICTIONS", worseWhen: "WORSE_WHEN_DIFFERENT", budget: 1 },
+        { name: "gpu_ms", kind: "METRIC_KIND_SAMPLES", worseWhen: "WORSE_WHEN_HIGHER", budget: 2, passMargin: 0.2 },
+        { name: "score", kind: "METRIC_KIND_MEAN", worseWhen: "WORSE_WHEN_LOWER", budget: 1, upper: 1 },
+      ],
+      thresholds: [
+        { metric: "latency", quantile: 0.99, atMost: 250, windowSeconds: 60, consecutive: 3, minRequests: 20 },
+      ],
+    });
+  });
+
+  it.each<[string, string[]]>([
+    ["metrics: [errors, errors]", ['4:31 analysis.metrics[1]: "errors" is there already']],
+    [
+      "metrics: [gpu]",
+      [
+        '4:23 analysis.metrics[0]: must be errors or latency or predictions or restarts, not "gpu" (known are errors, latency, predictions, restarts)',
+      ],
+    ],
+    [
+      "metrics: [{ name: gpu_ms }]",
+      ['4:23 analysis.metrics[0]: "kind" is required: samples, mean or count, as "gpu_ms" is your own metric'],
+    ],
+    [
+      "metrics: [{ name: score, kind: mean }]",
+      ['4:23 analysis.metrics[0]: "between" is required with kind mean: the bounds of the values'],
+    ],
+    [
+      "metrics: [{ name: s, kind: mean, between: [1, 0] }]",
+      ["4:55 analysis.metrics[0].between: must ascend: 0 comes after 1"],
+    ],
+    ["thresholds: [{ metric: latency }]", ["4:26 analysis.thresholds[0]: one of at-most, at-least is required"]],
+    [
+      "thresholds: [{ metric: a, at-most: 1, at-least: 2 }]",
+      ["4:61 analysis.thresholds[0].at-least: no value is at least 2 and at most 1"],
+    ],
+    ["disabled: true, pass-required: true", ["4:29 analysis.pass-required: a judge that is disabled passes nothing"]],
+  ])("is refused: %j", (fields, expected) => {
+    expect(show(parseDeployment(`${BASE}analysis: { ${fields} }\n`).diagnostics)).toEqual(expected);
+  });
+});
+
+it("the JSON schema knows every strategy", () => {
+  const { properties } = deploymentJsonSchema();
+  expect(properties).toHaveProperty("ab-test.properties.hash.properties.cookie");
+  expect(properties).toHaveProperty("canary.properties.waves.items.anyOf");
+  expect(properties).toHaveProperty("analysis.properties.thresholds.items.properties.quantile");
+});

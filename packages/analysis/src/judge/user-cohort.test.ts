@@ -28,6 +28,22 @@ test("a user counts once, as failed if any request of his first window failed, w
   expect(restored.window(windowOf([request("ada", "canary")])).canary.requests).toBe(0);
 });
 
+test("of distinct users the new ones count, and those on both arms do not", () => {
+  const cohort = new UserCohort();
+  const window = {
+    seconds: 1,
+    weight: 0.5,
+    baseline: { users: [1, 2, 3], failed: [3] },
+    canary: { users: [3, 4], failed: [4] },
+  };
+  expect(cohort.distinctWindow(window)).toMatchObject({
+    baseline: { requests: 2, errors: 0 },
+    canary: { requests: 1, errors: 1 },
+  });
+  const again = cohort.distinctWindow({ ...window, baseline: { users: [2, 5], failed: [5] } });
+  expect(again).toMatchObject({ baseline: { requests: 1, errors: 1 }, canary: { requests: 0, errors: 0 } });
+});
+
 test("one user who always fails is no evidence, though his requests would be", () => {
   const judge = createJudge({ unit: "user" });
   const cohort = new UserCohort();

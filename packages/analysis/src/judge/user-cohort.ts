@@ -1,8 +1,11 @@
 import type { ArmWindow, JudgeWindow } from "./judge-types.ts";
 
+/** A user by name or hash. */
+export type UserId = string | number;
+
 /** One request, and the user whose assignment it followed. */
 export interface UserRequest {
-  readonly user: string;
+  readonly user: UserId;
   readonly arm: "baseline" | "canary";
   readonly isFailed: boolean;
   readonly latencyMs: number;
@@ -17,6 +20,20 @@ export interface UserWindow {
   readonly requests: readonly UserRequest[];
 }
 
+/** The distinct users of one arm's requests, and those of them that met an error. */
+export interface ArmUsers {
+  readonly users: Iterable<UserId>;
+  readonly failed: Iterable<UserId>;
+}
+
+/** A window of which only the users are known. */
+export interface DistinctUsersWindow {
+  readonly seconds: number;
+  readonly weight: number;
+  readonly baseline: ArmUsers;
+  readonly canary: ArmUsers;
+}
+
 interface UserOutcome {
   readonly arm: "baseline" | "canary";
   isFailed: boolean;
@@ -25,24 +42,24 @@ interface UserOutcome {
   readonly label: string | undefined;
 }
 
-const MAX_USERS = 1_000_000;
+const MAX_USERS = 250_000;
 
 /**
  * Makes windows of users out of windows of requests, for a judge with `unit: "user"`. Under sticky routing it is users that
  * are assigned at random; their requests come out alike, so counting requests would find evidence that is not there. Each
  * user counts once, in the window that he is first seen in, on the arm that he is on then: as failed if any of his
- * requests in it failed, with their mean latency and the first one's label. Once a million are known, new ones count no more.
+ * requests in it failed, with their mean latency and the first one's label. Once 250,000 are known, new ones count no more.
  */
 export class UserCohort {
-  readonly #known: Set<string>;
+  readonly #known: Set<UserId>;
 
   /** `known`: users counted before, to go on from. */
-  constructor(known: Iterable<string> = []) {
+  constructor(known: Iterable<UserId> = []) {
     this.#known = new Set(known);
   }
 
   /** Users that were counted. */
-  get known(): ReadonlySet<string> {
+  get known(): ReadonlySet<UserId> {
     return this.#known;
   }
 
@@ -54,8 +71,28 @@ export class UserCohort {
     return { seconds, weight, baseline: armOf(of("baseline")), canary: armOf(of("canary")) };
   }
 
-  #newUsers(requests: readonly UserRequest[]): Map<string, UserOutcome> {
-    const outcomes = new Map<string, UserOutcome>();
+  /** The same where only distinct users are known; whoever is on both arms is on neither. */
+  distinctWindow({ seconds, weight, baseline, canary }: DistinctUsersWindow): JudgeWindow {
+    const theirs = new Set(baseline.users);
+    const ours = new Set(canary.users);
+    const count = (users: ReadonlySet<UserId>, others: ReadonlySet<UserId>, failed: ReadonlySet<UserId>): ArmWindow => {
+      const fresh = [...users].filter((user) => !this.#known.has(user) && !others.has(user));
+      return { requests: fresh.length, errors: fresh.filter((user) => failed.has(user)).length };
+    };
+    const isFull = this.#known.size + theirs.size + ours.size > MAX_USERS;
+    const none: ArmWindow = { requests: 0, errors: 0 };
+    const window = {
+      seconds,
+      weight,
+      baseline: isFull ? none : count(theirs, ours, new Set(baseline.failed)),
+      canary: isFull ? none : count(ours, theirs, new Set(canary.failed)),
+    };
+    if (!isFull) for (const user of [...theirs, ...ours]) this.#known.add(user);
+    return window;
+  }
+
+  #newUsers(requests: readonly UserRequest[]): Map<UserId, UserOutcome> {
+    const outcomes = new Map<UserId, UserOutcome>();
     for (const { user, arm, isFailed, latencyMs, label } of requests) {
       if (this.#known.has(user)) continue;
       const outcome = outcomes.get(user);

@@ -46,7 +46,7 @@ export const MAX_LABEL_BYTES = 64;
 const CAPTURE_BYTES = [26, 24, 10, 24] as const;
 
 /**
- * Fields of a log line, parted by spaces: process id, number of the line in that process, captures, server, status,
+ * Fields of a log line, parted by spaces: frontend and process id, number of the line there, captures, server, status,
  * termination, microseconds from the parsed request to the end of the answer, retries, prediction label. Captures and
  * label are in braces. The label alone is written by others; it is last, and HAProxy escapes braces, line ends and what
  * is no ASCII as "#41".
@@ -155,9 +155,9 @@ ${answer(504, "the replica did not answer in time")}
 }
 
 /** What both frontends log and remember of a request. */
-function renderRecord(secret: string): string {
+function renderRecord(frontend: "g" | "m", secret: string): string {
   return `  log global
-  log-format "${secret} ${LOG_FORMAT}"
+  log-format "${secret} ${frontend}${LOG_FORMAT}"
 ${CAPTURE_BYTES.map((bytes) => `  declare capture request len ${bytes}`).join("\n")}
   capture response header kedge-prediction len ${MAX_LABEL_BYTES}
   http-request set-var(txn.began) date(0,us)`;
@@ -175,7 +175,7 @@ function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layo
   bind ${host}:${port}
   acl is_named req.fhdr(kedge-deployment) -m found
   acl is_routed capture.req.hdr(0) -m found
-${renderRecord(logSink.secret)}
+${renderRecord("g", logSink.secret)}
   http-request capture path,field(4,/),${toRoute} if { path_beg /v2/models/ } !is_named
   http-request allow if is_routed
   http-request capture req.fhdr(kedge-deployment),${toRoute}
@@ -200,7 +200,7 @@ function renderMirrorFrontend(options: ResolvedGatewayOptions, { logSink }: Layo
     `  http-request capture req.fhdr(kedge-shadow),field(${index},|) id ${id}`;
   return `frontend mirror
   bind unix@${gatewayPaths(options.dir).mirrorSocket} mode 600
-${renderRecord(logSink.secret)}
+${renderRecord("m", logSink.secret)}
 ${part(1, 0)}
 ${part(2, 1)}
 ${part(3, 3)}

@@ -1,6 +1,6 @@
-/** HAProxies told apart: the one that serves, and those that a reload or a restart left behind. */
-const MOST_PROCESSES = 16;
-/** As many lines can overtake the first one of a process; a later 0 is from another process of the same number. */
+/** Streams told apart: the frontends of the HAProxy that serves, and of those that a reload or a restart left behind. */
+const MOST_STREAMS = 32;
+/** As many lines can overtake the first one of a stream; a later 0 is from another process of the same number. */
 const MOST_THREADS = 64;
 
 interface Seen {
@@ -10,12 +10,12 @@ interface Seen {
 }
 
 /**
- * Finds out how many log lines did not arrive. Every HAProxy numbers its lines from 0 as it writes them, also those for
- * which its ring has no room, so what is missing between the lowest and the highest number was lost. A full ring refuses new
- * lines and keeps the old, so the lowest one always arrives.
+ * Finds out how many log lines did not arrive. Every frontend of a HAProxy numbers its lines from 0 as
+ * it writes them, also those for which the ring has no room, so what is missing between the lowest and the highest
+ * number was lost. A full ring refuses new lines and keeps the old, so the lowest one always arrives.
  */
 export class LogContinuity {
-  readonly #processes = new Map<number, Seen>();
+  readonly #streams = new Map<string, Seen>();
   #lostBefore = 0;
 
   /**
@@ -23,14 +23,14 @@ export class LogContinuity {
    * lines lost at the end of the stream are seen when the next one arrives.
    */
   get lost(): number {
-    return [...this.#processes.values()].reduce((sum, seen) => sum + missing(seen), this.#lostBefore);
+    return [...this.#streams.values()].reduce((sum, seen) => sum + missing(seen), this.#lostBefore);
   }
 
   /** Takes note of a line that arrived. */
-  arrived(pid: number, number: number): void {
-    const seen = this.#processes.get(pid);
+  arrived(stream: string, number: number): void {
+    const seen = this.#streams.get(stream);
     if (seen === undefined || (number === 0 && seen.highest > MOST_THREADS)) {
-      this.#begin(pid, number);
+      this.#begin(stream, number);
       return;
     }
     seen.lines++;
@@ -38,18 +38,18 @@ export class LogContinuity {
     seen.highest = Math.max(seen.highest, number);
   }
 
-  #begin(pid: number, number: number): void {
-    this.#forget(pid);
-    const oldest = this.#processes.keys().next();
-    if (this.#processes.size >= MOST_PROCESSES && !oldest.done) this.#forget(oldest.value);
-    this.#processes.set(pid, { lowest: number, highest: number, lines: 1 });
+  #begin(stream: string, number: number): void {
+    this.#forget(stream);
+    const oldest = this.#streams.keys().next();
+    if (this.#streams.size >= MOST_STREAMS && !oldest.done) this.#forget(oldest.value);
+    this.#streams.set(stream, { lowest: number, highest: number, lines: 1 });
   }
 
-  #forget(pid: number): void {
-    const seen = this.#processes.get(pid);
+  #forget(stream: string): void {
+    const seen = this.#streams.get(stream);
     if (seen === undefined) return;
     this.#lostBefore += missing(seen);
-    this.#processes.delete(pid);
+    this.#streams.delete(stream);
   }
 }
 

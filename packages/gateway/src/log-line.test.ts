@@ -4,8 +4,9 @@ import { parseLogLine } from "./log-line.ts";
 import { FrameReader } from "./log-listener.ts";
 
 test("reads what HAProxy writes", () => {
-  expect(parseLogLine('917 4 {s0:8|||} e1 200 -- 1643 0 {a, "b #7Bc#7D #C3#A9#0A}')).toEqual({
+  expect(parseLogLine('g917 4 {s0:8|||} e1 200 -- 1643 0 {a, "b #7Bc#7D #C3#A9#0A}')).toEqual({
     pid: 917,
+    stream: "g917",
     number: 4,
     epoch: 8,
     kind: "split",
@@ -20,25 +21,25 @@ test("reads what HAProxy writes", () => {
     redispatched: false,
     label: 'a, "b {c} \u00e9\uFFFD',
   });
-  expect(parseLogLine("1 2 {s0:8|||} e1 -1 CD 5 +1 {}")).toMatchObject({
+  expect(parseLogLine("g1 2 {s0:8|||} e1 -1 CD 5 +1 {}")).toMatchObject({
     status: 0,
     end: "client",
     redispatched: true,
   });
-  const unserved = parseLogLine("1 2 {s0:8|||} <NOSRV> 503 SC 0 0 {}");
+  const unserved = parseLogLine("g1 2 {s0:8|||} <NOSRV> 503 SC 0 0 {}");
   expect(unserved).toMatchObject({ slot: undefined, end: "cut", label: undefined });
-  expect(parseLogLine("1 2 <NOSRV> 400 PR - 0 ")).toMatchObject({ number: 2, epoch: undefined });
+  expect(parseLogLine("g1 2 <NOSRV> 400 PR - 0 ")).toMatchObject({ number: 2, epoch: undefined });
 });
 
 test("reads what was chosen: the split it was chosen by is the one of the table, not of the route", () => {
-  expect(parseLogLine("1 2 {s0:8:ckd|e3:9|4294967295|4:1.52} e0 200 -- 5 +2 {}")).toMatchObject({
+  expect(parseLogLine("g1 2 {s0:8:ckd|e3:9|4294967295|4:1.52} e0 200 -- 5 +2 {}")).toMatchObject({
     ...{ epoch: 9, kind: "split", chosenSlot: 3, slot: 0, user: 4_294_967_295, copy: { slot: 4, number: "1.52" } },
     ...{ retried: true, redispatched: true },
   });
-  expect(parseLogLine("1 2 {s0:8:cm|e3:9:m||} e3 200 -- 5 0 {}")).toMatchObject({ kind: "matched", retried: false });
-  expect(parseLogLine("1 2 {s0:8:cm|e3:9:p||} e3 200 -- 5 0 {}")).toMatchObject({ kind: "preview" });
-  expect(parseLogLine("1 2 {s0:8:cd|e3:9:s||4:1.52} e3 -1 sH 5 0 {}")).toMatchObject({ kind: "shadow", end: "cut" });
-  expect(parseLogLine("1 2 {s0:8:cd|e3:9||4:large} e3 200 -- 5 0 {}")).toMatchObject({
+  expect(parseLogLine("g1 2 {s0:8:cm|e3:9:m||} e3 200 -- 5 0 {}")).toMatchObject({ kind: "matched", retried: false });
+  expect(parseLogLine("g1 2 {s0:8:cm|e3:9:p||} e3 200 -- 5 0 {}")).toMatchObject({ kind: "preview" });
+  expect(parseLogLine("m1 2 {s0:8:cd|e3:9:s||4:1.52} e3 -1 sH 5 0 {}")).toMatchObject({ kind: "shadow", end: "cut" });
+  expect(parseLogLine("g1 2 {s0:8:cd|e3:9||4:large} e3 200 -- 5 0 {}")).toMatchObject({
     copy: { slot: 4, number: "large" },
   });
 });

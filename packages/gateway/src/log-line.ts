@@ -16,7 +16,9 @@ export interface CopyRecord {
 export interface LogRecord {
   /** Of the HAProxy that wrote it. */
   readonly pid: number;
-  /** How many lines that HAProxy wrote before it. */
+  /** Frontend and process; each numbers its lines. */
+  readonly stream: string;
+  /** How many lines the stream had before it. */
   readonly number: number;
   /** Epoch of the split it was routed by; undefined when it was no HTTP or had no route. */
   readonly epoch: number | undefined;
@@ -45,7 +47,7 @@ const CHOICE = /(?:e(\d{1,4}):(\d{1,15})(?::([mps]))?)?/;
 const LINE = new RegExp(
   [
     new RegExp(
-      `^(\\d{1,10}) (\\d{1,15})(?: \\{(?:s\\d{1,4}:(\\d{1,15})(?::[a-z]{1,4})?)?\\|${CHOICE.source}\\|(\\d{0,10})\\|(?:(\\d{1,4}):([\\w.]{1,20}))?\\})?`,
+      `^([gm])(\\d{1,10}) (\\d{1,15})(?: \\{(?:s\\d{1,4}:(\\d{1,15})(?::[a-z]{1,4})?)?\\|${CHOICE.source}\\|(\\d{0,10})\\|(?:(\\d{1,4}):([\\w.]{1,20}))?\\})?`,
     ),
     /(?:e(\d{1,4})|<[A-Z]{1,8}>) (-1|\d{1,3}) ([\w-]{2}) (-?\d{1,18}|-) (\+?)(\d{1,3})/,
     /(?:\{([ -z~]{0,192})\})?$/,
@@ -61,10 +63,11 @@ const CONTROL = /\p{C}/gu;
 export function parseLogLine(line: string): LogRecord | undefined {
   const match = LINE.exec(line);
   if (match === null) return undefined;
-  const [, pid, number, epoch, chosen, chosenEpoch, kind, user, ...rest] = match;
+  const [, frontend, pid, number, epoch, chosen, chosenEpoch, kind, user, ...rest] = match;
   const [copySlot, copy, slot, status, termination, micros, redispatched, retries, label] = rest;
   return {
     pid: Number(pid),
+    stream: `${frontend}${pid}`,
     number: Number(number),
     epoch: optionalNumber(chosenEpoch ?? epoch),
     kind: KINDS[kind ?? ""] ?? "split",

@@ -5,6 +5,10 @@ import type { LogSink } from "./state-file.ts";
 /** Longest message of HAProxy's ring, with room to spare. */
 const LONGEST_FRAME = 4096;
 const CLOSE_TIMEOUT_MS = 500;
+/** Lines are read so often: a read for every request would wake this process and slow HAProxy down. */
+const READ_EVERY_MS = 20;
+/** Longest read; there may be more at once. */
+const FULL_READ = 65_536;
 const LENGTH = /^[1-9]\d{0,3}$/;
 
 /** Cuts a byte stream into messages that carry their length before them (RFC 6587, octet counting). */
@@ -99,7 +103,7 @@ export class LogListener {
     this.#server = undefined;
     if (server === undefined) return;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.end();
+    for (const socket of this.#sockets) socket.end().resume();
     const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => {
       for (const socket of this.#sockets) socket.destroy();
     });
@@ -116,11 +120,18 @@ export class LogListener {
       const lines = reader.push(chunk);
       if (lines?.every((line) => line.startsWith(this.#prefix))) {
         for (const line of lines) this.#onLine(line.slice(this.#prefix.length));
+        if (chunk.length < FULL_READ) this.#pause(socket);
       } else {
         this.#logger.warn({}, "log stream is not HAProxy's");
         socket.destroy();
       }
     });
+  }
+
+  #pause(socket: Socket): void {
+    if (this.#server === undefined) return;
+    socket.pause();
+    this.#clock.after(READ_EVERY_MS, () => socket.resume());
   }
 }
 

@@ -82,6 +82,7 @@ test("a copy is the request as it came, marked, and its answer goes nowhere", as
   expect(copy?.headers.host).toBe(live.find(({ method }) => method === "POST")?.headers.host);
   expect(total((shadow) => shadow.differentPredictions)).toBe(2);
   expect(total((shadow) => shadow.differing)).toBe(2);
+  expect(gateway.stats()).toMatchObject({ lost: 0, unattributed: 0 });
   const revisions = bed.windows.flatMap((window) => window.revisions);
   expect(revisions.filter(({ revision }) => revision === 2)).toEqual([]);
 });

@@ -24,7 +24,7 @@ test("windows of a deployment that went and came back have newer numbers, as a j
     const plan = planOf(epoch);
     ledger.remember(plan.backends.flatMap(({ split }) => split ?? []));
     ledger.use(plan);
-    ledger.record(`917 ${epoch} {s0:${epoch}|||} e0 200 -- 1643 0 {}`);
+    ledger.record(`g917 ${epoch} {s0:${epoch}|||} e0 200 -- 1643 0 {}`);
   };
   serve(1);
   serve(2);

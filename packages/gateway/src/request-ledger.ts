@@ -6,7 +6,7 @@ import { WindowMeter, type WindowSource } from "./window-meter.ts";
 
 /** Splits that are remembered, so that requests still running under them are counted when they end. */
 const REMEMBERED_SPLITS = 256;
-const STARTS_WITH_DIGIT = /^\d/;
+const IS_OF_REQUEST = /^[gm]\d/;
 
 /** Gives every log line to the meter of its deployment, under the split the request was routed by. */
 export class RequestLedger {
@@ -52,13 +52,13 @@ export class RequestLedger {
 
   /** Counts a log line. HAProxy's own notices and requests that were no HTTP belong to no deployment. Never throws. */
   record(line: string): void {
-    if (!STARTS_WITH_DIGIT.test(line)) return;
+    if (!IS_OF_REQUEST.test(line)) return;
     const record = parseLogLine(line);
     if (record === undefined) {
       this.#unattributed++;
       return;
     }
-    this.#continuity.arrived(record.pid, record.number);
+    this.#continuity.arrived(record.stream, record.number);
     if (record.epoch === undefined) return;
     const split = this.#splits.get(record.epoch);
     const meter = split && this.#meters.get(split.deployment);

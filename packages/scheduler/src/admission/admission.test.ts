@@ -32,9 +32,17 @@ describe("order", () => {
 
   test("prices go on counting after the first job is placed", () => {
     const { admission, wait } = sceneOf([nodeOf("n", { cpuMilli: 8 })]);
-    wait({ name: "a-large", cpu: 5 }, { name: "b-large", cpu: 5 });
-    wait({ name: "small1" }, { name: "small2" }, { name: "small3" }, { name: "small4" });
-    expect(placedNames(admission.pass(0))).toEqual(["small1", "small2", "small3", "small4"]);
+    wait({ name: "a", cpu: 5 }, { name: "b", cpu: 5 }, { name: "c" }, { name: "d" }, { name: "e" }, { name: "f" });
+    expect(placedNames(admission.pass(0))).toEqual(["c", "d", "e", "f"]);
+  });
+
+  test("the largest come first where there is enough for all, so that none is left over", () => {
+    const { admission, wait } = sceneOf([nodeOf("n", { cpuMilli: 4 }), nodeOf("m", { cpuMilli: 3 })]);
+    wait({ name: "a", cpu: 2 }, { name: "b", cpu: 2 }, { name: "large", cpu: 3, waitingSinceMs: 9_000 });
+    expect(placedNames(admission.pass(9_000))).toEqual(["large", "a", "b"]);
+    const tight = sceneOf([nodeOf("n", { cpuMilli: 4 }), nodeOf("m", { cpuMilli: 2 })]);
+    tight.wait({ name: "a", cpu: 2 }, { name: "b", cpu: 2 }, { name: "large", cpu: 3, waitingSinceMs: 9_000 });
+    expect(placedNames(tight.admission.pass(9_000))).toEqual(["a", "b"]);
   });
 
   test("teams take turns within a pass, however much longer the jobs of one have waited", () => {

@@ -1,6 +1,6 @@
 import type { Cluster } from "../cluster.ts";
 import type { AdmissionPlan, Preemption } from "./admission-types.ts";
-import { clusterAmounts, type Tally } from "./amounts.ts";
+import { addTo, clusterAmounts, type Tally } from "./amounts.ts";
 import { holdRoom } from "./backfill.ts";
 import { DensityQueue } from "./density-queue.ts";
 import { FairShare } from "./fair-share.ts";
@@ -31,7 +31,7 @@ export interface PassSite {
  * Decides once about everything that waits, priority by priority. In each tier:
  * 1. jobs with room held for them, and the most valuable ones that waited too long, start if they can; else others are
  *    ended for them, or room is held;
- * 2. the rest by value for what it costs while room goes;
+ * 2. the rest by value for what it costs while room goes, or by size where the cluster has enough for all;
  * 3. exchanges among what was placed now, where that is worth more;
  * 4. others of lower priority are ended for what found no room.
  */
@@ -130,11 +130,23 @@ class Pass {
   }
 
   #fill(tier: readonly Unit[]): void {
-    const open = tier.filter((unit) => !this.#placer.placed.has(unit) && !this.#holders.has(unit));
-    const queue = new DensityQueue(open, (unit) => this.#density(unit));
+    const open = tier.filter((unit) => this.#isOpen(unit));
+    const queue = new DensityQueue(open, this.#rankFor(open));
     for (let unit = queue.next(); unit !== undefined; unit = queue.next()) {
       if (!this.#isLimited(unit)) this.#tryPlace(unit);
     }
+  }
+
+  /**
+   * Value for what it costs; where the cluster has enough for all, only packing counts: the largest first (first-fit
+   * decreasing; Johnson 1974), so that small ones do not leave every node with too little for a large one.
+   */
+  #rankFor(open: readonly Unit[]): (unit: Unit) => number {
+    const left = { ...this.#left };
+    const asked: Tally = {};
+    for (const unit of open) if (unit.gang !== undefined || this.#placer.hadRoom(unit)) addTo(asked, unit.amounts);
+    const isEnough = Object.entries(asked).every(([dimension, amount]) => amount <= (left[dimension] ?? amount));
+    return isEnough ? (unit) => priceOf(unit.amounts, left) : (unit) => this.#density(unit);
   }
 
   /** True when anything was exchanged. */

@@ -48,7 +48,8 @@ export function withCurrentReasons(run: Run, scheduling: Scheduling): Run {
   const shown = clone(RunSchema, run);
   for (const job of shown.jobs) {
     if (job.state !== JobState.PENDING || job.spec === undefined) continue;
-    const pending = explainPlacement(run, job, job.spec, scheduling);
+    const full = scheduling.reasons.full(job.spec, scheduling.ownerOf(run));
+    const pending = withHeldBack(full, scheduling.waiting(jobName(run, job)));
     job.reason = currentReason(job, pending);
     job.pending = pending;
   }

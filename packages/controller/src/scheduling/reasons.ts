@@ -7,13 +7,16 @@ import { demandText, type JobOwner, jobDemand } from "./job-demand.ts";
 
 /** Why something waits is told anew after this time. */
 const FRESH_MS = 5_000;
+const FULL_FRESH_MS = 1_000;
 /** Most different demands remembered; beyond, the oldest go. */
-const MAX_DEMANDS = 2_000;
+const MAX_DEMANDS = 500;
 
 interface Known {
   readonly version: number;
   readonly atMs: number;
+  /** Without what is said of single nodes. */
   readonly reason: PlacementExplanation;
+  readonly full: PlacementExplanation;
 }
 
 /**
@@ -44,16 +47,27 @@ export class Reasons {
 
   /** Why a job finds no room, as of at most five seconds ago; whether it is impossible, as of now. */
   of(spec: JobSpec, owner: JobOwner): PlacementExplanation {
+    return this.#look(spec, owner, FRESH_MS).reason;
+  }
+
+  /** The full account that `of` gives the brief one of, as of at most a second ago. Not to be changed. */
+  full(spec: JobSpec, owner: JobOwner): PlacementExplanation {
+    return this.#look(spec, owner, FULL_FRESH_MS).full;
+  }
+
+  #look(spec: JobSpec, owner: JobOwner, freshMs: number): Known {
     const key = this.textOf(spec);
-    const known = this.#known.get(key);
     const { version } = this.#book;
     const nowMs = this.#clock.monotonic();
-    if (known !== undefined && known.version === version && nowMs - known.atMs < FRESH_MS) return known.reason;
-    const { impossible, summary, chosenNodeId } = explain(this.#book.cluster, jobDemand("probe", spec, owner));
+    const before = this.#known.get(key);
+    if (before !== undefined && before.version === version && nowMs - before.atMs < freshMs) return before;
+    const full = explain(this.#book.cluster, jobDemand("probe", spec, owner));
+    const { impossible, summary, chosenNodeId } = full;
     const text = chosenNodeId === "" ? summary : "waits for its turn";
     const reason = create(PlacementExplanationSchema, { impossible, summary: text });
-    this.#remember(key, { version, atMs: nowMs, reason });
-    return reason;
+    const known = { version, atMs: nowMs, reason, full };
+    this.#remember(key, known);
+    return known;
   }
 
   /** Why no node could ever take the job; undefined while one could, or while that cannot be said. */

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { errorMessage, KedgeError } from "@kedge/domain";
 import type { Component } from "@kedge/kernel";
 import { type AppliedRoute, AppliedRouteSchema } from "@kedge/proto";
+import type { TableEntry } from "./backend-tables.ts";
 import {
   type GatewayOptions,
   type GatewayService,
@@ -58,7 +59,9 @@ export class Gateway implements Component {
   #watching: Promise<void> = Promise.resolve();
   #queue: Promise<void> = Promise.resolve();
   #plan: GatewayPlan;
-  #actual: ActualState | undefined;
+  #actual: Omit<ActualState, "tables"> | undefined;
+  /** What HAProxy's tables are known to hold; there are many, and few change. */
+  readonly #tables = new Map<string, readonly TableEntry[]>();
   #services: readonly GatewayService[] | undefined;
   #cancelWarm: () => void = () => {};
   #port = 0;
@@ -223,6 +226,7 @@ export class Gateway implements Component {
   async #launch(): Promise<void> {
     const isReload = this.#haproxy.isAlive;
     this.#actual = undefined;
+    this.#tables.clear();
     this.#save();
     replaceFile(this.#paths.config, renderConfig(this.#options, this.#layout));
     replaceFile(this.#paths.mirrorScript, mirrorScript(this.#paths.mirrorSocket));
@@ -237,25 +241,30 @@ export class Gateway implements Component {
   /** Sends what differs as one batch, then reads back what HAProxy made of it. */
   async #converge(): Promise<void> {
     for (let attempt = 0; attempt < 3; attempt++) {
-      const commands = await this.#differing();
+      const { commands, stale } = await this.#differing();
       if (commands.length === 0) return;
       this.#actual = undefined;
+      for (const name of stale) this.#tables.delete(name);
       await this.#socket.run(commands);
     }
-    const left = await this.#differing();
-    if (left.length === 0) return;
-    throw new KedgeError("GATEWAY_UNAVAILABLE", "HAProxy did not take over the routes", { hint: left[0] ?? "" });
+    const { commands } = await this.#differing();
+    if (commands.length === 0) return;
+    throw new KedgeError("GATEWAY_UNAVAILABLE", "HAProxy did not take over the routes", { hint: commands[0] ?? "" });
   }
 
-  /** Commands that are still to be given. */
-  async #differing(): Promise<string[]> {
+  /** Commands that are still to be given, and the tables that they replace. */
+  async #differing(): Promise<{ readonly commands: string[]; readonly stale: string[] }> {
     const { routes } = this.#paths;
-    const files = new Map([...plannedTables(this.#plan).keys()].map((name) => [name, this.#tableFile(name)]));
-    this.#actual ??= await this.#socket.read(routes, files);
-    const stale = staleTables(this.#actual, this.#plan);
+    this.#actual ??= await this.#socket.read(routes);
+    const unknown = [...plannedTables(this.#plan).keys()].filter((name) => !this.#tables.has(name));
+    const read = await this.#socket.readMaps(unknown.map((name) => this.#tableFile(name)));
+    for (const [i, name] of unknown.entries()) this.#tables.set(name, read[i] ?? []);
+    const actual = { ...this.#actual, tables: this.#tables };
+    const stale = staleTables(actual, this.#plan);
     const prepared = await this.#socket.prepare(stale.map((name) => this.#tableFile(name)));
     const versions = new Map(stale.map((name) => [name, prepared.get(this.#tableFile(name)) ?? 0]));
-    return planCommands(this.#actual, this.#plan, { routes, tableFile: (name) => this.#tableFile(name), versions });
+    const tableFile = (name: string): string => this.#tableFile(name);
+    return { commands: planCommands(actual, this.#plan, { routes, tableFile, versions }), stale };
   }
 
   #tableFile(name: string): string {

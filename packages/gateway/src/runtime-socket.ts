@@ -34,15 +34,16 @@ export class RuntimeSocket {
     };
   }
 
-  /** What HAProxy holds now. @param tables files by name */
-  async read(routes: string, tables: ReadonlyMap<string, string>): Promise<ActualState> {
-    const names = [...tables.keys()];
-    const maps = await this.#each([routes, ...tables.values()].map((file) => `show map ${file}`));
-    return {
-      servers: parseServers(await this.run(["show servers state"])),
-      routes: new Map(parseMap(maps[0] ?? "")),
-      tables: new Map(names.map((name, i) => [name, parseMap(maps[i + 1] ?? "")])),
-    };
+  /** What HAProxy holds now, but for its tables. */
+  async read(routes: string): Promise<Omit<ActualState, "tables">> {
+    const [entries] = await this.readMaps([routes]);
+    return { servers: parseServers(await this.run(["show servers state"])), routes: new Map(entries) };
+  }
+
+  /** What maps hold, in the order of their files. */
+  async readMaps(files: readonly string[]): Promise<TableEntry[][]> {
+    const answers = await this.#each(files.map((file) => `show map ${file}`));
+    return files.map((_, i) => parseMap(answers[i] ?? ""));
   }
 
   /** Begins a new version of maps; its number by file. What is not committed is dropped by the next commit. */

@@ -28,7 +28,7 @@ peers();
 vectors();
 
 function falseRollbacks() {
-  console.log(`\nfalse rollbacks within ${HORIZON} requests, windows of 100, both arms alike`);
+  console.log(`\nfalse rollbacks within ${HORIZON} requests, windows of 100 (with all metrics 250), both arms alike`);
   for (const [rate, weight] of [
     [0.001, 0.1],
     [0.01, 0.5],
@@ -39,7 +39,7 @@ function falseRollbacks() {
     for (const condition of ["plain", "drift"])
       report(`errors ${rate}, weight ${weight}, ${condition}`, { ...traffic, condition }, reps);
   }
-  const all = { size: 100, baselineRate: 0.01, canaryRate: 0.01, weight: 0.1, latency: "lognormal", labels: LABELS };
+  const all = { size: 250, baselineRate: 0.01, canaryRate: 0.01, weight: 0.1, latency: "lognormal", labels: LABELS };
   for (const condition of CONDITION_NAMES) {
     report(`errors, latency and predictions, ${condition}`, { ...all, condition }, Math.ceil(reps / 4));
   }

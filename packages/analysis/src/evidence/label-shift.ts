@@ -50,9 +50,11 @@ export class LabelShift {
 
   /** Adds a stratum's answers. */
   add(baseline: LabelCounts, canary: LabelCounts): void {
-    this.#admit(baseline, canary);
-    const theirs = this.#tally(baseline);
-    const ours = this.#tally(canary);
+    // Maps, as a label may have the name of an object's own method.
+    const [baselineCounts, canaryCounts] = [new Map(Object.entries(baseline)), new Map(Object.entries(canary))];
+    this.#admit(baselineCounts, canaryCounts);
+    const theirs = this.#tally(baselineCounts);
+    const ours = this.#tally(canaryCounts);
     this.#logWhole += logTiltRatio({
       pooled: theirs.map((count, i) => count + (ours[i] ?? 0)),
       canary: ours,
@@ -76,10 +78,10 @@ export class LabelShift {
   }
 
   /** Unseen labels are appended, the most frequent in the stratum first. */
-  #admit(baseline: LabelCounts, canary: LabelCounts): void {
+  #admit(baseline: ReadonlyMap<string, number>, canary: ReadonlyMap<string, number>): void {
     const known = new Set(this.labels.map(({ label }) => label));
-    const pooled = (label: string): number => (baseline[label] ?? 0) + (canary[label] ?? 0);
-    const unseen = [...new Set([...Object.keys(baseline), ...Object.keys(canary)])]
+    const pooled = (label: string): number => (baseline.get(label) ?? 0) + (canary.get(label) ?? 0);
+    const unseen = [...new Set([...baseline.keys(), ...canary.keys()])]
       .filter((label) => !known.has(label) && pooled(label) > 0)
       .sort((a, b) => pooled(b) - pooled(a) || (a < b ? -1 : 1));
     for (const label of unseen) {
@@ -88,10 +90,10 @@ export class LabelShift {
     }
   }
 
-  #tally(counts: LabelCounts): number[] {
+  #tally(counts: ReadonlyMap<string, number>): number[] {
     const tally = this.labels.map(() => 0);
     const places = new Map(this.labels.map(({ label }, i) => [label, i]));
-    for (const [label, count] of Object.entries(counts)) {
+    for (const [label, count] of counts) {
       const place = places.get(label) ?? places.get(OTHER_LABEL);
       if (count > 0 && place !== undefined) tally[place] = (tally[place] ?? 0) + count;
     }

@@ -43,15 +43,20 @@ function isPossible({ requests, errors }: ArmWindow): boolean {
   return isCount(requests) && isCount(errors) && requests >= errors;
 }
 
+/** An arm's own value of a metric, whose name may be that of an object's method. */
+function valueIn({ metrics }: ArmWindow, { name }: MetricOptions): MetricValue | undefined {
+  return metrics !== undefined && Object.hasOwn(metrics, name) ? metrics[name] : undefined;
+}
+
 function problemOf(arm: ArmWindow, metric: MetricOptions): string | undefined {
-  const value = arm.metrics?.[metric.name];
+  const value = valueIn(arm, metric);
   return value === undefined ? undefined : valueProblem(metric, canonical(metric, value));
 }
 
 function keptMetrics(arm: ArmWindow, kept: readonly MetricOptions[]): Readonly<Record<string, MetricValue>> {
   return Object.fromEntries(
     kept.flatMap((metric) => {
-      const value = arm.metrics?.[metric.name];
+      const value = valueIn(arm, metric);
       return value === undefined ? [] : [[metric.name, canonical(metric, value)]];
     }),
   );

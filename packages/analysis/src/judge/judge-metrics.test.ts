@@ -70,7 +70,7 @@ test("a silent shift of predictions is rolled back and says of which label", () 
 });
 
 test("a label that only the canary gives is rolled back", () => {
-  const arms: Arms = [{ predictions: { cat: 25, dog: 25 } }, { predictions: { cat: 23, dog: 23, "": 4 } }];
+  const arms: Arms = [{ predictions: { cat: 25, dog: 25 } }, { predictions: { cat: 23, dog: 23, constructor: 4 } }];
   expect(watch(createJudge(), arms, 10)).toMatchObject({ verdict: "rollback", metric: "predictions" });
 });
 

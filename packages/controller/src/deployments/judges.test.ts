@@ -1,6 +1,17 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { systemClock } from "@kedge/kernel";
-import { type Deployment, DeploymentSchema, RolloutState, VerdictKind, type Window, WindowSchema } from "@kedge/proto";
+import {
+  type Deployment,
+  DeploymentSchema,
+  MetricKind,
+  RequestSource,
+  type RevisionWindowSchema,
+  type RolloutSchema,
+  RolloutState,
+  VerdictKind,
+  type Window,
+  WindowSchema,
+} from "@kedge/proto";
 import { expect, test } from "vitest";
 import { RolloutJudges } from "./judges.ts";
 
@@ -111,4 +122,109 @@ test("a rollout's state stays small however many windows come", () => {
   for (let sequence = 101; sequence <= 2000; sequence++) judges.observe(deployment, windowOf("a", "boot-1", sequence));
   expect(early).toBeGreaterThan(0);
   expect(bytes()).toBeLessThanOrEqual(2 * early);
+});
+
+const BOUNDS = [1, 2, 5, 10, 20, 50, 100];
+
+/** A hundred requests an arm, whose latencies are in the bucket of this index, or one beside it; half of them "yes". */
+function answers(bucket: number, yes = 50) {
+  const counts = BOUNDS.map((_, i) => (i === bucket ? 60 : Math.abs(i - bucket) === 1 ? 20 : 0));
+  return {
+    requests: 100,
+    basisPoints: 5000,
+    latencyMs: { bounds: BOUNDS, counts: [...counts, 0] },
+    predictions: { yes, no: 100 - yes },
+  };
+}
+
+type Part = MessageInitShape<typeof RevisionWindowSchema>;
+
+/** The newest evidence after so many windows with the same content. */
+function judged(
+  rollout: MessageInitShape<typeof RolloutSchema>,
+  parts: (sequence: number) => { old: Part; fresh: Part },
+  windows = 60,
+) {
+  const judges = new RolloutJudges(systemClock);
+  const rolling = { id: "r1", state: RolloutState.PROGRESSING, fromRevision: 1, toRevision: 2, alpha: 0.01 };
+  const of = create(DeploymentSchema, { name: "voice", rollout: { ...rolling, ...rollout } });
+  for (let sequence = 1; sequence <= windows; sequence++) {
+    const { old, fresh } = parts(sequence);
+    const revisions = [
+      { ...old, revision: 1 },
+      { ...fresh, revision: 2 },
+    ];
+    const names = { nodeId: "a", bootId: "boot-1", sequence: BigInt(sequence), deployment: "voice" };
+    judges.observe(of, create(WindowSchema, { ...names, revisions }));
+  }
+  return of.rollout && judges.evidence("voice", of.rollout);
+}
+
+test("slower answers without an error are judged, with the size of the effect", () => {
+  const slow = judged({}, () => ({ old: answers(3), fresh: answers(4) }));
+  expect(slow?.verdict).toMatchObject({ kind: VerdictKind.ROLLBACK, metric: "latency" });
+  expect(slow?.verdict?.reason).toMatch(/worse on latency: .*e-value/);
+  const same = judged({}, () => ({ old: answers(3), fresh: answers(3) }));
+  expect(same?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+});
+
+test("other predictions count where the analysis asks for them, and nowhere else", () => {
+  const shifted = () => ({ old: answers(3, 50), fresh: answers(3, 80) });
+  expect(judged({}, shifted)?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+  const analysis = { metrics: [{ name: "predictions", kind: MetricKind.PREDICTIONS }] };
+  expect(judged({ analysis }, shifted)?.verdict).toMatchObject({ kind: VerdictKind.ROLLBACK, metric: "predictions" });
+  // What was not asked for is not looked at.
+  const slow = judged({ analysis }, () => ({ old: answers(3), fresh: answers(5) }));
+  expect(slow?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+});
+
+test("while it is undecided, the verdict tells how many more requests it needs", () => {
+  const evidence = judged({}, () => ({ old: { ...answers(3), errors: 4 }, fresh: { ...answers(3), errors: 8 } }), 2);
+  expect(evidence?.verdict?.kind).toBe(VerdictKind.CONTINUE);
+  expect(evidence?.verdict?.reason).toMatch(/odds ratio in .*about \d+ more requests needed/);
+});
+
+test("latencies that stop coming are missing, not good", () => {
+  const evidence = judged({}, (sequence) => {
+    const { latencyMs, ...rest } = answers(3);
+    return sequence < 10 ? { old: answers(3), fresh: answers(3) } : { old: answers(3), fresh: rest };
+  });
+  expect(evidence?.metricsMissing).toContain("no latency");
+});
+
+/** Users one by one, as gateways write them. */
+function sketch(users: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(1 + 4 * users.length);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = 1;
+  for (const [i, user] of users.entries()) view.setUint32(1 + 4 * i, user);
+  return bytes;
+}
+
+const BY_USER = { strategy: { sticky: { source: RequestSource.COOKIE, name: "uid" } } };
+
+test("with sticky routing users are counted, so one user's many failures are not many", () => {
+  const users = [1, 2, 3, 4, 5];
+  const part = (base: number, failed: number[]) => ({
+    ...{ requests: 100, basisPoints: 5000, errors: failed.length * 20 },
+    ...{ users: sketch(users.map((user) => base + user)), usersWithErrors: sketch(failed.map((user) => base + user)) },
+  });
+  // The same user fails in every window.
+  const one = judged(BY_USER, () => ({ old: part(0, []), fresh: part(1000, [1]) }));
+  expect(one?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+  const many = judged(BY_USER, (at) => ({ old: part(at * 10_000, []), fresh: part(at * 10_000 + 1000, [1, 2]) }));
+  expect(many?.verdict?.kind).toBe(VerdictKind.ROLLBACK);
+  expect(many?.verdict?.reason).toContain("users");
+});
+
+test("users that were only estimated are missing, and said to be", () => {
+  const estimated = { requests: 1000, basisPoints: 5000, users: Uint8Array.of(2, ...new Uint8Array(1024)) };
+  const evidence = judged(BY_USER, () => ({ old: estimated, fresh: estimated }));
+  expect(evidence?.metricsMissing).toContain("users one by one");
+});
+
+test("a state that an older server stored is given up, not the rollout", () => {
+  const judgeState = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const evidence = judged({ judgeState }, () => ({ old: answers(3), fresh: answers(5) }));
+  expect(evidence?.verdict?.kind).toBe(VerdictKind.ROLLBACK);
 });

@@ -1,8 +1,10 @@
-import { createJudge, type Judge, verdictMessage } from "@kedge/analysis";
+import { createJudge, type Judge, UserCohort, verdictMessage } from "@kedge/analysis";
+import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
-import type { Deployment, RevisionWindow, Rollout, Verdict, Window } from "@kedge/proto";
-import type { ArmTotals } from "@kedge/rollout";
-import { hasActiveRollout } from "./apply.ts";
+import type { Deployment, Rollout, Verdict, Window } from "@kedge/proto";
+import { type ArmTotals, hasActiveRollout, isJudged } from "@kedge/rollout";
+import { type JudgeSetup, judgeSetup } from "./judge-setup.ts";
+import { armsOf, judgeWindow, totalsOf } from "./judge-windows.ts";
 
 interface Totals {
   canary: ArmTotals;
@@ -11,23 +13,30 @@ interface Totals {
 
 interface Trial {
   readonly rolloutId: string;
+  readonly setup: JudgeSetup;
   readonly judge: Judge;
+  readonly cohort: UserCohort | undefined;
   readonly totals: Totals;
   /** Newest window by node: a window counts once. */
   readonly seen: Map<string, { readonly bootId: string; readonly sequence: bigint }>;
   verdict: Verdict | undefined;
+  missing: readonly string[];
 }
 
 /** What windows have shown of a rollout so far. */
 export interface Evidence {
+  readonly rolloutId: string;
   readonly totals: Totals;
   readonly verdict?: Verdict;
   readonly judgeState: Uint8Array;
+  /** What stopped coming although there is traffic, for people. */
+  readonly metricsMissing?: string;
 }
 
-const MAX_REPORTED = 10_000_000;
-
-/** Feeds the windows of each rollout under way to its judge. State that matters is kept in the rollout document. */
+/**
+ * Feeds the windows of each rollout under way to its judge. State that matters is kept in the rollout document; the
+ * users that a judge by users has counted are not, so after a restart of the controller each may count once more.
+ */
 export class RolloutJudges {
   readonly #clock: Clock;
   readonly #trials = new Map<string, Trial>();
@@ -48,19 +57,9 @@ export class RolloutJudges {
     const newest = trial.seen.get(window.nodeId);
     if (newest?.bootId === window.bootId && newest.sequence >= window.sequence) return false;
     trial.seen.set(window.nodeId, { bootId: window.bootId, sequence: window.sequence });
-    const canary = armOf(window, rollout.toRevision);
-    const baseline = armOf(window, rollout.fromRevision);
-    trial.totals.canary = addTotals(trial.totals.canary, canary);
-    trial.totals.baseline = addTotals(trial.totals.baseline, baseline);
-    const share = canary.basisPoints + baseline.basisPoints;
-    if (rollout.unjudged || share === 0) return true;
-    const verdict = trial.judge.observe({
-      seconds: rollout.canary === undefined ? 2 : 0.25,
-      weight: canary.basisPoints / share,
-      baseline,
-      canary,
-    });
-    trial.verdict = verdictMessage(verdict, this.#clock.now());
+    trial.totals.canary = sum(trial.totals.canary, totalsOf(window, rollout.toRevision));
+    trial.totals.baseline = sum(trial.totals.baseline, totalsOf(window, rollout.fromRevision));
+    if (isJudged(rollout)) this.#judge(trial, rollout, window);
     return true;
   }
 
@@ -68,10 +67,11 @@ export class RolloutJudges {
   evidence(deployment: string, rollout: Rollout): Evidence | undefined {
     const trial = this.#trials.get(deployment);
     if (trial?.rolloutId !== rollout.id) return undefined;
+    const { rolloutId, totals, judge, verdict, missing } = trial;
     return {
-      totals: trial.totals,
-      judgeState: trial.judge.state(),
-      ...(trial.verdict === undefined ? {} : { verdict: trial.verdict }),
+      ...{ rolloutId, totals, judgeState: judge.state() },
+      ...(verdict === undefined ? {} : { verdict }),
+      ...(missing.length === 0 ? {} : { metricsMissing: `no ${missing.join(", ")} although there is traffic` }),
     };
   }
 
@@ -85,39 +85,47 @@ export class RolloutJudges {
     this.#trials.delete(deployment);
   }
 
+  #judge(trial: Trial, rollout: Rollout, window: Window): void {
+    const { setup, cohort, judge } = trial;
+    const shown = judgeWindow(window, armsOf(window, rollout), { sees: setup.sees, cohort });
+    if (shown === undefined) return;
+    if (shown === "estimated") {
+      trial.missing = ["users one by one (there were too many in a window)"];
+      return;
+    }
+    const verdict = judge.observe(shown);
+    trial.verdict = verdictMessage(verdict, this.#clock.now());
+    trial.missing = verdict.missing;
+  }
+
   #trial(deployment: string, rollout: Rollout): Trial {
     const known = this.#trials.get(deployment);
     if (known?.rolloutId === rollout.id) return known;
     const none = { requests: 0n, errors: 0n };
+    const setup = judgeSetup(rollout);
     const trial: Trial = {
-      rolloutId: rollout.id,
-      judge: createJudge({ alpha: rollout.alpha, state: rollout.judgeState }),
+      ...{ rolloutId: rollout.id, setup, judge: judgeFrom(setup, rollout.judgeState) },
+      cohort: setup.options.unit === "user" ? new UserCohort() : undefined,
       totals: { canary: rollout.totalCanary ?? none, baseline: rollout.totalBaseline ?? none },
       seen: new Map(),
       verdict: rollout.verdict,
+      missing: [],
     };
     this.#trials.set(deployment, trial);
     return trial;
   }
 }
 
-interface Arm {
-  readonly requests: number;
-  readonly errors: number;
-  readonly basisPoints: number;
+/** Goes on from what is stored; afresh when that is an older server's, whose evidence means something else. */
+function judgeFrom({ options }: JudgeSetup, state: Uint8Array): Judge {
+  try {
+    return createJudge({ ...options, state });
+  } catch (error) {
+    if (!isKedgeError(error, "INVALID_FIELD")) throw error;
+    return createJudge(options);
+  }
 }
 
-/** One revision's part of a window, with impossible numbers made harmless: the sender is not trusted. */
-function armOf(window: Window, revision: number): Arm {
-  const found: RevisionWindow | undefined = window.revisions.find((candidate) => candidate.revision === revision);
-  const requests = Math.min(found?.requests ?? 0, MAX_REPORTED);
-  return {
-    requests,
-    errors: Math.min(found?.errors ?? 0, requests),
-    basisPoints: Math.min(found?.basisPoints ?? 0, 10_000),
-  };
-}
-
-function addTotals(totals: ArmTotals, arm: Arm): ArmTotals {
-  return { requests: totals.requests + BigInt(arm.requests), errors: totals.errors + BigInt(arm.errors) };
+function sum(a: ArmTotals, b: ArmTotals): ArmTotals {
+  return { requests: a.requests + b.requests, errors: a.errors + b.errors };
 }

@@ -44,10 +44,14 @@ export type Outcome = MessageInitShape<typeof TaskFinishedSchema>;
 /** What the agent answers to an offer; undefined: it never ends the task. */
 export type Script = (offer: TaskOffer) => Outcome | undefined;
 
-/** What a node serves to one gateway tick: errors per 100 requests of each revision. */
+/** What a node serves to one gateway tick: errors per 100 requests of each revision, and what its answers are like. */
 export interface Traffic {
   readonly errorPercent: (revision: number) => number;
   readonly requests: number;
+  /** Response times of a revision: evenly from half of this to one and a half times it. */
+  readonly latencyMs?: (revision: number) => number;
+  /** Share of a revision's answers that are labelled "yes", in percent; the others are labelled "no". */
+  readonly yesPercent?: (revision: number) => number;
 }
 
 interface JoinOptions {
@@ -73,6 +77,8 @@ export class ScriptedAgent {
   /** What it reports to have. */
   capacity: MessageInitShape<typeof CapacitySchema> = { cpuMilli: 4000, memoryMib: 8192, diskMib: 100_000 };
   traffic: Traffic | undefined;
+  /** The node's labels, as far as it knows them: routes may differ by them. */
+  labels: Readonly<Record<string, string>> = {};
   assignment: Assignment | undefined;
   readonly routes = new Map<string, Route>();
   readonly #running = new Map<string, TaskRefFull>();
@@ -213,14 +219,44 @@ export class ScriptedAgent {
   #windows(): void {
     if (this.traffic === undefined) return;
     for (const route of this.routes.values()) {
-      const { requests, errorPercent } = this.traffic;
-      const revisions = route.splits.map(({ revision, basisPoints }) => {
-        const share = Math.round((requests * basisPoints) / 10_000);
-        return { revision, basisPoints, requests: share, errors: Math.round((share * errorPercent(revision)) / 100) };
+      const traffic = this.traffic;
+      const revisions = splitsOf(route, this.labels).map(({ revision, basisPoints }) => {
+        const share = Math.round((traffic.requests * basisPoints) / 10_000);
+        const errors = Math.round((share * traffic.errorPercent(revision)) / 100);
+        return { revision, basisPoints, requests: share, errors, ...answersOf(traffic, revision, share) };
       });
       const names = { nodeId: this.nodeId, deployment: route.deployment, bootId: "boot-1" };
       const window = { ...names, sequence: ++this.#sequence, routeGeneration: route.generation, revisions };
       publishWindow(this.bus, create(WindowSchema, window));
     }
   }
+}
+
+const BOUNDS_MS = Array.from({ length: 46 }, (_, i) => 0.1 * 10 ** (i / 8));
+
+/** The splits that a node with these labels applies. */
+function splitsOf({ splits, waves }: Route, labels: Readonly<Record<string, string>>): Route["splits"] {
+  const own = waves.find(({ nodeSelector }) =>
+    Object.entries(nodeSelector).every(([key, value]) => labels[key] === value),
+  );
+  return own?.splits ?? splits;
+}
+
+function answersOf({ latencyMs, yesPercent }: Traffic, revision: number, requests: number) {
+  const yes = Math.round((requests * (yesPercent?.(revision) ?? 0)) / 100);
+  return {
+    ...(latencyMs && { latencyMs: { bounds: BOUNDS_MS, counts: latencyCounts(latencyMs(revision), requests) } }),
+    ...(yesPercent && { predictions: { yes, no: requests - yes } }),
+  };
+}
+
+function latencyCounts(middleMs: number, requests: number): number[] {
+  const counts = new Array<number>(BOUNDS_MS.length + 1).fill(0);
+  for (let i = 0; i < requests; i++) {
+    const ms = middleMs * (0.5 + (i + 0.5) / requests);
+    const bucket = BOUNDS_MS.findIndex((bound) => ms <= bound);
+    const at = bucket < 0 ? BOUNDS_MS.length : bucket;
+    counts[at] = (counts[at] ?? 0) + 1;
+  }
+  return counts;
 }

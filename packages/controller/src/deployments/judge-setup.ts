@@ -1,0 +1,96 @@
+import type { JudgeOptions } from "@kedge/analysis";
+import { KedgeError } from "@kedge/domain";
+import { type AnalysisSpec, MetricKind, type MetricSpec, type Rollout, type Strategy, WorseWhen } from "@kedge/proto";
+
+/** What windows tell that a judge can look at. */
+export type OwnMetric = "errors" | "latency" | "predictions";
+
+/** How a rollout is judged. */
+export interface JudgeSetup {
+  readonly options: Omit<JudgeOptions, "state">;
+  /** What it is shown; the rest is left out of its windows. */
+  readonly sees: ReadonlySet<OwnMetric>;
+}
+
+const NAMES: Readonly<Partial<Record<MetricKind, OwnMetric>>> = {
+  [MetricKind.ERRORS]: "errors",
+  [MetricKind.LATENCY]: "latency",
+  [MetricKind.PREDICTIONS]: "predictions",
+};
+const WORSE: Readonly<Record<OwnMetric, WorseWhen>> = {
+  errors: WorseWhen.HIGHER,
+  latency: WorseWhen.HIGHER,
+  predictions: WorseWhen.DIFFERENT,
+};
+const DEFAULT_METRICS: readonly OwnMetric[] = ["errors", "latency"];
+const DEFAULT_MARGIN = 0.1;
+/** A label's share changes by less than all of it. */
+const MAX_LABEL_MARGIN = 0.99;
+
+/** The judge that a rollout's analysis asks for. What a server does not carry out was refused when it was applied. */
+export function judgeSetup({
+  alpha,
+  analysis,
+  strategy,
+}: Pick<Rollout, "alpha" | "analysis" | "strategy">): JudgeSetup {
+  const metrics = (analysis?.metrics ?? []).flatMap((metric) => {
+    const name = NAMES[metric.kind];
+    return name === undefined ? [] : [{ name, metric }];
+  });
+  const labels = metrics.find(({ name }) => name === "predictions")?.metric.passMargin;
+  const margin = analysis?.passMargin || DEFAULT_MARGIN;
+  return {
+    options: {
+      alpha,
+      margin,
+      labelMargin: labels || Math.min(margin, MAX_LABEL_MARGIN),
+      unit: isByUser(strategy) ? "user" : "request",
+      ...(metrics.length === 0 ? {} : { shares: sharesOf(metrics) }),
+    },
+    sees: new Set(metrics.length === 0 ? DEFAULT_METRICS : metrics.map(({ name }) => name)),
+  };
+}
+
+/** Tells whether it is users that are assigned at random, not requests. */
+function isByUser(strategy: Strategy | undefined): boolean {
+  return strategy?.sticky !== undefined || (strategy?.kind.case === "abTest" && strategy.kind.value.by.case === "hash");
+}
+
+function sharesOf(metrics: readonly { readonly name: OwnMetric; readonly metric: MetricSpec }[]) {
+  return Object.fromEntries(metrics.map(({ name, metric }) => [name, metric.budget || 1]));
+}
+
+/**
+ * Refuses an analysis that the judge cannot carry out as it is written.
+ *
+ * @throws KedgeError INVALID_FIELD.
+ */
+export function assertJudgeable({ alpha, passMargin, metrics }: AnalysisSpec): void {
+  if (!(alpha >= 0 && alpha < 1)) throw invalid("alpha", `expected 0 to 1, got ${alpha}`);
+  if (!(passMargin >= 0 && Number.isFinite(passMargin)))
+    throw invalid("pass_margin", `expected 0 or more, got ${passMargin}`);
+  const seen = new Set<OwnMetric>();
+  for (const metric of metrics) {
+    const name = NAMES[metric.kind];
+    if (name === undefined) continue;
+    if (seen.has(name)) throw invalid("metrics", `${name} is there twice`);
+    seen.add(name);
+    assertMetric(name, metric);
+  }
+}
+
+function assertMetric(name: OwnMetric, { worseWhen, budget, passMargin }: MetricSpec): void {
+  // A bare metric says nothing, and an unset word is read as "higher" wherever there is a choice.
+  if (worseWhen !== WorseWhen.UNSPECIFIED && worseWhen !== WORSE[name]) {
+    const only = WorseWhen[WORSE[name]].toLowerCase();
+    throw invalid("metrics", `${name} can only be worse when ${only}`);
+  }
+  if (!(budget >= 0 && Number.isFinite(budget))) throw invalid("metrics", `${name}: expected a budget of 0 or more`);
+  if (passMargin === 0) return;
+  if (name !== "predictions") throw invalid("metrics", `${name} has the analysis's pass margin, not one of its own`);
+  if (!(passMargin > 0 && passMargin < 1)) throw invalid("metrics", `${name}: expected a pass margin of 0 to 1`);
+}
+
+function invalid(field: string, problem: string): KedgeError {
+  return new KedgeError("INVALID_FIELD", `analysis.${field}: ${problem}`, { field: `analysis.${field}` });
+}

@@ -1,0 +1,107 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { ArmWindow, JudgeWindow, UserCohort } from "@kedge/analysis";
+import type { RevisionWindow, Rollout, Window } from "@kedge/proto";
+import type { ArmTotals } from "@kedge/rollout";
+import type { OwnMetric } from "./judge-setup.ts";
+
+/** What a gateway's window tells of the two revisions of a rollout. */
+export interface Arms {
+  readonly canary: RevisionWindow | undefined;
+  readonly baseline: RevisionWindow | undefined;
+}
+
+/** How a window is shown to a judge. */
+export interface ShownWindow {
+  readonly sees: ReadonlySet<OwnMetric>;
+  /** Given when users are assigned at random: they are counted, not requests. */
+  readonly cohort?: UserCohort | undefined;
+}
+
+const MAX_REPORTED = 10_000_000;
+const MAX_LABELS = 33;
+const MAX_BOUNDS = 256;
+const ALL = 10_000;
+/** How gateways write users one by one: this byte, then hashes of 32 bits, big-endian. Otherwise they only estimate. */
+const ONE_BY_ONE = 1;
+
+/** Both revisions' parts of a window, of requests that the split sent. */
+export function armsOf(window: Window, { fromRevision, toRevision }: Rollout): Arms {
+  const of = (revision: number) => window.revisions.find((part) => part.revision === revision);
+  return { canary: of(toRevision), baseline: of(fromRevision) };
+}
+
+/** Requests and errors of a revision in a window, those that a match sent there too; impossible numbers made harmless. */
+export function totalsOf(window: Window, revision: number): ArmTotals {
+  let requests = 0;
+  let errors = 0;
+  for (const part of [...window.revisions, ...window.matched]) {
+    if (part.revision !== revision) continue;
+    const counts = countsOf(part);
+    requests += counts.requests;
+    errors += counts.errors;
+  }
+  return { requests: BigInt(requests), errors: BigInt(errors) };
+}
+
+/**
+ * A window as a judge wants it; undefined when neither revision has a share, "estimated" when users are to be judged and
+ * there were too many to tell them one by one. Each gateway's window has the weight of that gateway's own shares. Requests to warming replicas are in no
+ * count, and those that were sent again are errors; the gateway sees to both. The sender is not trusted.
+ */
+export function judgeWindow(
+  window: Window,
+  arms: Arms,
+  { sees, cohort }: ShownWindow,
+): JudgeWindow | "estimated" | undefined {
+  const canaryShare = Math.min(arms.canary?.basisPoints ?? 0, ALL);
+  const share = canaryShare + Math.min(arms.baseline?.basisPoints ?? 0, ALL);
+  if (share === 0) return undefined;
+  const shown = { seconds: secondsOf(window), weight: canaryShare / share };
+  if (cohort === undefined) return { ...shown, baseline: armOf(arms.baseline, sees), canary: armOf(arms.canary, sees) };
+  const baseline = usersOf(arms.baseline);
+  const canary = usersOf(arms.canary);
+  return baseline && canary ? cohort.distinctWindow({ ...shown, baseline, canary }) : "estimated";
+}
+
+function armOf(part: RevisionWindow | undefined, sees: ReadonlySet<OwnMetric>): ArmWindow {
+  const { requests, errors } = countsOf(part);
+  const arm = { requests, errors: sees.has("errors") ? errors : 0 };
+  if (part === undefined) return arm;
+  const { latencyMs, predictions } = part;
+  const isHistogram = latencyMs !== undefined && isWithin(latencyMs.counts, MAX_BOUNDS, requests);
+  const isLabelled = isWithin(Object.values(predictions), MAX_LABELS, requests);
+  return {
+    ...arm,
+    ...(sees.has("latency") && isHistogram ? { latencyMs } : {}),
+    ...(sees.has("predictions") && isLabelled ? { predictions } : {}),
+  };
+}
+
+/** No answer without a request, and not more kinds of them than gateways tell apart. */
+function isWithin(counts: readonly number[], most: number, requests: number): boolean {
+  const sum = counts.reduce((total, count) => total + count, 0);
+  return counts.length <= most && sum > 0 && sum <= requests;
+}
+
+function countsOf(part: RevisionWindow | undefined): { readonly requests: number; readonly errors: number } {
+  const requests = Math.min(part?.requests ?? 0, MAX_REPORTED);
+  return { requests, errors: Math.min(part?.errors ?? 0, requests) };
+}
+
+function usersOf(part: RevisionWindow | undefined): { users: number[]; failed: number[] } | undefined {
+  if (part === undefined) return { users: [], failed: [] };
+  const users = hashesOf(part.users);
+  const failed = hashesOf(part.usersWithErrors);
+  return users && failed && { users, failed };
+}
+
+function hashesOf(sketch: Uint8Array): number[] | undefined {
+  if (sketch.length === 0) return [];
+  if (sketch[0] !== ONE_BY_ONE || sketch.length % 4 !== 1) return undefined;
+  const view = new DataView(sketch.buffer, sketch.byteOffset, sketch.byteLength);
+  return Array.from({ length: (sketch.length - 1) / 4 }, (_, i) => view.getUint32(1 + 4 * i));
+}
+
+function secondsOf({ from, to }: Window): number {
+  return from === undefined || to === undefined ? 0 : Math.max(0, timestampMs(to) - timestampMs(from)) / 1000;
+}

@@ -17,7 +17,6 @@ import { currentStep } from "./strategy-steps.ts";
 /** Takes counts, verdict, judge state and local decisions of an observation into a rollout, in place. Stale ones leave no trace. */
 export function absorb(draft: Rollout, observation: RolloutObservation, now: number): void {
   mergeLocalDecisions(draft, observation);
-  if (observation.rolloutId !== undefined && observation.rolloutId !== draft.id) return;
   absorbTotals(draft, observation, now);
   absorbComparisons(draft, observation, now);
   const verdict = observation.verdict;

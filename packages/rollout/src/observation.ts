@@ -54,7 +54,7 @@ export interface RolloutObservation {
   readonly verdict?: Verdict;
   /** The judge's state that belongs to `totals`; kept in the rollout. */
   readonly judgeState?: Uint8Array;
-  /** Rollout that totals, comparisons, verdict and judge state belong to. When given, those of another are ignored. */
+  /** Rollout that totals, comparisons, verdict, judge state and missing metrics belong to; those of another are ignored. */
   readonly rolloutId?: string;
   /** Why the judge sees nothing though there is traffic, for people. Absent while it sees, or has no traffic to see. */
   readonly metricsMissing?: string;
@@ -66,3 +66,9 @@ export interface RolloutObservation {
 
 /** What shares are computed from. */
 export type ReplicaWorld = Pick<RolloutObservation, "replicas" | "waves">;
+
+/** The same world without what was measured of a rollout: evidence on another one says nothing. */
+export function withoutEvidence(observation: RolloutObservation): RolloutObservation {
+  const { totals: _, comparisons: _c, verdict: _v, judgeState: _j, metricsMissing: _m, ...rest } = observation;
+  return rest;
+}

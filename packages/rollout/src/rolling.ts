@@ -27,14 +27,17 @@ export function beginRolling(draft: Rollout, replicas: ReplicaView): void {
  * Moves the targets, in place: forward while progressing, the other way while rolling back. One side grows into the
  * surge, the other shrinks by what is above the least that must be ready; the side that shrinks gives up replicas that
  * are not ready first, so that broken ones cannot stop it (as ReplicaSets of Kubernetes' deployments do).
+ *
+ * @returns whether a target changed.
  */
-export function rollReplicas(draft: Rollout, replicas: ReplicaView, now: number): void {
+export function rollReplicas(draft: Rollout, replicas: ReplicaView, now: number): boolean {
   const progress = draft.rolling;
   const total = fullScale(draft, replicas);
-  if (progress === undefined || total === 0) return;
+  if (progress === undefined || total === 0) return false;
+  const { oldTarget, newTarget } = progress;
   const { oldReady, newReady } = rollingReady(draft, replicas);
-  const old = { target: progress.oldTarget, ready: oldReady };
-  const fresh = { target: progress.newTarget, ready: newReady };
+  const old = { target: oldTarget, ready: oldReady };
+  const fresh = { target: newTarget, ready: newReady };
   const bounds = { total, ...allowances(draft, total) };
   if (draft.state === RolloutState.PROGRESSING) {
     if (newReady > progress.mostReady) {
@@ -42,11 +45,12 @@ export function rollReplicas(draft: Rollout, replicas: ReplicaView, now: number)
       draft.progressAt = timestampFromMs(now);
     }
     progress.oldTarget = shrunk(old, fresh, bounds);
-    progress.newTarget = grown(fresh.target, progress.oldTarget, bounds);
+    progress.newTarget = grown(newTarget, progress.oldTarget, bounds);
   } else if (draft.state === RolloutState.ROLLING_BACK) {
     progress.newTarget = shrunk(fresh, old, bounds);
-    progress.oldTarget = grown(old.target, progress.newTarget, bounds);
+    progress.oldTarget = grown(oldTarget, progress.newTarget, bounds);
   }
+  return progress.oldTarget !== oldTarget || progress.newTarget !== newTarget;
 }
 
 /** Tells whether the old replicas are gone and all new ones are ready. */

@@ -39,6 +39,7 @@ export function nominalPercent(rollout: Rollout, wave = currentStep(rollout).wav
  */
 export function newShare(rollout: Rollout, world: ReplicaWorld, wave: number): number {
   if (rollout.state === RolloutState.SUCCEEDED) return ALL_BASIS_POINTS;
+  if (rollout.state === RolloutState.ROLLED_BACK) return 0;
   const phase = phaseOf(rollout);
   if (rollout.fromRevision === 0) return phase === RolloutState.PROMOTING ? ALL_BASIS_POINTS : 0;
   const replicas = waveReplicas(world, wave, waveCount(rollout));
@@ -49,12 +50,14 @@ export function newShare(rollout: Rollout, world: ReplicaWorld, wave: number): n
 }
 
 function shareLeft(rollout: Rollout, replicas: ReplicaView, wave: number): number {
-  const fresh = capacityBasisPoints(countsOf(replicas, rollout.toRevision));
   const old = countsOf(replicas, rollout.fromRevision);
-  const oldReady = rollout.rolling === undefined ? old.ready : Math.min(old.ready, rollout.rolling.oldTarget);
+  const fresh = countsOf(replicas, rollout.toRevision);
+  const { oldReady, newReady } =
+    rollout.rolling === undefined ? { oldReady: old.ready, newReady: fresh.ready } : rollingReady(rollout, replicas);
+  const carried = capacityBasisPoints({ desired: fresh.desired, ready: newReady });
   const missing = ALL_BASIS_POINTS - capacityBasisPoints({ desired: old.desired, ready: oldReady });
   // Whole percents, as they are written down, so that the share can only fall.
-  return Math.floor(Math.min(nominalPercent(rollout, wave) * 100, fresh, missing) / 100) * 100;
+  return Math.floor(Math.min(nominalPercent(rollout, wave) * 100, carried, missing) / 100) * 100;
 }
 
 /** Each side its part of the ready replicas. */

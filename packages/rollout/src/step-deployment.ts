@@ -2,7 +2,7 @@ import { clone, create, equals } from "@bufbuild/protobuf";
 import { isRolloutEnded } from "@kedge/domain";
 import { type Deployment, DeploymentSchema, NextRolloutSchema, RevisionState, RolloutCause } from "@kedge/proto";
 import { lateRollback, mergeLocalDecisions } from "./local-decisions.ts";
-import type { RolloutObservation } from "./observation.ts";
+import { type RolloutObservation, withoutEvidence } from "./observation.ts";
 import { closeRollout, findRevision, hasActiveRollout, waitingRevision } from "./revisions.ts";
 import { startRollout } from "./start.ts";
 import { type RolloutStep, stepRollout } from "./step-rollout.ts";
@@ -49,20 +49,15 @@ const MAX_HISTORY = 10;
 export function stepDeployment(input: DeploymentStepInput): DeploymentStep {
   const { deployment, now, observation } = input;
   const draft = clone(DeploymentSchema, deployment);
-  const { replicas, waves, routeInForce, localDecisions } = observation;
   recordLate(draft, observation, now);
   let step = beginNext(draft, input) ? undefined : stepActive(draft, observation, now);
   let begun = step === undefined;
-  if (step !== undefined && !hasActiveRollout(draft)) begun = beginNext(draft, input);
-  if (begun) {
-    // What was seen so far is no evidence on the new rollout.
-    const levels = {
-      ...(waves && { waves }),
-      ...(routeInForce && { routeInForce }),
-      ...(localDecisions && { localDecisions }),
-    };
-    step = stepActive(draft, { replicas, ...levels }, now);
+  if (step !== undefined && !hasActiveRollout(draft)) {
+    recordLate(draft, observation, now);
+    begun = beginNext(draft, input);
   }
+  // What was seen so far is no evidence on a rollout that has only begun.
+  if (begun) step = stepActive(draft, withoutEvidence(observation), now);
   const changed = !equals(DeploymentSchema, draft, deployment);
   const checkAfterMs = step?.checkAfterMs ?? afterCare(draft, now);
   return {

@@ -1,11 +1,11 @@
 import { clone, equals } from "@bufbuild/protobuf";
 import { isRolloutEnded } from "@kedge/domain";
-import { PauseCause, RollingProgressSchema, type Rollout, RolloutSchema, RolloutState } from "@kedge/proto";
+import { PauseCause, type Rollout, RolloutSchema, RolloutState } from "@kedge/proto";
 import { absorb } from "./absorb.ts";
 import { advance } from "./advance.ts";
 import { isJudged } from "./desired-route.ts";
 import { findDelay, findFailure } from "./find-failure.ts";
-import type { RolloutObservation } from "./observation.ts";
+import { type RolloutObservation, withoutEvidence } from "./observation.ts";
 import { rollReplicas } from "./rolling.ts";
 import { stepInForce } from "./share.ts";
 import { deadlineAt, holdEndsAt, retireAt } from "./timing.ts";
@@ -36,8 +36,10 @@ const MAX_MOVES = 256;
  * Moves a rollout on as far as the observation allows. Pure; the same input again changes nothing more. Ended rollouts
  * stay as they are. What the world must look like afterwards: `desiredRoute`, `desiredScales`.
  */
-export function stepRollout({ rollout, now, observation }: StepInput): RolloutStep {
+export function stepRollout({ rollout, now, observation: seen }: StepInput): RolloutStep {
   if (isRolloutEnded(rollout.state)) return { rollout, changed: false, moved: false };
+  const isOwn = seen.rolloutId === undefined || seen.rolloutId === rollout.id;
+  const observation = isOwn ? seen : withoutEvidence(seen);
   const draft = clone(RolloutSchema, rollout);
   absorb(draft, observation, now);
   let moved = false;
@@ -47,7 +49,7 @@ export function stepRollout({ rollout, now, observation }: StepInput): RolloutSt
   return {
     rollout: changed ? draft : rollout,
     changed,
-    moved: moved || !sameTargets(draft, rollout),
+    moved,
     ...(checkAfterMs === undefined ? {} : { checkAfterMs }),
   };
 }
@@ -56,8 +58,7 @@ function moveOnce(draft: Rollout, observation: RolloutObservation, now: number):
   const failure = findFailure(draft, observation, now);
   if (failure !== undefined) return fail(draft, now, failure);
   if (followMetrics(draft, observation, now)) return true;
-  rollReplicas(draft, observation.replicas, now);
-  if (advance(draft, observation, now)) return true;
+  if (rollReplicas(draft, observation.replicas, now) || advance(draft, observation, now)) return true;
   const delay = findDelay(draft, observation, now);
   return delay !== undefined && fail(draft, now, delay);
 }
@@ -89,10 +90,6 @@ function followMetrics(draft: Rollout, { metricsMissing }: RolloutObservation, n
   if (metricsMissing === undefined || stepInForce(draft) === undefined || !isJudged(draft)) return false;
   beginPause(draft, now, { cause: PauseCause.METRICS_MISSING, reason: `the judge sees nothing: ${metricsMissing}` });
   return true;
-}
-
-function sameTargets({ rolling: a }: Rollout, { rolling: b }: Rollout): boolean {
-  return a === undefined || b === undefined ? a === b : equals(RollingProgressSchema, a, b);
 }
 
 function nextCheck(rollout: Rollout, now: number): number | undefined {

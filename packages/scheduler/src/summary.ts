@@ -5,7 +5,9 @@ import type { Obstacle } from "./obstacle.ts";
 /** One sentence on a demand that waits: how many nodes each obstacle keeps it off, the most frequent first. */
 export function describeUnplaced(obstacles: readonly Obstacle[]): string {
   if (obstacles.length === 0) return "no node is known";
-  const groups = [...groupBy(obstacles, describe)].sort((a, b) => b[1].length - a[1].length || (a[0] < b[0] ? -1 : 1));
+  const groups = [...Map.groupBy(obstacles, describe)].sort(
+    (a, b) => b[1].length - a[1].length || (a[0] < b[0] ? -1 : 1),
+  );
   return `no node fits: ${groups.map(([text, group]) => `${group.length} ${text}${amounts(group)}`).join(", ")}`;
 }
 
@@ -50,10 +52,4 @@ function amounts(group: readonly Obstacle[]): string {
   const [first] = group;
   if (first?.reason !== NodeRejection_Reason.RESOURCE_SHORT) return "";
   return ` (${first.wanted} wanted, at most ${Math.max(...group.map(({ free }) => free))} free)`;
-}
-
-function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
-  return groups;
 }

@@ -83,7 +83,8 @@ export class LogListener {
   }
 
   async #listen({ port, secret }: LogSink): Promise<LogSink> {
-    const server = createServer((socket) => this.#accept(socket));
+    // With a high-water mark of one byte the kernel collects what comes between two reads, in place of this process.
+    const server = createServer({ highWaterMark: 1 }, (socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, "127.0.0.1", resolve);
@@ -103,7 +104,7 @@ export class LogListener {
     this.#server = undefined;
     if (server === undefined) return;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.end().resume();
+    for (const socket of this.#sockets) socket.end();
     const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => {
       for (const socket of this.#sockets) socket.destroy();
     });
@@ -113,25 +114,31 @@ export class LogListener {
 
   #accept(socket: Socket): void {
     const reader = new FrameReader();
+    let isDue = false;
+    const read = () => {
+      isDue = false;
+      for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) {
+        this.#take(socket, reader.push(chunk));
+      }
+    };
     this.#sockets.add(socket);
     socket.on("close", () => this.#sockets.delete(socket));
     socket.on("error", (err) => this.#logger.debug({ err }, "log stream broke off"));
-    socket.on("data", (chunk: Buffer) => {
-      const lines = reader.push(chunk);
-      if (lines?.every((line) => line.startsWith(this.#prefix))) {
-        for (const line of lines) this.#onLine(line.slice(this.#prefix.length));
-        if (chunk.length < FULL_READ) this.#pause(socket);
-      } else {
-        this.#logger.warn({}, "log stream is not HAProxy's");
-        socket.destroy();
-      }
+    socket.on("readable", () => {
+      if (this.#server === undefined || socket.readableLength >= FULL_READ) return read();
+      if (isDue) return;
+      isDue = true;
+      this.#clock.after(READ_EVERY_MS, read);
     });
   }
 
-  #pause(socket: Socket): void {
-    if (this.#server === undefined) return;
-    socket.pause();
-    this.#clock.after(READ_EVERY_MS, () => socket.resume());
+  #take(socket: Socket, lines: string[] | undefined): void {
+    if (lines?.every((line) => line.startsWith(this.#prefix))) {
+      for (const line of lines) this.#onLine(line.slice(this.#prefix.length));
+      return;
+    }
+    this.#logger.warn({}, "log stream is not HAProxy's");
+    socket.destroy();
   }
 }
 

@@ -188,8 +188,9 @@ test("cancelling a run gives its rollout up; a person's rollback returns to the 
   expect(await harness.until(id)).toMatchObject({ state: RunState.CANCELLED, jobs: [{ state: JobState.CANCELLED }] });
   expect((await deployment()).stableRevision).toBe(8);
   await harness.deployments.rollbackDeployment({ deployment: "vad" });
-  const live = await rolledOut(10, RolloutState.SUCCEEDED);
-  expect(live.revisions.at(-1)?.template).toEqual(live.revisions.find(({ number }) => number === 5)?.template);
+  const live = await rolledOut(5, RolloutState.SUCCEEDED);
+  expect(live).toMatchObject({ stableRevision: 5, rollout: { returning: true, fromRevision: 8 } });
+  expect(live.spec?.template).toEqual(live.revisions.find(({ number }) => number === 5)?.template);
 });
 
 test("a deployment that is deleted ends the jobs that wait for it, and its replicas", async () => {

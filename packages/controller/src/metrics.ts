@@ -1,7 +1,7 @@
 import { NodeState, RolloutState, RunState } from "@kedge/proto";
+import { hasActiveRollout } from "@kedge/rollout";
 import type { StillWaiting } from "@kedge/scheduler";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { hasActiveRollout } from "./deployments/apply.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import { createSchedulingMetrics, type SchedulingMetrics } from "./scheduling/scheduling-metrics.ts";
 import type { Stores } from "./stores.ts";

@@ -1,6 +1,6 @@
 import { clone, create, equals } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { assertName, isKedgeError, isRolloutEnded, KedgeError } from "@kedge/domain";
+import { assertName, isKedgeError, KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import {
   type Deployment,
@@ -9,13 +9,14 @@ import {
   DeploymentSpecSchema,
   type ReplicaTemplate,
   ReplicaTemplateSchema,
-  type Revision,
   RevisionSchema,
   RevisionState,
 } from "@kedge/proto";
+import { addRevision, wantedRevision } from "@kedge/rollout";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { Stores } from "../stores.ts";
+import { assertCarriedOut } from "./carried-out.ts";
 
 /** Who asks for a change of a deployment. */
 export interface Origin {
@@ -35,7 +36,6 @@ export interface Applied {
   readonly changed: boolean;
 }
 
-const MAX_REVISIONS = 20;
 const MAX_APPLIED = 50;
 const MAX_RACES = 20;
 
@@ -61,6 +61,7 @@ export class DeploymentWriter {
    */
   async apply(spec: DeploymentSpec, origin: Origin): Promise<Applied> {
     assertName("deployment", spec.name, "name");
+    assertCarriedOut(spec);
     const template = this.#resolve(spec);
     const applied = await this.edit(spec.name, (deployment) => this.#applyTo(deployment, spec, template, origin));
     if (applied.changed) {
@@ -167,40 +168,7 @@ interface ResolvedTemplate {
   readonly digest: string;
 }
 
-/** The revision that the deployment stands at or moves to: the newest one until it is rolled back, else the stable one. */
-export function wantedRevision(deployment: Deployment): Revision | undefined {
-  const newest = deployment.revisions.at(-1);
-  if (newest?.state === RevisionState.CANDIDATE) return newest;
-  return deployment.revisions.find((revision) => revision.number === deployment.stableRevision);
-}
-
-/** Tells whether a rollout is under way. */
-export function hasActiveRollout(deployment: Deployment): boolean {
-  return deployment.rollout !== undefined && !isRolloutEnded(deployment.rollout.state);
-}
-
-/** Appends a new candidate, in place. Those that still waited for their turn have lost it. */
-export function addRevision(deployment: Deployment, revision: Revision): void {
-  const rolling = hasActiveRollout(deployment) ? deployment.rollout?.toRevision : undefined;
-  for (const waiting of deployment.revisions) {
-    if (waiting.state === RevisionState.CANDIDATE && waiting.number !== rolling) {
-      waiting.state = RevisionState.ROLLED_BACK;
-    }
-  }
-  deployment.revisions.push(revision);
-  trimRevisions(deployment);
-}
-
 function remember(deployment: Deployment, key: string, revision: number): void {
   const entries = Object.entries(deployment.applied).slice(-(MAX_APPLIED - 1));
   deployment.applied = Object.fromEntries([...entries, [key, revision]]);
-}
-
-function trimRevisions(deployment: Deployment): void {
-  const kept = new Set([deployment.stableRevision, deployment.rollout?.fromRevision, deployment.rollout?.toRevision]);
-  while (deployment.revisions.length > MAX_REVISIONS) {
-    const at = deployment.revisions.findIndex((revision) => !kept.has(revision.number));
-    if (at < 0) return;
-    deployment.revisions.splice(at, 1);
-  }
 }

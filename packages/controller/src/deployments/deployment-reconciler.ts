@@ -1,23 +1,16 @@
 import { clone, equals } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRolloutEnded } from "@kedge/domain";
-import type { Clock, ReconcileResult } from "@kedge/kernel";
+import { type Clock, type ReconcileResult, secureBytes } from "@kedge/kernel";
+import { type Deployment, DeploymentSchema, type ReplicaAssignment, type Rollout, RolloutState } from "@kedge/proto";
 import {
-  type Deployment,
-  DeploymentSchema,
-  type ReplicaAssignment,
-  type Revision,
-  RevisionState,
-  type Rollout,
-  RolloutState,
-} from "@kedge/proto";
-import {
-  desiredRevisions,
+  type DeploymentStep,
   desiredRoute,
-  type ReplicaCounts,
-  type RoutePlan,
-  startRollout,
-  stepRollout,
+  desiredScales,
+  findRevision,
+  hasActiveRollout,
+  type RevisionScale,
+  stepDeployment,
 } from "@kedge/rollout";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { ModelRegistry } from "../models/registry.ts";
@@ -25,13 +18,13 @@ import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Stores } from "../stores.ts";
-import { hasActiveRollout, wantedRevision } from "./apply.ts";
 import type { RolloutJudges } from "./judges.ts";
 import { endMoves } from "./moves.ts";
-import { countReplicas, routeInForce } from "./observation.ts";
+import { observeReplicas, type ReplicaWorld, routeInForce } from "./observation.ts";
 import { planReplicas, type ReplicaPlan } from "./replica-plan.ts";
 import { recordMoves, recordRolloutEvents } from "./rollout-events.ts";
 import type { RouteWriter } from "./route-writer.ts";
+import { waveIndex } from "./waves.ts";
 
 /** What deployments are reconciled with. */
 export interface DeploymentReconcilerOptions {
@@ -50,7 +43,8 @@ export interface DeploymentReconcilerOptions {
 
 const TICK_MS = 250;
 const RESYNC_MS = 5_000;
-const MAX_HISTORY = 10;
+/** As letters and digits twice as many, the most that a route takes. */
+const SALT_BYTES = 16;
 /** Tag that follows the version in force. */
 const PROMOTED_TAG = "promoted";
 const TAG_WITHIN_MS = 3_600_000;
@@ -69,92 +63,63 @@ export class DeploymentReconciler {
   }
 
   async reconcile(name: string): Promise<ReconcileResult | undefined> {
-    const stored = this.#options.stores.deployments.get(name);
+    const { stores, clock, routes, events } = this.#options;
+    const stored = stores.deployments.get(name);
     if (stored === undefined) return this.#cleanUp(name);
     if (stored.value.deleting) return this.#delete(name, stored.revision);
-    const deployment = clone(DeploymentSchema, stored.value);
-    this.#beginRollout(deployment);
-    const ended = endMoves(deployment, this.#options.clock.now(), this.#options);
-    const plans = this.#plan(deployment);
-    const counts = this.#count(deployment, plans);
-    this.#step(deployment, counts);
+    const draft = clone(DeploymentSchema, stored.value);
+    const now = clock.now();
+    const ended = endMoves(draft, now, this.#options);
+    const world = observeReplicas(draft, this.#options);
+    const { deployment, checkAfterMs = RESYNC_MS } = this.#step(draft, world, now);
+    const plans = this.#plan(deployment, now);
     if (!equals(DeploymentSchema, deployment, stored.value)) {
-      await this.#options.stores.deployments.update(name, deployment, stored.revision);
-      recordRolloutEvents(this.#options.events, stored.value, deployment);
-      recordMoves(this.#options.events, name, ended);
-      const rollout = endedRollout(stored.value, deployment);
-      if (rollout !== undefined) this.#options.onRolloutEnd(rollout);
+      await stores.deployments.update(name, deployment, stored.revision);
+      recordRolloutEvents(events, stored.value, deployment);
+      recordMoves(events, name, ended);
+      for (const rollout of endedRollouts(stored.value, deployment)) this.#options.onRolloutEnd(rollout);
     }
-    const route = routePlan(deployment, counts);
-    if (route !== undefined) await this.#options.routes.put(name, route);
-    await this.#assign(name, desired(deployment), plans);
+    const { rollout } = deployment;
+    if (rollout !== undefined) await routes.put(name, desiredRoute(rollout, world.replicas, world.waves));
+    await this.#assign(name, plans);
     await this.#tagPromoted(deployment);
     const isBusy = hasActiveRollout(deployment) || deployment.moves.length > 0;
-    return { requeueAfterMs: isBusy ? TICK_MS : RESYNC_MS };
+    return { requeueAfterMs: isBusy ? TICK_MS : Math.min(RESYNC_MS, checkAfterMs) };
   }
 
-  #beginRollout(deployment: Deployment): void {
-    const wanted = wantedRevision(deployment);
-    if (wanted === undefined || hasActiveRollout(deployment) || wanted.number === deployment.stableRevision) return;
-    if (deployment.rollout) deployment.history = [...deployment.history, deployment.rollout].slice(-MAX_HISTORY);
-    const job = Object.entries(deployment.applied).find(([key]) => key.startsWith(`${wanted.runId}/`))?.[0];
-    deployment.rollout = startRollout(
-      {
-        deployment: deployment.name,
-        fromRevision: deployment.stableRevision,
-        toRevision: wanted.number,
-        attempt: 1 + deployment.history.filter((rollout) => rollout.toRevision === wanted.number).length,
-        strategy: deployment.spec?.strategy,
-        analysis: deployment.spec?.analysis,
-        runId: wanted.runId,
-        job: wanted.runId === "" ? "" : (job?.split("/")[1] ?? ""),
-      },
-      this.#options.clock.now(),
-    );
+  #step(deployment: Deployment, world: ReplicaWorld, now: number): DeploymentStep {
+    const { routes, judges } = this.#options;
+    const { name, rollout } = deployment;
+    if (!hasActiveRollout(deployment)) judges.forget(name);
+    const inForce = routeInForce(name, routes.current(name), this.#options);
+    const observation = {
+      ...world,
+      ...(rollout && judges.evidence(name, rollout)),
+      ...(inForce === undefined ? {} : { routeInForce: inForce }),
+    };
+    return stepDeployment({ deployment, now, observation, salt: Buffer.from(secureBytes(SALT_BYTES)).toString("hex") });
   }
 
-  /** Plans for every revision that has replicas or is to have them. */
-  #plan(deployment: Deployment): Map<number, ReplicaPlan> {
+  /** Plans for every revision that is to have replicas; says in the document why some are missing. */
+  #plan(deployment: Deployment, now: number): Map<number, ReplicaPlan> {
     const plans = new Map<number, ReplicaPlan>();
     delete deployment.pending;
-    for (const number of desired(deployment)) {
-      const revision = deployment.revisions.find((candidate) => candidate.number === number);
+    for (const { revision: number, ...scale } of scalesOf(deployment, now)) {
+      const revision = findRevision(deployment, number);
       if (revision === undefined) continue;
-      const plan = planReplicas(deployment, revision, this.#options);
+      const limit = { replicas: scale.replicas, isReached: this.#reached(deployment, scale.waves) };
+      const plan = planReplicas(deployment, revision, this.#options, limit);
       plans.set(number, plan);
       if (plan.pending) deployment.pending = plan.pending;
     }
     return plans;
   }
 
-  #count(deployment: Deployment, plans: ReadonlyMap<number, ReplicaPlan>): Map<number, ReplicaCounts> {
-    const counts = new Map<number, ReplicaCounts>();
-    for (const [number, plan] of plans) {
-      counts.set(number, countReplicas(plan, deployment.name, this.#options.registry));
-    }
-    return counts;
-  }
-
-  #step(deployment: Deployment, replicas: ReadonlyMap<number, ReplicaCounts>): void {
-    const { registry, assignments, routes, judges, clock } = this.#options;
-    const rollout = deployment.rollout;
-    if (rollout === undefined || isRolloutEnded(rollout.state)) {
-      judges.forget(deployment.name);
-      return;
-    }
-    const wanted = wantedRevision(deployment);
-    const inForce = routeInForce(deployment.name, routes.current(deployment.name), registry, assignments);
-    deployment.rollout = stepRollout({
-      rollout,
-      now: clock.now(),
-      observation: {
-        replicas,
-        ...judges.evidence(deployment.name, rollout),
-        ...(inForce === undefined ? {} : { routeInForce: inForce }),
-        ...(wanted !== undefined && wanted.number > rollout.toRevision ? { supersededBy: wanted.number } : {}),
-      },
-    }).rollout;
-    if (isRolloutEnded(deployment.rollout.state)) closeRollout(deployment, deployment.rollout);
+  #reached({ rollout }: Deployment, waves: number | undefined): ((nodeId: string) => boolean) | undefined {
+    const kind = rollout?.strategy?.kind;
+    if (waves === undefined || kind?.case !== "canary") return undefined;
+    const { book } = this.#options;
+    return (nodeId) => waveIndex(kind.value.waves, book.node(nodeId)?.labels ?? {}) < waves;
   }
 
   /** Repeated until it worked, and after a restart in case the tag was what the crash cost. */
@@ -169,12 +134,12 @@ export class DeploymentReconciler {
     this.#tagged.set(name, stableRevision);
   }
 
-  async #assign(name: string, wanted: readonly number[], plans: ReadonlyMap<number, ReplicaPlan>): Promise<void> {
+  async #assign(name: string, plans: ReadonlyMap<number, ReplicaPlan>): Promise<void> {
     const { assignments } = this.#options;
     const byNode = new Map<string, ReplicaAssignment[]>();
     for (const { nodeId } of assignments.replicas(name)) byNode.set(nodeId, []);
-    for (const number of wanted) {
-      for (const [nodeId, replicas] of plans.get(number)?.byNode ?? []) {
+    for (const plan of plans.values()) {
+      for (const [nodeId, replicas] of plan.byNode) {
         byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), ...replicas]);
       }
     }
@@ -183,7 +148,7 @@ export class DeploymentReconciler {
 
   async #cleanUp(name: string): Promise<undefined> {
     await this.#options.routes.remove(name);
-    await this.#assign(name, [], new Map());
+    await this.#assign(name, new Map());
     this.#options.judges.forget(name);
     this.#tagged.delete(name);
   }
@@ -198,35 +163,18 @@ export class DeploymentReconciler {
   }
 }
 
-/** The revisions that must have replicas now. */
-function desired(deployment: Deployment): number[] {
-  if (deployment.rollout !== undefined) return desiredRevisions(deployment.rollout);
-  return deployment.stableRevision > 0 ? [deployment.stableRevision] : [];
+/** The replicas that there must be now. */
+function scalesOf({ rollout, stableRevision }: Deployment, now: number): readonly RevisionScale[] {
+  if (rollout !== undefined) return desiredScales(rollout, now);
+  return stableRevision > 0 ? [{ revision: stableRevision }] : [];
 }
 
-function routePlan(deployment: Deployment, counts: ReadonlyMap<number, ReplicaCounts>): RoutePlan | undefined {
-  return deployment.rollout === undefined ? undefined : desiredRoute(deployment.rollout, counts);
+/** The rollouts that ended between two states of a deployment. */
+function endedRollouts(before: Deployment, after: Deployment): Rollout[] {
+  const known = new Set(ended(before).map(({ id }) => id));
+  return ended(after).filter(({ id }) => !known.has(id));
 }
 
-/** The rollout that ended between two states of a deployment. */
-function endedRollout(before: Deployment, { rollout }: Deployment): Rollout | undefined {
-  if (rollout === undefined || !isRolloutEnded(rollout.state)) return undefined;
-  return before.rollout?.id === rollout.id && before.rollout.state === rollout.state ? undefined : rollout;
-}
-
-/** Takes a rollout's end into the revisions, in place. */
-function closeRollout(deployment: Deployment, rollout: Rollout): void {
-  const to = revisionOf(deployment, rollout.toRevision);
-  const from = revisionOf(deployment, rollout.fromRevision);
-  if (rollout.state === RolloutState.SUCCEEDED) {
-    deployment.stableRevision = rollout.toRevision;
-    if (to) to.state = RevisionState.STABLE;
-    if (from) from.state = RevisionState.RETIRED;
-  } else if (to) {
-    to.state = RevisionState.ROLLED_BACK;
-  }
-}
-
-function revisionOf(deployment: Deployment, number: number): Revision | undefined {
-  return deployment.revisions.find((revision) => revision.number === number);
+function ended({ history, rollout }: Deployment): Rollout[] {
+  return rollout !== undefined && isRolloutEnded(rollout.state) ? [...history, rollout] : history;
 }

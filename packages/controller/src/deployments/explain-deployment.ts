@@ -1,5 +1,6 @@
 import { isRolloutEnded } from "@kedge/domain";
 import { type Deployment, ReplicaState, type Rollout, RolloutState } from "@kedge/proto";
+import { rolloutSteps } from "@kedge/rollout";
 
 /** What is going on with a deployment, why, and what would change it; one line each, for people. */
 export function explainDeployment(deployment: Deployment): string[] {
@@ -28,7 +29,7 @@ function rolloutLines(rollout: Rollout): string[] {
       `Seen: ${canary.errors} errors of ${canary.requests} requests on the new revision, ${baseline.errors} of ${baseline.requests} on the old one.`,
     );
   }
-  const step = rollout.canary?.steps[rollout.step];
+  const step = rollout.fromRevision > 0 ? rolloutSteps(rollout)[rollout.step] : undefined;
   if (step && !isRolloutEnded(rollout.state)) {
     const wants = [
       `${step.holdSeconds} s at ${step.weightPercent} %`,

@@ -1,6 +1,6 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Deployment, NodeState, type ReplicaMove } from "@kedge/proto";
-import { hasActiveRollout } from "./apply.ts";
+import { hasActiveRollout } from "@kedge/rollout";
 import type { PlanContext } from "./replica-plan.ts";
 
 const DEFAULT_START_SECONDS = 60;

@@ -23,7 +23,7 @@ import { CapacityBook } from "../nodes/capacity-book.ts";
 import { NodeRegistry } from "../nodes/registry.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
 import { endMoves } from "./moves.ts";
-import { type PlanContext, planReplicas } from "./replica-plan.ts";
+import { type PlanContext, planReplicas, revisionScope } from "./replica-plan.ts";
 
 let world: TestStores;
 let context: PlanContext;
@@ -95,7 +95,8 @@ test("no two replicas share an id, whatever deployments and nodes are called", a
 test("what finds no room is desired all the same, and the plan says why it is missing", async () => {
   await join("n1");
   const plan = planReplicas(deploymentOf("voice", total(5)), revisionOf(1), context);
-  expect(plan).toMatchObject({ desired: 5, pending: { summary: expect.stringContaining("cpu") } });
+  expect(revisionScope(deploymentOf("voice", total(5)), revisionOf(1), context).desired).toBe(5);
+  expect(plan).toMatchObject({ pending: { summary: expect.stringContaining("cpu") } });
   expect(Object.values(idsOf(plan.byNode)).flat()).toHaveLength(4);
 });
 
@@ -116,10 +117,10 @@ test("a node that is drained or no longer selected gives its replicas up", async
 test("one replica per node goes to every node that fits", async () => {
   await join("n1");
   const deployment = deploymentOf("voice", perNode(2));
-  expect(planReplicas(deployment, revisionOf(1), context)).toMatchObject({ desired: 2 });
+  expect(revisionScope(deployment, revisionOf(1), context)).toMatchObject({ desired: 2, nodes: ["n1"] });
   await join("n2");
   const plan = planReplicas(deployment, revisionOf(1), context);
-  expect(plan.desired).toBe(4);
+  expect(revisionScope(deployment, revisionOf(1), context).desired).toBe(4);
   expect(idsOf(plan.byNode)).toEqual({ n1: ["voice.1.n1.0", "voice.1.n1.1"], n2: ["voice.1.n2.0", "voice.1.n2.1"] });
 });
 

@@ -18,8 +18,6 @@ import { mayStay, replicaDemand } from "./replica-demand.ts";
 /** Where a revision's replicas are to be. */
 export interface ReplicaPlan {
   readonly byNode: ReadonlyMap<string, readonly ReplicaAssignment[]>;
-  /** Replicas at full scale; more than are planned when some find no room. */
-  readonly desired: number;
   /** Why some are missing. */
   readonly pending?: PlacementExplanation;
 }
@@ -39,37 +37,94 @@ interface Subject {
 }
 
 /** A replica and its node. */
-interface Placed {
+export interface Placed {
   readonly nodeId: string;
   readonly replica: ReplicaAssignment;
 }
 
-/** Decides where the replicas of one revision run. Replicas that are placed already stay where they are if they may. */
-export function planReplicas(deployment: Deployment, revision: Revision, context: PlanContext): ReplicaPlan {
-  const spec = deployment.spec;
-  if (spec === undefined) return { byNode: new Map(), desired: 0 };
-  const subject = { deployment, spec, revision, context };
-  return spec.scale.case === "replicasPerNode"
-    ? planPerNode(subject, spec.scale.value)
-    : planTotal(subject, spec.scale.value ?? 1);
+/** How much of a revision is wanted just now; absent: all of it. */
+export interface PlanLimit {
+  /** Those that are not ready go first. */
+  readonly replicas?: number | undefined;
+  /** Nodes that it may be on already. */
+  readonly isReached?: ((nodeId: string) => boolean) | undefined;
 }
 
-function planPerNode(subject: Subject, perNode: number): ReplicaPlan {
+/** What a revision has, and what it is to have at full scale. */
+export interface RevisionScope {
+  /** Replicas that may stay where they are. */
+  readonly staying: readonly Placed[];
+  /** Replicas at full scale. */
+  readonly desired: number;
+  /** Of a deployment with replicas on every node: those nodes, by id, as far as they are not lost. */
+  readonly nodes: readonly string[];
+}
+
+/** Looks at what there is of a revision. Nothing changes. */
+export function revisionScope(deployment: Deployment, revision: Revision, context: PlanContext): RevisionScope {
+  const spec = deployment.spec;
+  if (spec === undefined) return { staying: [], desired: 0, nodes: [] };
+  const subject = { deployment, spec, revision, context };
+  const placed = staying(subject);
+  if (spec.scale.case !== "replicasPerNode") return { staying: placed, desired: spec.scale.value ?? 1, nodes: [] };
+  // Those that a controller which has just started has not heard of yet count as alive.
+  const nodes = nodesOf(subject, placed).filter((nodeId) => context.registry.state(nodeId) !== NodeState.LOST);
+  return { staying: placed, desired: Math.max(1, nodes.length) * spec.scale.value, nodes };
+}
+
+/** Decides where the replicas of one revision run. Replicas that are placed already stay where they are if they may. */
+export function planReplicas(
+  deployment: Deployment,
+  revision: Revision,
+  context: PlanContext,
+  limit: PlanLimit = {},
+): ReplicaPlan {
+  const spec = deployment.spec;
+  if (spec === undefined) return { byNode: new Map() };
+  const subject = { deployment, spec, revision, context };
+  if (spec.scale.case === "replicasPerNode") return planPerNode(subject, spec.scale.value, limit);
+  const total = spec.scale.value ?? 1;
+  return planTotal(subject, Math.min(total, limit.replicas ?? total));
+}
+
+/** Every node that the revision is on or fits, by id. */
+function nodesOf({ spec, revision, context }: Subject, placed: readonly Placed[]): string[] {
+  const demand = replicaDemand(spec, revision, "probe", context.book);
+  const fitting = eligibleNodes(context.book.cluster, demand).fitting;
+  return [...new Set([...placed.map(({ nodeId }) => nodeId), ...fitting])].sort();
+}
+
+function planPerNode(subject: Subject, perNode: number, { replicas, isReached }: PlanLimit): ReplicaPlan {
   const { spec, revision, context } = subject;
-  const { book, registry } = context;
-  const demand = replicaDemand(spec, revision, "probe", book);
-  const placed = Map.groupBy(staying(subject), ({ nodeId }) => nodeId);
-  const nodes = new Set([...placed.keys(), ...eligibleNodes(book.cluster, demand).fitting]);
+  const present = staying(subject);
+  const nodes = nodesOf(subject, present).filter((nodeId) => isReached?.(nodeId) ?? true);
+  const placed = Map.groupBy(present, ({ nodeId }) => nodeId);
   const byNode = new Map<string, ReplicaAssignment[]>();
-  for (const nodeId of [...nodes].sort()) {
-    const here = (placed.get(nodeId) ?? []).map(({ replica }) => replica).slice(0, perNode);
-    while (here.length < perNode) here.push(newReplica(subject, nodeId, here));
+  let left = replicas ?? nodes.length * perNode;
+  for (const nodeId of replicas === undefined ? nodes : byNeed(subject, nodes, placed)) {
+    const count = Math.min(perNode, left);
+    left -= count;
+    const here = (placed.get(nodeId) ?? []).map(({ replica }) => replica).slice(0, count);
+    while (here.length < count) here.push(newReplica(subject, nodeId, here));
     byNode.set(nodeId, here);
   }
-  // Those that a controller which has just started has not heard of yet count as alive.
-  const alive = [...nodes].filter((nodeId) => registry.state(nodeId) !== NodeState.LOST);
-  const desired = Math.max(1, alive.length) * perNode;
-  return { byNode, desired, ...(nodes.size === 0 ? { pending: explain(book.cluster, demand) } : {}) };
+  const demand = replicaDemand(spec, revision, "probe", context.book);
+  return { byNode, ...(nodes.length === 0 ? { pending: explain(context.book.cluster, demand) } : {}) };
+}
+
+/**
+ * While replicas are exchanged: first the nodes where the revision is ready and the other is not, then where it is ready or
+ * at least placed, then where nothing else serves. So no node loses all it has while another has both.
+ */
+function byNeed({ spec, revision, context }: Subject, nodes: string[], placed: ReadonlyMap<string, unknown>): string[] {
+  const own = new Set<string>();
+  const other = new Set<string>();
+  for (const { nodeId, replica } of context.registry.replicas(spec.name)) {
+    if (replica.state === ReplicaState.READY) (replica.revision === revision.number ? own : other).add(nodeId);
+  }
+  const rank = (nodeId: string): number =>
+    4 * Number(!own.has(nodeId)) + 2 * Number(!placed.has(nodeId)) + Number(other.has(nodeId));
+  return nodes.toSorted((a, b) => rank(a) - rank(b));
 }
 
 function planTotal(subject: Subject, total: number): ReplicaPlan {
@@ -94,7 +149,7 @@ function planTotal(subject: Subject, total: number): ReplicaPlan {
   for (const silent of kept.filter(isSilent)) if (planned.length < total) planned.push(silent);
   const byNode = new Map<string, ReplicaAssignment[]>();
   for (const { nodeId, replica } of planned) byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), replica]);
-  return { byNode, desired: total, ...(pending === undefined ? {} : { pending }) };
+  return { byNode, ...(pending === undefined ? {} : { pending }) };
 }
 
 /**

@@ -1,5 +1,11 @@
 import { equals } from "@bufbuild/protobuf";
-import { type Deployment, RolloutState, type RolloutTransition, RolloutTransitionSchema } from "@kedge/proto";
+import {
+  type Deployment,
+  type Rollout,
+  RolloutState,
+  type RolloutTransition,
+  RolloutTransitionSchema,
+} from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { EndedMove } from "./moves.ts";
 
@@ -16,15 +22,27 @@ const REASONS: Readonly<Record<RolloutState, string>> = {
 
 const WARNINGS: ReadonlySet<RolloutState> = new Set([RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK]);
 
-/** Tells people of every transition that a deployment's rollout made between two states of its document. */
+/** Tells people of every transition that a deployment's rollouts made between two states of its document. */
 export function recordRolloutEvents(events: EventRecorder, before: Deployment, after: Deployment): void {
-  const rollout = after.rollout;
-  if (rollout === undefined) return;
-  const known = before.rollout?.id === rollout.id ? before.rollout.transitions : [];
+  const told = new Map(rolloutsOf(before).map(({ id, transitions }) => [id, transitions]));
+  for (const rollout of rolloutsOf(after)) recordTransitions(events, after.name, rollout, told.get(rollout.id) ?? []);
+}
+
+/** The one under way or last ended, and the one before: one may end and the next begin in the same step. */
+function rolloutsOf({ history, rollout }: Deployment): Rollout[] {
+  return [...history, ...(rollout === undefined ? [] : [rollout])].slice(-2);
+}
+
+function recordTransitions(
+  events: EventRecorder,
+  name: string,
+  rollout: Rollout,
+  known: readonly RolloutTransition[],
+): void {
   for (const step of newTransitions(known, rollout.transitions)) {
     events.record({
       kind: "rollout",
-      name: after.name,
+      name,
       reason: REASONS[step.to],
       message: `revision ${rollout.toRevision}: ${step.reason}`,
       warning: WARNINGS.has(step.to),

@@ -23,14 +23,8 @@ export class RouteWriter {
   async put(deployment: string, plan: RoutePlan): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const stored = this.#stores.routes.get(deployment);
-      const next = create(RouteSchema, {
-        deployment,
-        splits: [...plan.splits],
-        windowMs: plan.windowMs,
-        stableRevision: plan.stableRevision,
-        reason: plan.reason,
-        generation: (stored?.value.generation ?? 0n) + 1n,
-      });
+      const generation = (stored?.value.generation ?? 0n) + 1n;
+      const next = create(RouteSchema, { ...plan, deployment, generation });
       if (stored !== undefined && sameRoute(stored.value, next)) return;
       try {
         if (stored) await this.#stores.routes.update(deployment, next, stored.revision);

@@ -14,8 +14,8 @@ import {
   RolloutState,
   type Run,
 } from "@kedge/proto";
+import { abandonRevision } from "@kedge/rollout";
 import type { DeploymentWriter } from "../deployments/apply.ts";
-import { abandonRevision } from "../deployments/rollback.ts";
 import type { Stores } from "../stores.ts";
 import { resolveContext } from "./resolve-context.ts";
 import { failJob } from "./task-events.ts";

@@ -2,11 +2,10 @@ import { clone } from "@bufbuild/protobuf";
 import { isRolloutEnded, KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { type Deployment, DeploymentSchema, type DeploymentService, type Rollout } from "@kedge/proto";
-import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from "@kedge/rollout";
+import { abortRollout, pauseRollout, promoteRollout, resumeRollout, rollbackDeployment } from "@kedge/rollout";
 import type { CallContext, ServiceImplementation } from "@kedge/rpc";
 import type { DeploymentWriter } from "../deployments/apply.ts";
 import { explainDeployment } from "../deployments/explain-deployment.ts";
-import { requestRollback } from "../deployments/rollback.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
@@ -95,7 +94,7 @@ export function createDeploymentService(
     rollbackDeployment: async (request, context) => {
       lookUp(stores.deployments, request.deployment, notFound("deployment"));
       const { deployment } = await writer.edit(request.deployment, (draft) =>
-        requestRollback(draft, request.revision, { who: context.principal.name, nowMs: clock.now() }),
+        rollbackDeployment(draft, request.revision, { who: context.principal.name, nowMs: clock.now() }),
       );
       return { deployment: describe(deployment) };
     },

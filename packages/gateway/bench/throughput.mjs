@@ -106,6 +106,33 @@ async function throughput() {
   for (const url of Object.values(targets)) await wrk(url, 1);
   await settled();
   report(await rounds(targets, pids));
+  await mirrorLatency(endpoint);
+}
+
+/** What being copied adds to a user's request on a gateway that has time: one request after the other, alternating. */
+async function mirrorLatency(endpoint) {
+  const endpoints = [endpoint(1), endpoint(2)];
+  const rules = { mirrors: [{ revision: 2, basisPoints: 10_000 }] };
+  await gateway.apply([
+    service({ 1: 10_000 }, endpoints, { deployment: "plain" }),
+    service({ 1: 10_000 }, endpoints, { deployment: "mirror", rules }),
+  ]);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const times = { plain: [], mirror: [] };
+  for (let i = 0; i < 600; i++) {
+    for (const deployment of ["plain", "mirror"]) {
+      const began = performance.now();
+      assert.equal(await get(agent, `/v2/models/${deployment}/infer`), 200);
+      times[deployment].push(performance.now() - began);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+  agent.destroy();
+  const [plain, mirror] = [median(times.plain), median(times.mirror)];
+  print(
+    "a request of which a copy is made",
+    `takes ${mirror.toFixed(2)} ms, one without ${plain.toFixed(2)} ms (medians)`,
+  );
 }
 
 /** Interleaved rounds; rates and microseconds of processor time a request, by target. */
@@ -261,10 +288,10 @@ async function load(count) {
   return statuses;
 }
 
-function get(agent) {
+function get(agent, path = PATH) {
   const [host, port] = gateway.address.split(":");
   return new Promise((resolve) => {
-    const req = request({ host, port, path: PATH, agent }, (res) => {
+    const req = request({ host, port, path, agent }, (res) => {
       res.resume();
       res.on("end", () => resolve(res.statusCode));
     });

@@ -92,9 +92,11 @@ export class WindowMeter {
 
   #recordShadow(split: SplitEpoch, record: LogRecord): void {
     const revision = revisionOf(split, record);
-    if (revision === 0 || record.end === "client") return;
-    this.#window(split).countShadow(record, revision);
-    this.#pair(split, record);
+    if (revision === 0) return;
+    // Its client is HAProxy, which gives up a copy only when it hangs.
+    const answer: LogRecord = record.end === "client" ? { ...record, end: "cut" } : record;
+    this.#window(split).countShadow(answer, revision);
+    this.#pair(split, answer);
   }
 
   #pair(split: SplitEpoch, record: LogRecord): void {

@@ -22,8 +22,8 @@ export const OTHER_LABEL = "other";
 export const LABEL_GRID = ratioGrid(10, 0.5);
 
 /** Weight of the bet on all labels at once; the rest is spread over labels, earlier ones first. */
-const WHOLE_WEIGHT = 0.3;
-const LABEL_WEIGHTS = normalised(Array.from({ length: MAX_LABELS + 1 }, (_, i) => 1 / (i + 3)));
+const WHOLE_WEIGHT = 0.5;
+const LABEL_WEIGHTS = normalised(Array.from({ length: MAX_LABELS + 1 }, (_, i) => 1 / (i + 1.5)));
 /** Answers' worth of "no difference" that the bet on all labels starts from. */
 const PRIOR_ANSWERS = 20;
 

@@ -44,5 +44,5 @@ function expectation(log: number): number {
   if (log < 0.3) return 0.05;
   if (log < 1) return 1;
   if (log < 1.3) return 0.45;
-  return log < 2.6 ? 2.1 : 0.2;
+  return log < 2.6 ? 2.6 : 0.2;
 }

@@ -14,12 +14,15 @@ import { mergeLocalDecisions } from "./local-decisions.ts";
 import type { ArmTotals, RolloutObservation } from "./observation.ts";
 import { currentStep } from "./strategy-steps.ts";
 
-/** Takes counts, verdict, judge state and local decisions of an observation into a rollout, in place. Stale ones leave no trace. */
+/** Takes counts, judge state and local decisions of an observation into a rollout, in place. Stale ones leave no trace. */
 export function absorb(draft: Rollout, observation: RolloutObservation, now: number): void {
   mergeLocalDecisions(draft, observation);
   absorbTotals(draft, observation, now);
   absorbComparisons(draft, observation, now);
-  const verdict = observation.verdict;
+}
+
+/** Takes the judge's newest verdict into a rollout, in place, unless it is not to be judged just now. */
+export function absorbVerdict(draft: Rollout, { verdict }: RolloutObservation): void {
   if (verdict !== undefined && isJudged(draft) && isNewer(verdict, draft.verdict)) draft.verdict = verdict;
 }
 

@@ -16,7 +16,7 @@ export function findRevision(deployment: Deployment, number: number): Revision |
 /** The revision that waits for its turn: the one a person or an incident asked for, else the newest candidate. */
 export function waitingRevision(deployment: Deployment): Revision | undefined {
   const asked = findRevision(deployment, deployment.nextRollout?.revision ?? 0);
-  if (asked !== undefined) return asked;
+  if (asked !== undefined && asked.number !== deployment.stableRevision) return asked;
   const rolling = hasActiveRollout(deployment) ? deployment.rollout?.toRevision : undefined;
   return deployment.revisions.findLast(
     ({ number, state }) =>

@@ -2,7 +2,7 @@ import { type Rollout, VerdictKind } from "@kedge/proto";
 import { capacityBasisPoints, countsOf, waveReplicas } from "./capacity.ts";
 import { desiredRoute, isSameTraffic } from "./desired-route.ts";
 import type { RolloutObservation } from "./observation.ts";
-import { isRolled } from "./rolling.ts";
+import { fullScale, isRolled, rollingReady } from "./rolling.ts";
 import { currentStep, maxFailedPercent, type ResolvedStep, rolloutSteps, waveCount } from "./strategy-steps.ts";
 import { holdEndsAt } from "./timing.ts";
 
@@ -34,9 +34,12 @@ export function isRouteInForce(rollout: Rollout, { routeInForce, replicas, waves
 /** What keeps a step that has begun from ending, for people; undefined when it may end. */
 export function stepObstacle(rollout: Rollout, observation: RolloutObservation, now: number): string | undefined {
   const step = currentStep(rollout);
+  if (step.traffic === "rolling" && !isRolled(rollout, observation.replicas)) {
+    const { newReady } = rollingReady(rollout, observation.replicas);
+    return `${newReady} of ${fullScale(rollout, observation.replicas)} replicas are exchanged`;
+  }
   const percent = Math.max(step.weightPercent, step.readyPercent);
   if (!carries(rollout, observation, { wave: step.wave, percent })) return "too few ready replicas";
-  if (step.traffic === "rolling" && !isRolled(rollout, observation.replicas)) return "replicas are being exchanged";
   if (!isRouteInForce(rollout, observation)) return "a serving node has not applied the route";
   if (rollout.promoteRequested) return undefined;
   return evidenceObstacle(rollout, step, now) ?? (step.manual ? WAITS_FOR_PERSON : undefined);

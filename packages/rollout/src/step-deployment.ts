@@ -1,6 +1,13 @@
-import { clone, create, equals } from "@bufbuild/protobuf";
+import { clone, create } from "@bufbuild/protobuf";
 import { isRolloutEnded } from "@kedge/domain";
-import { type Deployment, DeploymentSchema, NextRolloutSchema, RevisionState, RolloutCause } from "@kedge/proto";
+import {
+  type Deployment,
+  NextRolloutSchema,
+  RevisionState,
+  type Rollout,
+  RolloutCause,
+  RolloutSchema,
+} from "@kedge/proto";
 import { lateRollback, mergeLocalDecisions } from "./local-decisions.ts";
 import { type RolloutObservation, withoutEvidence } from "./observation.ts";
 import { closeRollout, findRevision, hasActiveRollout, waitingRevision } from "./revisions.ts";
@@ -48,17 +55,17 @@ const MAX_HISTORY = 10;
  */
 export function stepDeployment(input: DeploymentStepInput): DeploymentStep {
   const { deployment, now, observation } = input;
-  const draft = clone(DeploymentSchema, deployment);
-  recordLate(draft, observation, now);
-  let step = beginNext(draft, input) ? undefined : stepActive(draft, observation, now);
-  let begun = step === undefined;
-  if (step !== undefined && !hasActiveRollout(draft)) {
-    recordLate(draft, observation, now);
+  const draft = copyOf(deployment);
+  let changed = recordLate(draft, observation, now);
+  let begun = beginNext(draft, input);
+  let step = begun ? undefined : stepActive(draft, observation, now);
+  if (step?.moved && !hasActiveRollout(draft)) {
+    changed = recordLate(draft, observation, now) || changed;
     begun = beginNext(draft, input);
   }
+  changed ||= begun || (step?.changed ?? false);
   // What was seen so far is no evidence on a rollout that has only begun.
   if (begun) step = stepActive(draft, withoutEvidence(observation), now);
-  const changed = !equals(DeploymentSchema, draft, deployment);
   const checkAfterMs = step?.checkAfterMs ?? afterCare(draft, now);
   return {
     deployment: changed ? draft : deployment,
@@ -66,6 +73,11 @@ export function stepDeployment(input: DeploymentStepInput): DeploymentStep {
     moved: begun || (step?.moved ?? false),
     ...(checkAfterMs === undefined ? {} : { checkAfterMs }),
   };
+}
+
+/** As deep as a step writes; documents are large, and most steps change nothing. */
+function copyOf(deployment: Deployment): Deployment {
+  return { ...deployment, revisions: deployment.revisions.map((revision) => ({ ...revision })) };
 }
 
 function stepActive(draft: Deployment, observation: DeploymentObservation, now: number): RolloutStep | undefined {
@@ -82,10 +94,10 @@ function stepActive(draft: Deployment, observation: DeploymentObservation, now: 
 /** Begins the rollout that waits, in place, unless one is under way. Tells whether it did. */
 function beginNext(draft: Deployment, { now, salt }: DeploymentStepInput): boolean {
   if (hasActiveRollout(draft)) return false;
-  const next = draft.nextRollout;
   const wanted = waitingRevision(draft);
-  delete draft.nextRollout;
+  const next = draft.nextRollout?.revision === wanted?.number ? draft.nextRollout : undefined;
   if (wanted === undefined || wanted.number === draft.stableRevision) return false;
+  delete draft.nextRollout;
   if (draft.rollout) draft.history = [...draft.history, draft.rollout].slice(-MAX_HISTORY);
   const earlier = draft.history.filter((rollout) => rollout.toRevision === wanted.number);
   const job = Object.entries(draft.applied).find(([key]) => key.startsWith(`${wanted.runId}/`))?.[0];
@@ -111,19 +123,38 @@ function beginNext(draft: Deployment, { now, salt }: DeploymentStepInput): boole
   return true;
 }
 
-/** Takes in what came after a rollout's end: incidents while it is watched, and decisions of nodes that were cut off. */
-function recordLate(draft: Deployment, observation: DeploymentObservation, now: number): void {
-  for (const past of draft.history) mergeLocalDecisions(past, observation);
-  const rollout = draft.rollout;
-  if (rollout === undefined || !isRolloutEnded(rollout.state)) return;
-  const late = mergeLocalDecisions(rollout, observation);
-  for (const decision of late) {
+/**
+ * Takes in what came after a rollout's end, in place: incidents while it is watched, and decisions of nodes that were
+ * cut off. Tells whether anything changed.
+ */
+function recordLate(draft: Deployment, observation: DeploymentObservation, now: number): boolean {
+  const { incident, localDecisions = [] } = observation;
+  const known = draft.nextRollout;
+  let recorded = false;
+  if (localDecisions.length > 0) {
+    const history = draft.history.map((past) => withDecisions(past, observation).rollout);
+    recorded = history.some((past, i) => past !== draft.history[i]);
+    draft.history = history;
+  }
+  if (draft.rollout === undefined || hasActiveRollout(draft)) return recorded;
+  const { rollout, added } = withDecisions(draft.rollout, observation);
+  draft.rollout = rollout;
+  for (const decision of added) {
     const reason = lateRollback(rollout, decision, observation);
     if (reason !== undefined) bringBack(draft, rollout.fromRevision, { reason, cause: RolloutCause.LOCAL_DECISION });
   }
-  const { incident } = observation;
-  if (incident?.revision !== rollout.toRevision || now >= (watchUntil(rollout) ?? 0)) return;
-  bringBack(draft, rollout.fromRevision, { reason: `incident: ${incident.reason}`, cause: RolloutCause.INCIDENT });
+  if (incident?.revision === rollout.toRevision && now < (watchUntil(rollout) ?? 0)) {
+    bringBack(draft, rollout.fromRevision, { reason: `incident: ${incident.reason}`, cause: RolloutCause.INCIDENT });
+  }
+  return recorded || added.length > 0 || draft.nextRollout !== known;
+}
+
+/** The same object when there is nothing new. */
+function withDecisions(rollout: Rollout, observation: DeploymentObservation) {
+  if (!observation.localDecisions?.some(({ rolloutId }) => rolloutId === rollout.id)) return { rollout, added: [] };
+  const draft = clone(RolloutSchema, rollout);
+  const added = mergeLocalDecisions(draft, observation);
+  return { rollout: added.length > 0 ? draft : rollout, added };
 }
 
 /** A newer revision that waits already is the way out that a person has chosen. */

@@ -1,7 +1,7 @@
 import { clone, equals } from "@bufbuild/protobuf";
 import { isRolloutEnded } from "@kedge/domain";
 import { PauseCause, type Rollout, RolloutSchema, RolloutState } from "@kedge/proto";
-import { absorb } from "./absorb.ts";
+import { absorb, absorbVerdict } from "./absorb.ts";
 import { advance } from "./advance.ts";
 import { isJudged } from "./desired-route.ts";
 import { findDelay, findFailure } from "./find-failure.ts";
@@ -55,6 +55,7 @@ export function stepRollout({ rollout, now, observation: seen }: StepInput): Rol
 }
 
 function moveOnce(draft: Rollout, observation: RolloutObservation, now: number): boolean {
+  absorbVerdict(draft, observation);
   const failure = findFailure(draft, observation, now);
   if (failure !== undefined) return fail(draft, now, failure);
   if (followMetrics(draft, observation, now)) return true;

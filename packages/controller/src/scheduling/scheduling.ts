@@ -24,7 +24,7 @@ import { type Followed, FollowedRuns, runIdOf } from "./followed-runs.ts";
 import { type Grant, Grants } from "./grants.ts";
 import { DEFAULT_TEAM, type JobOwner, nextAttempt, runningJob, waitingJob } from "./job-demand.ts";
 import { isOvercommitted } from "./overcommitment.ts";
-import { PassTimer } from "./pass-timer.ts";
+import { type PassOutcome, PassTimer } from "./pass-timer.ts";
 import { schedulingPolicy } from "./policy.ts";
 import { Reasons } from "./reasons.ts";
 import { WaitingDemands } from "./waiting-demands.ts";
@@ -306,9 +306,9 @@ export class Scheduling {
     }
   }
 
-  #pass(): boolean {
+  #pass(): PassOutcome {
     const admission = this.#admission;
-    if (admission === undefined) return false;
+    if (admission === undefined) return { isOpen: false, isVain: true };
     const { clock, onPass } = this.#options;
     const beganMs = clock.monotonic();
     if (admission.isIdle()) return this.#rest();
@@ -324,15 +324,15 @@ export class Scheduling {
     this.#sweep();
     for (const runId of runs) this.#wake(runId);
     onPass({ ms: clock.monotonic() - beganMs, placed: plan.placed.length, held: this.#newlyHeld() });
-    return plan.waiting.length > 0 || this.#grants.size > 0;
+    return { isOpen: plan.waiting.length > 0 || this.#grants.size > 0, isVain: runs.size === 0 };
   }
 
   /** Nobody waits. */
-  #rest(): boolean {
+  #rest(): PassOutcome {
     this.#queue = [];
     this.#held = new Set();
     this.#sweep();
-    return this.#grants.size > 0;
+    return { isOpen: this.#grants.size > 0, isVain: true };
   }
 
   #newlyHeld(): StillWaiting[] {

@@ -255,10 +255,13 @@ export class Gateway implements Component {
   /** Commands that are still to be given, and the tables that they replace. */
   async #differing(): Promise<{ readonly commands: string[]; readonly stale: string[] }> {
     const { routes } = this.#paths;
-    this.#actual ??= await this.#socket.read(routes);
     const unknown = [...plannedTables(this.#plan).keys()].filter((name) => !this.#tables.has(name));
-    const read = await this.#socket.readMaps(unknown.map((name) => this.#tableFile(name)));
-    for (const [i, name] of unknown.entries()) this.#tables.set(name, read[i] ?? []);
+    if (this.#actual === undefined || unknown.length > 0) {
+      const files = unknown.map((name) => this.#tableFile(name));
+      const { tables, ...actual } = await this.#socket.read(routes, files);
+      for (const [i, name] of unknown.entries()) this.#tables.set(name, tables[i] ?? []);
+      this.#actual = actual;
+    }
     const actual = { ...this.#actual, tables: this.#tables };
     const stale = staleTables(actual, this.#plan);
     const prepared = await this.#socket.prepare(stale.map((name) => this.#tableFile(name)));

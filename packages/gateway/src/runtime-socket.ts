@@ -10,6 +10,11 @@ const LARGEST_ANSWER = 64 * 1024 * 1024;
 const MAINTENANCE = 0x01 | 0x02;
 const DRAIN = 0x08 | 0x10;
 
+/** What was read of HAProxy's state. */
+export interface HaproxyState extends Omit<ActualState, "tables"> {
+  readonly tables: readonly (readonly TableEntry[])[];
+}
+
 /** HAProxy's runtime API. Every call is a connection of its own. */
 export class RuntimeSocket {
   readonly #path: string;
@@ -34,16 +39,12 @@ export class RuntimeSocket {
     };
   }
 
-  /** What HAProxy holds now, but for its tables. */
-  async read(routes: string): Promise<Omit<ActualState, "tables">> {
-    const [entries] = await this.readMaps([routes]);
-    return { servers: parseServers(await this.run(["show servers state"])), routes: new Map(entries) };
-  }
-
-  /** What maps hold, in the order of their files. */
-  async readMaps(files: readonly string[]): Promise<TableEntry[][]> {
-    const answers = await this.#each(files.map((file) => `show map ${file}`));
-    return files.map((_, i) => parseMap(answers[i] ?? ""));
+  /** What HAProxy holds now; of tables, those in these files, in their order. */
+  async read(routes: string, tables: readonly string[]): Promise<HaproxyState> {
+    const maps = [routes, ...tables];
+    const answers = await this.#each([...maps.map((file) => `show map ${file}`), "show servers state"]);
+    const [entries, ...rest] = maps.map((_, i) => parseMap(answers[i] ?? ""));
+    return { servers: parseServers(answers[maps.length] ?? ""), routes: new Map(entries), tables: rest };
   }
 
   /** Begins a new version of maps; its number by file. What is not committed is dropped by the next commit. */

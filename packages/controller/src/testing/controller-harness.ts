@@ -94,9 +94,10 @@ export class ControllerHarness {
   }
 
   /** Joins a node and waits until the controller counts on it. */
-  async agent(nodeId: string): Promise<ScriptedAgent> {
-    const { token } = await this.nodes.createJoinToken({});
+  async agent(nodeId: string, labels: Readonly<Record<string, string>> = {}): Promise<ScriptedAgent> {
+    const { token } = await this.nodes.createJoinToken({ labels });
     const agent = await ScriptedAgent.join({ nodeId, joinToken: token, client: this.client(NodeService, "") });
+    agent.labels = labels;
     this.#agents.push(agent);
     const { nodes } = this;
     await eventually(

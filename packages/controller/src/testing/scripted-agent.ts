@@ -77,6 +77,8 @@ export class ScriptedAgent {
   /** What it reports to have. */
   capacity: MessageInitShape<typeof CapacitySchema> = { cpuMilli: 4000, memoryMib: 8192, diskMib: 100_000 };
   traffic: Traffic | undefined;
+  /** What it reports of each replica. */
+  replicaState: (revision: number, replicaId: string) => ReplicaState = () => ReplicaState.READY;
   /** The node's labels, as far as it knows them: routes may differ by them. */
   labels: Readonly<Record<string, string>> = {};
   assignment: Assignment | undefined;
@@ -208,7 +210,7 @@ export class ScriptedAgent {
         agentVersion: "test",
         runningTasks: this.lists ? [...this.#running.values()].map(({ taskId, fence }) => ({ taskId, fence })) : [],
         replicas: replicas.map(({ replicaId, deployment, revision }) => {
-          return { replicaId, deployment, revision, state: ReplicaState.READY };
+          return { replicaId, deployment, revision, state: this.replicaState(revision, replicaId) };
         }),
         routes: [...this.routes.values()].map(({ deployment, generation }) => ({ deployment, generation })),
         assignmentGeneration: this.assignment?.generation ?? 0n,

@@ -157,6 +157,14 @@ export function checkStrategy(
   const [first, second] = STRATEGIES.filter((key) => fields[key] !== undefined);
   if (second !== undefined) report(ctx, `${first} and ${second} exclude each other`, { path: [second], atKey: true });
   if (fields.rolling !== undefined) checkRolling(fields, ctx);
+  if (fields.canary?.waves !== undefined && fields["replicas-per-node"] === undefined) {
+    const hint = "write replicas-per-node";
+    report(ctx, "waves go from node to node and need replicas on every one", {
+      path: ["canary", "waves"],
+      atKey: true,
+      hint,
+    });
+  }
   if (fields["ab-test"]?.hash !== undefined && fields.sticky !== undefined) {
     const hint = "the test's hash keeps users where they are";
     report(ctx, "sticky and ab-test.hash exclude each other", { path: ["sticky"], atKey: true, hint });

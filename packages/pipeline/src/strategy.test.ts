@@ -34,7 +34,7 @@ describe("a strategy", () => {
 
   it("may be a canary over waves of nodes, with steps that are not judged and users that stay", () => {
     const waves = "waves: [{ name: edge-eu, on: { site: 1 } }, rest], max-failed-percent: 5";
-    const lines = `canary: { steps: [{ weight: 20, judged: false }], ${waves} }\nsticky: { cookie: uid }`;
+    const lines = `canary: { steps: [{ weight: 20, judged: false }], ${waves} }\nsticky: { cookie: uid }\nreplicas-per-node: 1`;
     expect(strategyOf(lines)).toEqual({
       ...common,
       sticky: { source: "REQUEST_SOURCE_COOKIE", name: "uid" },
@@ -88,15 +88,19 @@ describe("a strategy", () => {
       ["5:1 scale-down-delay: a rolling rollout has taken the old replicas away when it ends"],
     ],
     [
-      "canary: { steps: [5], waves: [rest, { name: eu, on: { site: eu } }] }",
+      "canary: { steps: [5], waves: [rest, { name: eu, on: { site: eu } }] }\nreplicas-per-node: 1",
       [
         "4:31 canary.waves[0]: takes all nodes that are left, so it must be the last (give it labels: { name, on })",
         "4:37 canary.waves[1]: the last wave must be the nodes that are left (end with a name alone, e.g. rest)",
       ],
     ],
     [
-      "canary: { steps: [5], waves: [{ name: eu, on: {} }, eu] }",
+      "canary: { steps: [5], waves: [{ name: eu, on: {} }, eu] }\nreplicas-per-node: 1",
       ["4:47 canary.waves[0].on: must name a label", '4:53 canary.waves[1]: there is a wave "eu" already'],
+    ],
+    [
+      "canary: { steps: [5], waves: [{ name: eu, on: { site: eu } }, rest] }",
+      ["4:23 canary.waves: waves go from node to node and need replicas on every one (write replicas-per-node)"],
     ],
     [
       "canary: { steps: [5], max-failed-percent: 5 }",

@@ -14,7 +14,7 @@ import { fleetHealth } from "./fleet.ts";
 import { localFailure } from "./local-decisions.ts";
 import type { RolloutObservation } from "./observation.ts";
 import { phaseOf, stepInForce } from "./share.ts";
-import { stepObstacle, WAITS_FOR_PERSON } from "./step-completion.ts";
+import { carriesAll, isRouteInForce, stepObstacle, WAITS_FOR_PERSON } from "./step-completion.ts";
 import { currentStep, maxFailedPercent } from "./strategy-steps.ts";
 import { deadlineAt, holdEndsAt } from "./timing.ts";
 import type { Failure } from "./transition.ts";
@@ -39,7 +39,7 @@ export function findDelay(rollout: Rollout, observation: RolloutObservation, now
   const pauses = rollout.strategy?.deadlineAction === DeadlineAction.PAUSE || isBetterThanBack(rollout, observation);
   return {
     cause: RolloutCause.DEADLINE,
-    reason: `no progress for ${rollout.progressDeadlineSeconds} s: ${obstacle}`,
+    reason: `no progress for ${rollout.progressDeadlineSeconds} s: ${obstacle ?? "it does not move on"}`,
     ...(pauses ? { pause: PauseCause.DEADLINE } : {}),
   };
 }
@@ -103,10 +103,33 @@ function superseded(rollout: Rollout, observation: RolloutObservation): Failure 
   return { cause: RolloutCause.SUPERSEDED, reason: `superseded by revision ${observation.supersededBy}` };
 }
 
-function slowBecause(rollout: Rollout, observation: RolloutObservation, now: number): string {
+/**
+ * What a rollout waits for, for people: why it is where it is and what would move it on. Undefined once it has ended, or
+ * when nothing keeps it.
+ */
+export function rolloutObstacle(rollout: Rollout, observation: RolloutObservation, now: number): string | undefined {
+  switch (rollout.state) {
+    case RolloutState.PAUSED:
+      return `paused: ${rollout.transitions.at(-1)?.reason ?? ""}`;
+    case RolloutState.ROLLING_BACK: {
+      const { ready, desired } = countsOf(observation.replicas, rollout.fromRevision);
+      return `${ready} of ${desired} replicas of revision ${rollout.fromRevision} are ready to take the traffic back`;
+    }
+    case RolloutState.PREPARING:
+    case RolloutState.PROGRESSING:
+    case RolloutState.PROMOTING:
+      return slowBecause(rollout, observation, now);
+    default:
+      return undefined;
+  }
+}
+
+function slowBecause(rollout: Rollout, observation: RolloutObservation, now: number): string | undefined {
   const { ready, desired } = countsOf(observation.replicas, rollout.toRevision);
-  const stepRuns = rollout.state === RolloutState.PROGRESSING && rollout.stepStartedAt !== undefined;
-  if (stepRuns) return stepObstacle(rollout, observation, now) ?? "the step does not end";
+  if (rollout.state === RolloutState.PROGRESSING && rollout.stepStartedAt !== undefined)
+    return stepObstacle(rollout, observation, now);
+  if (rollout.state === RolloutState.PROMOTING && carriesAll(rollout, observation))
+    return isRouteInForce(rollout, observation) ? "requests under way end" : "a serving node has not applied the route";
   const percent = rollout.state === RolloutState.PROMOTING ? 100 : currentStep(rollout).readyPercent;
   return `${ready} of ${desired} replicas of revision ${rollout.toRevision} are ready, ${percent} % wanted on them`;
 }

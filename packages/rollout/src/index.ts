@@ -1,6 +1,7 @@
 export { abandonRevision, type DeploymentRequest, retryRevision, rollbackDeployment } from "./deployment-requests.ts";
 export { desiredRoute, isJudged, type RoutePlan } from "./desired-route.ts";
 export { desiredRevisions, desiredScales, type RevisionScale } from "./desired-scales.ts";
+export { rolloutObstacle } from "./find-failure.ts";
 export type {
   ArmTotals,
   ReplicaCounts,

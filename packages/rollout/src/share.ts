@@ -51,10 +51,11 @@ export function newShare(rollout: Rollout, world: ReplicaWorld, wave: number): n
 
 function shareLeft(rollout: Rollout, replicas: ReplicaView, wave: number): number {
   const old = countsOf(replicas, rollout.fromRevision);
-  const fresh = countsOf(replicas, rollout.toRevision);
-  const { oldReady, newReady } =
-    rollout.rolling === undefined ? { oldReady: old.ready, newReady: fresh.ready } : rollingReady(rollout, replicas);
-  const carried = capacityBasisPoints({ desired: fresh.desired, ready: newReady });
+  const isRolling = rollout.rolling !== undefined;
+  const carried = isRolling
+    ? rollingShare(rollout, replicas)
+    : capacityBasisPoints(countsOf(replicas, rollout.toRevision));
+  const oldReady = isRolling ? rollingReady(rollout, replicas).oldReady : old.ready;
   const missing = ALL_BASIS_POINTS - capacityBasisPoints({ desired: old.desired, ready: oldReady });
   // Whole percents, as they are written down, so that the share can only fall.
   return Math.floor(Math.min(nominalPercent(rollout, wave) * 100, carried, missing) / 100) * 100;

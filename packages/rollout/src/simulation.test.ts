@@ -27,7 +27,7 @@ import { Seeded } from "./testing/seeded.ts";
 import { SimulatedController } from "./testing/simulated-controller.ts";
 import { SimulatedFleet } from "./testing/simulated-fleet.ts";
 
-const RUNS = 20;
+const RUNS = 30;
 const ROUNDS = 70;
 const CALM_ROUNDS = 120;
 
@@ -151,6 +151,7 @@ function ask(controller: SimulatedController, random: Seeded, witness: Witness):
 function settle(controller: SimulatedController, fleet: SimulatedFleet): void {
   controller.isCalm = true;
   fleet.chances = { ready: 0.9, down: 0, fail: 0 };
+  fleet.heal();
   for (let round = 0; round < CALM_ROUNDS && (round < 3 || hasActiveRollout(controller.deployment)); round++) {
     controller.now += 20_000;
     fleet.tick();

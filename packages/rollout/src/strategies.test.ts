@@ -19,6 +19,7 @@ import {
 import { expect, test } from "vitest";
 import { desiredRoute } from "./desired-route.ts";
 import { desiredScales } from "./desired-scales.ts";
+import { rolloutObstacle } from "./find-failure.ts";
 import type { ReplicaCounts, RolloutObservation, WaveView } from "./observation.ts";
 import { abortRollout, promoteRollout, resumeRollout } from "./requests.ts";
 import { startRollout } from "./start.ts";
@@ -265,6 +266,27 @@ test("a judge that sees nothing pauses a rollout until it sees again", () => {
   expect(world.step(100_000, { metricsMissing: "gpu_ms" })).toBe(RolloutState.PAUSED);
   expect(world.step()).not.toBe(RolloutState.PAUSED);
   expect(world.reasons).toContain("gpu_ms has had no value");
+});
+
+test("what a rollout waits for is said in every state", () => {
+  const world = new World({ kind: canary });
+  const says = () => {
+    const observation = { replicas: world.replicas, routeInForce: world.route };
+    return rolloutObstacle(world.rollout, observation, world.now);
+  };
+  world.replicas = both(4, 0);
+  world.step();
+  expect(says()).toBe("0 of 4 replicas of revision 2 are ready, 10 % wanted on them");
+  world.replicas = both(4, 4);
+  world.step();
+  expect(says()).toBe("held at 10 % for 600 s");
+  world.rollout = promoteRollout(world.rollout);
+  world.step();
+  expect(says()).toBe("requests under way end");
+  world.rollout = abortRollout(world.rollout, world.now);
+  expect(says()).toBe("4 of 4 replicas of revision 1 are ready to take the traffic back");
+  world.step();
+  expect(says()).toBeUndefined();
 });
 
 test("evidence on another rollout is ignored", () => {

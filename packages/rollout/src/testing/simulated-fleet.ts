@@ -77,6 +77,12 @@ export class SimulatedFleet {
     };
   }
 
+  /** What failed for good is repaired and starts again. */
+  heal(): void {
+    for (const replica of [...this.#replicas.values()].flat())
+      if (replica.state === "failed") replica.state = "starting";
+  }
+
   #scale(revision: number, scale: RevisionScale): void {
     const here = this.#replicas.get(revision) ?? [];
     const perWave = Array.from({ length: scale.waves ?? this.#waves }, () => this.#perWave);

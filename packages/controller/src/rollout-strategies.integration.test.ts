@@ -254,3 +254,41 @@ test("A/B by a share of the users: each stays on one side, until it is aborted",
   expect(live.stableRevision).toBe(1);
   expect(eu.routes.get("users")?.sticky).toBeUndefined();
 });
+
+const shadow = {
+  ...onEu,
+  strategy: {
+    kind: {
+      case: "shadow",
+      value: { mirrorPercent: 20, minCompared: 200, maxDifferingBasisPoints: 100, promote: true },
+    },
+  } as const,
+};
+
+test("shadow: copies alone reach the new revision until enough answers are compared; then it gets all", async () => {
+  const web = await serving(harness, "shadow-good", shadow);
+  await web.apply("img:2");
+  await eventually(
+    () => eu.routes.get("shadow-good"),
+    (route) => route?.mirrors.length === 1,
+  );
+  expect(eu.routes.get("shadow-good")).toMatchObject({
+    splits: [{ revision: 1, basisPoints: 10_000 }],
+    mirrors: [{ revision: 2, basisPoints: 2_000 }],
+    windowMs: 250,
+  });
+  eu.traffic = { requests: 1_000, errorPercent: () => 0, differingPercent: 0.5 };
+  const live = await web.rolledOut(2);
+  expect(live.rollout?.comparisons?.compared).toBeGreaterThanOrEqual(200n);
+  expect(eu.routes.get("shadow-good")).toMatchObject({ splits: [{ revision: 2, basisPoints: 10_000 }], mirrors: [] });
+});
+
+test("shadow: answers that differ too often end it, and no user has seen one", async () => {
+  const web = await serving(harness, "shadow-bad", shadow);
+  eu.traffic = { requests: 400, errorPercent: () => 0, differingPercent: 5 };
+  await web.apply("img:2");
+  const live = await web.rolledOut(2, RolloutState.ROLLED_BACK);
+  expect(live.rollout).toMatchObject({ cause: RolloutCause.COMPARISON, totalCanary: { requests: 0n } });
+  expect(reasonsOf(live)).toMatch(/\d+ of \d+ mirrored answers differ, 1 % may/);
+  expect(eu.routes.get("shadow-bad")).toMatchObject({ splits: [{ revision: 1, basisPoints: 10_000 }], mirrors: [] });
+});

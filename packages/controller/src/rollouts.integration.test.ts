@@ -1,7 +1,5 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   AnalysisAction,
-  type DeploymentSpecSchema,
   MetricKind,
   PauseCause,
   RequestSource,
@@ -144,21 +142,15 @@ test("users stay on their side of a sticky canary, by a salt of its own that is 
   expect(agent.routes.get("sticky")?.sticky).toBeUndefined();
 });
 
-test.each([
-  ["shadow", { strategy: { kind: { case: "shadow", value: {} } } }],
+const REFUSED: [string, ConstructorParameters<typeof ImageDeployment>[2]][] = [
   ["analysis.thresholds", { analysis: { thresholds: [{ metric: "errors", atMost: 0.1 }] } }],
   ["analysis.metrics.user", { analysis: { metrics: [{ name: "score", kind: MetricKind.MEAN, upper: 1 }] } }],
-  [
-    "latency can only be worse when higher",
-    { analysis: { metrics: [{ kind: MetricKind.LATENCY, worseWhen: WorseWhen.LOWER }] } },
-  ],
-  ["replicas on every node", { strategy: { kind: { case: "canary", value: { waves: [{ name: "eu" }] } } } }],
-] as const)("what cannot be carried out is refused, not done by half: %s", async (what, more) => {
-  await expect(
-    new ImageDeployment(harness, "refused", more as Partial<MessageInitShape<typeof DeploymentSpecSchema>>).apply(
-      "img:1",
-    ),
-  ).rejects.toMatchObject({
+  ["when higher", { analysis: { metrics: [{ kind: MetricKind.LATENCY, worseWhen: WorseWhen.LOWER }] } }],
+  ["on every node", { strategy: { kind: { case: "canary", value: { waves: [{ name: "eu" }] } } } }],
+];
+
+test.each(REFUSED)("what cannot be carried out is refused, not done by half: %s", async (what, more) => {
+  await expect(new ImageDeployment(harness, "refused", more).apply("img:1")).rejects.toMatchObject({
     reason: "INVALID_FIELD",
     message: expect.stringContaining(what),
   });

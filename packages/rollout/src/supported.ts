@@ -11,7 +11,7 @@ export const SUPPORTED = {
   "blue-green": true,
   rolling: true,
   "ab-test": true,
-  shadow: false,
+  shadow: true,
   "canary.waves": true,
   "canary.steps.unjudged": true,
   sticky: true,

@@ -10,6 +10,12 @@ export interface Arms {
   readonly baseline: RevisionWindow | undefined;
 }
 
+/** Mirrored answers that were compared with those that users got. */
+export interface Comparisons {
+  readonly compared: bigint;
+  readonly differing: bigint;
+}
+
 /** How a window is shown to a judge. */
 export interface ShownWindow {
   readonly sees: ReadonlySet<OwnMetric>;
@@ -41,6 +47,13 @@ export function totalsOf(window: Window, revision: number): ArmTotals {
     errors += counts.errors;
   }
   return { requests: BigInt(requests), errors: BigInt(errors) };
+}
+
+/** The comparisons of a mirrored revision's answers in a window; impossible numbers made harmless. */
+export function comparisonsOf({ shadows }: Window, revision: number): Comparisons {
+  const found = shadows.find(({ answers }) => answers?.revision === revision);
+  const compared = Math.min(found?.compared ?? 0, MAX_REPORTED);
+  return { compared: BigInt(compared), differing: BigInt(Math.min(found?.differing ?? 0, compared)) };
 }
 
 /**

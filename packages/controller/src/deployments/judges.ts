@@ -4,7 +4,7 @@ import type { Clock } from "@kedge/kernel";
 import type { Deployment, Rollout, Verdict, Window } from "@kedge/proto";
 import { type ArmTotals, hasActiveRollout, isJudged } from "@kedge/rollout";
 import { type JudgeSetup, judgeSetup } from "./judge-setup.ts";
-import { armsOf, judgeWindow, totalsOf } from "./judge-windows.ts";
+import { armsOf, type Comparisons, comparisonsOf, judgeWindow, totalsOf } from "./judge-windows.ts";
 
 interface Totals {
   canary: ArmTotals;
@@ -17,6 +17,8 @@ interface Trial {
   readonly judge: Judge;
   readonly cohort: UserCohort | undefined;
   readonly totals: Totals;
+  /** Of mirrored answers. */
+  comparisons: Comparisons;
   /** Newest window by node: a window counts once. */
   readonly seen: Map<string, { readonly bootId: string; readonly sequence: bigint }>;
   verdict: Verdict | undefined;
@@ -27,6 +29,7 @@ interface Trial {
 export interface Evidence {
   readonly rolloutId: string;
   readonly totals: Totals;
+  readonly comparisons: Comparisons;
   readonly verdict?: Verdict;
   readonly judgeState: Uint8Array;
   /** What stopped coming although there is traffic, for people. */
@@ -59,6 +62,11 @@ export class RolloutJudges {
     trial.seen.set(window.nodeId, { bootId: window.bootId, sequence: window.sequence });
     trial.totals.canary = sum(trial.totals.canary, totalsOf(window, rollout.toRevision));
     trial.totals.baseline = sum(trial.totals.baseline, totalsOf(window, rollout.fromRevision));
+    const { compared, differing } = comparisonsOf(window, rollout.toRevision);
+    trial.comparisons = {
+      compared: trial.comparisons.compared + compared,
+      differing: trial.comparisons.differing + differing,
+    };
     if (isJudged(rollout)) this.#judge(trial, rollout, window);
     return true;
   }
@@ -67,9 +75,9 @@ export class RolloutJudges {
   evidence(deployment: string, rollout: Rollout): Evidence | undefined {
     const trial = this.#trials.get(deployment);
     if (trial?.rolloutId !== rollout.id) return undefined;
-    const { rolloutId, totals, judge, verdict, missing } = trial;
+    const { rolloutId, totals, comparisons, judge, verdict, missing } = trial;
     return {
-      ...{ rolloutId, totals, judgeState: judge.state() },
+      ...{ rolloutId, totals, comparisons, judgeState: judge.state() },
       ...(verdict === undefined ? {} : { verdict }),
       ...(missing.length === 0 ? {} : { metricsMissing: `no ${missing.join(", ")} although there is traffic` }),
     };
@@ -107,6 +115,7 @@ export class RolloutJudges {
       ...{ rolloutId: rollout.id, setup, judge: judgeFrom(setup, rollout.judgeState) },
       cohort: setup.options.unit === "user" ? new UserCohort() : undefined,
       totals: { canary: rollout.totalCanary ?? none, baseline: rollout.totalBaseline ?? none },
+      comparisons: rollout.comparisons ?? { compared: 0n, differing: 0n },
       seen: new Map(),
       verdict: rollout.verdict,
       missing: [],

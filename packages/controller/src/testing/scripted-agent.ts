@@ -52,6 +52,8 @@ export interface Traffic {
   readonly latencyMs?: (revision: number) => number;
   /** Share of a revision's answers that are labelled "yes", in percent; the others are labelled "no". */
   readonly yesPercent?: (revision: number) => number;
+  /** Share of the mirrored answers that differ from the users', in percent. */
+  readonly differingPercent?: number;
 }
 
 interface JoinOptions {
@@ -228,7 +230,12 @@ export class ScriptedAgent {
         return { revision, basisPoints, requests: share, errors, ...answersOf(traffic, revision, share) };
       });
       const names = { nodeId: this.nodeId, deployment: route.deployment, bootId: "boot-1" };
-      const window = { ...names, sequence: ++this.#sequence, routeGeneration: route.generation, revisions };
+      const shadows = route.mirrors.map(({ revision, basisPoints }) => {
+        const compared = Math.round((traffic.requests * basisPoints) / 10_000);
+        const differing = Math.round((compared * (traffic.differingPercent ?? 0)) / 100);
+        return { answers: { revision, requests: compared }, compared, differing };
+      });
+      const window = { ...names, sequence: ++this.#sequence, routeGeneration: route.generation, revisions, shadows };
       publishWindow(this.bus, create(WindowSchema, window));
     }
   }

@@ -122,5 +122,7 @@ function printCost() {
     for (const [time, value] of points) detector.update(time + round * points.length * 300, value);
   }
   const microseconds = process.cpuUsage(started).user / (rounds * points.length);
-  console.log(`\n${microseconds.toFixed(1)} µs of CPU a point, ${(detector.state().length / 1024).toFixed(0)} KiB of state`);
+  console.log(
+    `\n${microseconds.toFixed(1)} µs of CPU a point, ${(detector.state().length / 1024).toFixed(0)} KiB of state`,
+  );
 }

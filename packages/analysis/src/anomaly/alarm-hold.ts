@@ -1,5 +1,7 @@
 import type { Arena } from "./arena.ts";
 
+/** The surprise that is an alarm, and scores 0.5. */
+export const ALARM_SURPRISE = 7;
 /** An alarm is new only when it is so much stronger than the one that is held. */
 const STRONGER = 1.1;
 /** What is held back shows no more than this, just below an alarm. */
@@ -21,7 +23,8 @@ export class AlarmHold {
   update(surprise: number): number {
     const last = this.#held[0] ?? 0;
     const faded = last * this.#fade;
-    const isNew = surprise >= STRONGER * faded;
+    const isFirstAlarm = surprise >= ALARM_SURPRISE && last < ALARM_SURPRISE;
+    const isNew = isFirstAlarm || surprise >= STRONGER * faded;
     // What goes on keeps the hold up, but does not raise it: what grows slowly must break through in the end.
     this.#held[0] = isNew ? surprise : Math.max(faded, Math.min(last, surprise));
     return isNew ? surprise : Math.min(HELD_BACK_LIMIT, surprise / 2);

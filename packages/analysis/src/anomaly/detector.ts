@@ -1,5 +1,5 @@
 import { KedgeError } from "@kedge/domain";
-import { AlarmHold } from "./alarm-hold.ts";
+import { ALARM_SURPRISE, AlarmHold } from "./alarm-hold.ts";
 import { Arena } from "./arena.ts";
 import { Cadence } from "./cadence.ts";
 import { CounterRate } from "./counter-rate.ts";
@@ -20,13 +20,13 @@ const WARM_UP_POINTS = 20;
 const HALF_TRUST = 100;
 const SCALE_RATE = 0.005;
 const SCALE_LIMIT = 6;
+/** The reference may miss so many times as much as the best forecast before shifts from it count for less. */
+const WANDERING = 2;
 /** After a gap a forecast is as uncertain as after so many points at most. */
 const GAP_LIMIT = 9;
 /** Surprise below this is everyday and adds nothing to the strongest sign; what is above adds this share of it. */
 const EVERYDAY = 1;
 const SUPPORT = 0.5;
-/** The surprise that scores 0.5. */
-const HALF_SCORE = 7;
 /** Values beyond this count as it, so that squares and sums of them stay finite. */
 const LARGEST = 1e100;
 const MOST = 1e4;
@@ -108,9 +108,15 @@ class StreamDetector implements AnomalyDetector {
     if (forecast === undefined) return { score: 0, surprise: 0, kind: "none", since: time };
     const signs = this.#signs({ time, value, steps, forecast, movement });
     if (seen < WARM_UP_POINTS) return { score: 0, surprise: 0, kind: "none", since: time, expected: forecast.expected };
-    const { kind, since, surprise } = combine(signs);
+    const { kind, since, surprise } = combine(signs, time);
     const believed = this.#hold.update((surprise * seen) / (seen + HALF_TRUST));
-    return { score: believed / (believed + HALF_SCORE), surprise: believed, kind, since, expected: forecast.expected };
+    return {
+      score: believed / (believed + ALARM_SURPRISE),
+      surprise: believed,
+      kind,
+      since,
+      expected: forecast.expected,
+    };
   }
 
   #signs(point: {
@@ -123,10 +129,12 @@ class StreamDetector implements AnomalyDetector {
     const { time, value, steps, forecast, movement } = point;
     // Below the resolution of the numbers there is no difference.
     const floor = 1e-9 * (Math.abs(forecast.expected) + Math.abs(value)) + Number.MIN_VALUE;
-    const miss = value - forecast.expected;
+    const miss = beyond(value, forecast);
     const scale = Math.max(floor, this.#followScale(Math.abs(miss)));
     const relative = inSight(miss / (scale * Math.sqrt(Math.min(steps, GAP_LIMIT))));
-    const [up, down] = this.#shift.update((value - forecast.reference) / Math.max(floor, forecast.referenceScale));
+    const distance = (value - forecast.reference) / Math.max(floor, forecast.referenceScale);
+    // Values that wander are often far from any reference; that is no shift.
+    const [up, down] = this.#shift.update(distance * Math.min(1, WANDERING * forecast.steadiness));
     if ((this.#memory[SEEN] ?? 0) <= WARM_UP_POINTS) return [];
     const novelty = inSight(shapeNovelty(this.#history, SHAPE_POINTS) / scale);
     return [
@@ -150,6 +158,12 @@ class StreamDetector implements AnomalyDetector {
   }
 }
 
+/** How far a value lies outside what believable experts expect; what one of them explains is no anomaly. */
+function beyond(value: number, { expected, low, high }: Forecast): number {
+  if (value > Math.max(expected, high)) return value - Math.max(expected, high);
+  return Math.min(0, value - Math.min(expected, low));
+}
+
 /** Magnitudes beyond what a tail tells apart are alike. */
 const inSight = (magnitude: number): number => Math.max(-MOST, Math.min(MOST, magnitude));
 
@@ -159,8 +173,8 @@ function sign(kind: AnomalyKind, tail: ExcursionTail, magnitude: number, time: n
 }
 
 /** The strongest sign, its surprise raised by what the others support it with. */
-function combine(signs: readonly Sign[]): Sign {
-  let strongest: Sign = { kind: "none", surprise: 0, since: 0 };
+function combine(signs: readonly Sign[], time: number): Sign {
+  let strongest: Sign = { kind: "none", surprise: 0, since: time };
   let beyond = 0;
   for (const each of signs) {
     beyond += Math.max(0, each.surprise - EVERYDAY);

@@ -3,6 +3,9 @@ import { StreamTail } from "./tail.ts";
 
 const PEAK = 0;
 const SINCE = 1;
+const POINTS = 2;
+/** An excursion that goes on is learned as one more event every so many points: it is how things are now. */
+const EVENT_POINTS = 256;
 
 /**
  * Tail of a magnitude that builds up over many points and falls back to 0. Only the peak of an excursion is learned,
@@ -14,7 +17,7 @@ export class ExcursionTail {
 
   constructor(arena: Arena, memory: number) {
     this.#tail = new StreamTail(arena, memory);
-    this.#memory = arena.take(2);
+    this.#memory = arena.take(3);
   }
 
   /** When the excursion began that goes on. */
@@ -28,7 +31,9 @@ export class ExcursionTail {
     const peak = memory[PEAK] ?? 0;
     const surprise = this.#tail.surprise(value);
     if (peak === 0) memory[SINCE] = epochSeconds;
-    if (value === 0) this.#tail.learn(peak);
+    const points = value === 0 ? 0 : (memory[POINTS] ?? 0) + 1;
+    if (value === 0 || points % EVENT_POINTS === 0) this.#tail.learn(peak);
+    memory[POINTS] = points;
     memory[PEAK] = value === 0 ? 0 : Math.max(peak, value);
     return surprise;
   }

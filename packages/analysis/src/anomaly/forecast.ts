@@ -18,22 +18,29 @@ const PERIOD_EVERY = 128;
 const NEWCOMER = 10;
 /** Points for which an expert with a season is not heard: neighbouring points are alike, so luck lasts. */
 const AUDITION = 24;
+/** An expert is believed when it missed no more than so many times as much as the best. */
+const CREDIBLE = 1.3;
 const TINY = 1e-300;
 
 /** What is expected of a value. */
 export interface Forecast {
   readonly expected: number;
+  /** Lowest and highest of what the experts say that missed hardly more than the best lately. */
+  readonly low: number;
+  readonly high: number;
   /** What the slowest level of the best season expects: shifts are measured against it. */
   readonly reference: number;
   /** Root mean square distance of values from the reference. */
   readonly referenceScale: number;
+  /** 1 when nobody forecasts better than the reference; near 0 when values wander, and stay where they went. */
+  readonly steadiness: number;
 }
 
 /**
  * Forecast of the next value by a panel of simple experts: each takes one kind of season (none, time of day, time of
  * week, one detected period ago) and a level of what the season leaves, followed at one of four rates. They are mixed by
  * how little they missed lately (the exponentially weighted forecaster of Cesa-Bianchi and Lugosi 2006, ch. 2, with a
- * fading loss), so that a series without a season pays nothing for those who look for one.
+ * fading loss), so that a series without a season pays nothing for those that look for one.
  */
 export class Forecaster {
   readonly #levels: Float64Array;
@@ -68,18 +75,28 @@ export class Forecaster {
     if (!Number.isFinite(least)) return undefined;
     let expected = 0;
     let weights = 0;
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
     let slowest = RATES.length - 1;
     for (const [expert, loss] of losses.entries()) {
       if (loss === Number.POSITIVE_INFINITY) continue;
       const weight = ((least + TINY) / (loss + TINY)) ** PREFERENCE;
-      expected += weight * this.#says(expert, bases);
+      const says = this.#says(expert, bases);
+      if (loss <= CREDIBLE * least) {
+        low = Math.min(low, says);
+        high = Math.max(high, says);
+      }
+      expected += weight * says;
       weights += weight;
       if (expert % RATES.length === RATES.length - 1 && loss < (losses[slowest] ?? 0)) slowest = expert;
     }
     return {
       expected: expected / weights,
+      low,
+      high,
       reference: this.#says(slowest, bases),
       referenceScale: losses[slowest] ?? 0,
+      steadiness: (least + TINY) / ((losses[slowest] ?? 0) + TINY),
     };
   }
 

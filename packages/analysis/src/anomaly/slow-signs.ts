@@ -34,7 +34,7 @@ const LONG_LIMIT = 8;
 /** A step below this share of the usual one is none. */
 const STILL_SHARE = 0.02;
 /** A run without a step is as odd as its length times the logarithm of how often there is none; this makes it about 1. */
-const STILL_UNIT = 16;
+const STILL_UNIT = 8;
 
 const SEEN = 0;
 const LAST = 1;

@@ -9,7 +9,7 @@ const CHANGE_ODDS = 3;
 const CHANGE_FADE_SECONDS = 900;
 /** Clocks and windows are not exact: a change so soon after the first evidence may still be its cause. */
 const CHANGE_SLACK_SECONDS = 30;
-/** Anomalies follow the order of metrics too: the first place counts this much more than the last. */
+/** A component with the best ranked metric counts this much more than one with the last. */
 const ORDER_SHARE = 1;
 /** Explained by more than this share, the callee is named. */
 const MOSTLY = 0.5;
@@ -24,14 +24,32 @@ const REASON_METRICS = 2;
 export function rankCauses(query: CauseQuery): Suspect[] {
   const involved = involvements(query.metrics, query.calls);
   const groups = query.groups ?? [];
+  const factors = groups.map((group) => ({ group, factor: commonFactor(group, groups, involved) }));
+  const shared = sharedByMembers(factors);
   const suspects = [
-    ...[...involved].map(([name, involvement]) => componentSuspect(name, involvement, query)),
-    ...groups.map((group) => groupSuspect(group, commonFactor(group, groups, involved), query)),
+    ...[...involved].map(([name, involvement]) => componentSuspect(name, involvement, shared, query)),
+    ...factors.map(({ group, factor }) => groupSuspect(group, factor, query)),
   ];
   return suspects.filter(({ weight }) => weight > 0).sort((a, b) => b.weight - a.weight || (a.name < b.name ? -1 : 1));
 }
 
-function componentSuspect(name: string, involvement: Involvement, query: CauseQuery): Suspect {
+/** For each member of a group the largest contrast of its groups: what they have in common is not a member's own fault. */
+function sharedByMembers(
+  factors: readonly { readonly group: ComponentGroup; readonly factor: CommonFactor }[],
+): Map<string, number> {
+  const shared = new Map<string, number>();
+  for (const { group, factor } of factors) {
+    for (const name of group.members) shared.set(name, Math.max(shared.get(name) ?? 0, factor.contrast));
+  }
+  return shared;
+}
+
+function componentSuspect(
+  name: string,
+  involvement: Involvement,
+  shared: ReadonlyMap<string, number>,
+  query: CauseQuery,
+): Suspect {
   const metrics = query.metrics.filter(({ component }) => component === name);
   const order = query.metrics.findIndex(({ component }) => component === name);
   const place = order < 0 ? 0 : ORDER_SHARE / (1 + order);
@@ -45,7 +63,8 @@ function componentSuspect(name: string, involvement: Involvement, query: CauseQu
     ...change.reasons,
     describePropagation(anomaly, unexplained, blamed),
   ];
-  return { name, kind: "component", weight: unexplained * (1 + place) * change.factor, metrics, reasons };
+  const weight = unexplained * (1 - (shared.get(name) ?? 0)) * (1 + place) * change.factor;
+  return { name, kind: "component", weight, metrics, reasons };
 }
 
 function groupSuspect(group: ComponentGroup, factor: CommonFactor, query: CauseQuery): Suspect {

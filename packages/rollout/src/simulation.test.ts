@@ -27,7 +27,7 @@ import { Seeded } from "./testing/seeded.ts";
 import { SimulatedController } from "./testing/simulated-controller.ts";
 import { SimulatedFleet } from "./testing/simulated-fleet.ts";
 
-const RUNS = 30;
+const RUNS = 125;
 const ROUNDS = 70;
 const CALM_ROUNDS = 120;
 

@@ -76,14 +76,15 @@ export class SimulatedController {
 
   /** One reconciliation, or as much of it as happens before it is killed. */
   reconcile(): void {
-    const observation = this.#observe();
     const before = this.deployment;
+    const observation = this.#observe(before);
     const step = stepDeployment({ deployment: before, now: this.now, observation, salt: "s" });
     if (this.#isKilled()) return;
     if (step.changed) this.#stored = toBinary(DeploymentSchema, step.deployment);
-    this.#onStored(before, this.deployment, observation);
+    const after = this.deployment;
+    this.#onStored(before, after, observation);
     if (this.#isKilled()) return;
-    const { rollout } = this.deployment;
+    const { rollout } = after;
     if (rollout === undefined) return;
     this.#fleet.putRoute("d", desiredRoute(rollout, observation.replicas, observation.waves));
     if (this.#isKilled()) return;
@@ -95,8 +96,8 @@ export class SimulatedController {
   }
 
   /** The present, or something older that was delivered again or late. */
-  #observe(): DeploymentObservation {
-    const fresh: DeploymentObservation = { ...this.#fleet.observe(), ...this.#evidence() };
+  #observe(deployment: Deployment): DeploymentObservation {
+    const fresh: DeploymentObservation = { ...this.#fleet.observe(), ...this.#evidence(deployment) };
     if (this.isCalm) return fresh;
     this.#seen.push(fresh);
     const at = this.#random.chance(0.15) ? this.#random.below(this.#seen.length) : this.#seen.length - 1;
@@ -105,8 +106,7 @@ export class SimulatedController {
     return fresh.routeInForce === undefined ? old : { ...old, routeInForce: fresh.routeInForce };
   }
 
-  #evidence(): Partial<DeploymentObservation> {
-    const { rollout } = this.deployment;
+  #evidence({ rollout }: Deployment): Partial<DeploymentObservation> {
     if (rollout === undefined) return {};
     const requests = (rollout.totalCanary?.requests ?? 0n) + BigInt(this.#random.below(300));
     const compared = (rollout.comparisons?.compared ?? 0n) + BigInt(this.#random.below(100));

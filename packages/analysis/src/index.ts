@@ -1,3 +1,28 @@
+export {
+  type BurnAlert,
+  type BurnQuery,
+  type BurnRule,
+  burnAlerts,
+  type RequestWindow,
+  STANDARD_BURN_RULES,
+} from "./anomaly/burn-rate.ts";
+export { createAnomalyDetector } from "./anomaly/detector.ts";
+export {
+  ALARM_SCORE,
+  type AnomalyDetector,
+  type AnomalyDetectorOptions,
+  type AnomalyKind,
+  type AnomalyPoint,
+} from "./anomaly/detector-types.ts";
+export {
+  calmState,
+  type Incident,
+  type IncidentRule,
+  type IncidentSign,
+  type IncidentState,
+  type IncidentStep,
+  observeSign,
+} from "./anomaly/incident.ts";
 export { dkwRadius } from "./confseq/quantile-bounds.ts";
 export type { Interval } from "./evidence/ratio-curve.ts";
 export type { Samples } from "./evidence/sample-table.ts";
@@ -22,4 +47,7 @@ export {
   type UserRequest,
   type UserWindow,
 } from "./judge/user-cohort.ts";
+export type { CauseQuery, ComponentChange, ComponentGroup, Suspect } from "./root-cause/cause-types.ts";
+export { rankCauses } from "./root-cause/rank-causes.ts";
+export { type IncidentSamples, type MetricSamples, type RankedMetric, rankMetrics } from "./root-cause/rank-metrics.ts";
 export { verdictMessage } from "./verdict-message.ts";

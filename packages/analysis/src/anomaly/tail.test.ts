@@ -1,20 +1,19 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Arena } from "./arena.ts";
-import { StreamTail, tailChance, tailQuantile } from "./tail.ts";
+import { type ParetoTail, StreamTail, tailChance } from "./tail.ts";
 
 /** Evenly spread draws of a distribution by its inverse, in a fixed scrambled order. */
 function draws(count: number, inverse: (u: number) => number): number[] {
   return Array.from({ length: count }, (_, i) => inverse((((i * 7919) % count) + 0.5) / count));
 }
 
-test("SPOT's threshold: z_q = t + (scale / shape)((q n / N_t)^-shape - 1)", () => {
-  const tail = { threshold: 10, share: 0.02, shape: 0.25, scale: 2 };
-  expect(tailQuantile(tail, 1e-4)).toBeCloseTo(10 + (2 / 0.25) * ((1e-4 / 0.02) ** -0.25 - 1), 12);
-  expect(tailQuantile({ ...tail, shape: 0 }, 1e-4)).toBeCloseTo(10 + 2 * Math.log(0.02 / 1e-4), 12);
-});
+/** SPOT's threshold z_q = t + (scale / shape)((q n / N_t)^-shape - 1), as the paper has it. */
+function spotThreshold({ threshold, share, shape, scale }: ParetoTail, q: number): number {
+  return threshold + (scale / shape) * ((q / share) ** -shape - 1);
+}
 
-test("chance and quantile are inverses", () => {
+test("the chance of a value above z_q of SPOT is q", () => {
   const number = (min: number, max: number) => fc.double({ min, max, noNaN: true });
   fc.assert(
     fc.property(
@@ -24,10 +23,14 @@ test("chance and quantile are inverses", () => {
       number(1e-9, 0.02),
       (threshold, shape, scale, q) => {
         const tail = { threshold, share: 0.02, shape, scale };
-        expect(tailChance(tail, tailQuantile(tail, q)) / q).toBeCloseTo(1, 5);
+        expect(tailChance(tail, spotThreshold(tail, q)) / q).toBeCloseTo(1, 5);
       },
     ),
   );
+});
+
+test("a tail without shape is exponential", () => {
+  expect(tailChance({ threshold: 1, share: 0.02, shape: 0, scale: 2 }, 5)).toBeCloseTo(0.02 * Math.exp(-2), 15);
 });
 
 test.each([
@@ -37,7 +40,7 @@ test.each([
   const tail = new StreamTail(new Arena(), 5000);
   for (const value of draws(6000, inverse)) tail.learn(value);
   const fitted = tail.fit();
-  const found = fitted === undefined ? 0 : tailQuantile(fitted, 1e-4);
+  const found = fitted === undefined ? 0 : spotThreshold(fitted, 1e-4);
   expect(found).toBeGreaterThan(0.6 * truth);
   expect(found).toBeLessThan(1.5 * truth);
 });

@@ -26,6 +26,12 @@ const MAX_WEIGHT = 1e12;
 /** Values that never vary must not make the first small one a sensation. */
 const MIN_SCALE = 0.15;
 
+/** Middle and lower edge of each bin. */
+const CENTRES = Float64Array.from({ length: BINS }, (_, bin) =>
+  bin === 0 ? LOWEST / 2 : LOWEST * Math.exp((bin - 0.5) / BINS_PER_E),
+);
+const EDGES = Float64Array.from({ length: BINS }, (_, bin) => LOWEST * Math.exp((bin - 1) / BINS_PER_E));
+
 /** A generalised Pareto tail above a threshold. */
 export interface ParetoTail {
   readonly threshold: number;
@@ -43,13 +49,6 @@ export function tailChance(tail: ParetoTail, value: number): number {
   const excess = Math.max(0, value - tail.threshold) / tail.scale;
   if (Math.abs(tail.shape) < 1e-9) return tail.share * Math.exp(-excess);
   return tail.share * Math.max(0, 1 + tail.shape * excess) ** (-1 / tail.shape);
-}
-
-/** The value that is exceeded with chance `q`: z_q of SPOT. */
-export function tailQuantile(tail: ParetoTail, q: number): number {
-  const ratio = q / tail.share;
-  if (Math.abs(tail.shape) < 1e-9) return tail.threshold - tail.scale * Math.log(ratio);
-  return tail.threshold + (tail.scale / tail.shape) * (ratio ** -tail.shape - 1);
 }
 
 /**
@@ -96,7 +95,7 @@ export class StreamTail {
     let peaks = 0;
     // A mass of values at 0 is no part of any tail: those above it are few, but they have the shape.
     while (first > 1 && peaks < TAIL_SHARE * total) peaks += this.#bins[--first] ?? 0;
-    const threshold = first === 1 ? 0 : lowerEdge(first);
+    const threshold = first === 1 ? 0 : (EDGES[first] ?? 0);
     const share = Math.max(peaks, one) / (total + one);
     return { threshold, share, ...this.#shapeAndScale(first, threshold, peaks) };
   }
@@ -142,7 +141,8 @@ export class StreamTail {
     let weighted = 0;
     for (let i = first; i < BINS; i++) {
       const weight = this.#bins[i] ?? 0;
-      const excess = centre(i) - threshold;
+      if (weight === 0) continue;
+      const excess = (CENTRES[i] ?? 0) - threshold;
       above -= weight;
       mean += weight * excess;
       weighted += weight * excess * ((above + weight / 2) / peaks);
@@ -167,7 +167,3 @@ const clamp = (value: number, low: number, high: number): number => Math.min(hig
 
 const binOf = (value: number): number =>
   value <= LOWEST ? 0 : Math.min(BINS - 1, 1 + Math.floor(BINS_PER_E * Math.log(value / LOWEST)));
-
-const lowerEdge = (bin: number): number => LOWEST * Math.exp((bin - 1) / BINS_PER_E);
-
-const centre = (bin: number): number => (bin === 0 ? LOWEST / 2 : LOWEST * Math.exp((bin - 0.5) / BINS_PER_E));

@@ -1,4 +1,12 @@
-import { type Deployment, MatchKind, ReplicaState, RequestSource, RolloutCause, RolloutState } from "@kedge/proto";
+import {
+  type Deployment,
+  MatchKind,
+  ReplicaState,
+  RequestSource,
+  RevisionState,
+  RolloutCause,
+  RolloutState,
+} from "@kedge/proto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { ControllerHarness } from "./testing/controller-harness.ts";
 import { eventually } from "./testing/eventually.ts";
@@ -291,4 +299,19 @@ test("shadow: answers that differ too often end it, and no user has seen one", a
   expect(live.rollout).toMatchObject({ cause: RolloutCause.COMPARISON, totalCanary: { requests: 0n } });
   expect(reasonsOf(live)).toMatch(/\d+ of \d+ mirrored answers differ, 1 % may/);
   expect(eu.routes.get("shadow-bad")).toMatchObject({ splits: [{ revision: 1, basisPoints: 10_000 }], mirrors: [] });
+});
+
+test("an incident after the promotion brings the revision before back, and says so", async () => {
+  const web = await serving(harness, "watched", { ...onEu, analysis: { watchSeconds: 600 } });
+  await web.apply("img:2");
+  await web.rolledOut(2);
+  eu.traffic = { requests: 100, errorPercent: (revision) => (revision === 2 ? 20 : 0) };
+  const live = await web.rolledOut(1);
+  expect(live).toMatchObject({
+    stableRevision: 1,
+    rollout: { cause: RolloutCause.INCIDENT, returning: true, fromRevision: 2 },
+    revisions: [{ state: RevisionState.STABLE }, { state: RevisionState.ROLLED_BACK }],
+  });
+  expect(reasonsOf(live)).toContain("incident: errors use up the budget");
+  expect(web.splitOn(eu)).toEqual({ 1: 100 });
 });

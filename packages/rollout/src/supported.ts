@@ -22,7 +22,7 @@ export const SUPPORTED = {
   "analysis.thresholds": false,
   "analysis.pass-margin": true,
   "analysis.pass-required": true,
-  "analysis.watch": false,
+  "analysis.watch": true,
 } as const satisfies Record<string, boolean>;
 
 /** Metrics that somebody has to push or let scrape. */

@@ -90,11 +90,13 @@ export class DeploymentReconciler {
   #step(deployment: Deployment, world: ReplicaWorld, now: number): DeploymentStep {
     const { routes, judges } = this.#options;
     const { name, rollout } = deployment;
-    if (!hasActiveRollout(deployment)) judges.forget(name);
+    if (!hasActiveRollout(deployment)) judges.endTrial(name);
+    const incident = judges.incident(deployment);
     const inForce = routeInForce(name, routes.current(name), this.#options);
     const observation = {
       ...world,
       ...(rollout && judges.evidence(name, rollout)),
+      ...(incident === undefined ? {} : { incident }),
       ...(inForce === undefined ? {} : { routeInForce: inForce }),
     };
     return stepDeployment({ deployment, now, observation, salt: Buffer.from(secureBytes(SALT_BYTES)).toString("hex") });

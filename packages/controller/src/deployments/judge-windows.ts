@@ -10,6 +10,12 @@ export interface Arms {
   readonly baseline: RevisionWindow | undefined;
 }
 
+/** Response times summed up: their number, and the sum of their logarithms (of milliseconds). */
+export interface LatencySum {
+  readonly count: number;
+  readonly sumOfLogs: number;
+}
+
 /** Mirrored answers that were compared with those that users got. */
 export interface Comparisons {
   readonly compared: bigint;
@@ -47,6 +53,22 @@ export function totalsOf(window: Window, revision: number): ArmTotals {
     errors += counts.errors;
   }
   return { requests: BigInt(requests), errors: BigInt(errors) };
+}
+
+/** The response times of a revision in a window, each as the upper bound of its part of the histogram. */
+export function latencyOf({ revisions }: Window, revision: number): LatencySum {
+  const found = revisions.find((part) => part.revision === revision);
+  const { bounds = [], counts = [] } = found?.latencyMs ?? {};
+  if (found === undefined || !isWithin(counts, MAX_BOUNDS, countsOf(found).requests)) return { count: 0, sumOfLogs: 0 };
+  let count = 0;
+  let sumOfLogs = 0;
+  for (const [i, many] of counts.entries()) {
+    const bound = bounds[i] ?? bounds.at(-1) ?? 0;
+    if (!(bound > 0 && Number.isFinite(bound))) continue;
+    count += many;
+    sumOfLogs += many * Math.log(bound);
+  }
+  return { count, sumOfLogs };
 }
 
 /** The comparisons of a mirrored revision's answers in a window; impossible numbers made harmless. */

@@ -2,9 +2,10 @@ import { createJudge, type Judge, UserCohort, verdictMessage } from "@kedge/anal
 import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import type { Deployment, Rollout, Verdict, Window } from "@kedge/proto";
-import { type ArmTotals, hasActiveRollout, isJudged } from "@kedge/rollout";
+import { type ArmTotals, hasActiveRollout, type Incident, isJudged } from "@kedge/rollout";
 import { type JudgeSetup, judgeSetup } from "./judge-setup.ts";
 import { armsOf, type Comparisons, comparisonsOf, judgeWindow, totalsOf } from "./judge-windows.ts";
+import { PromotionWatch } from "./promotion-watch.ts";
 
 interface Totals {
   canary: ArmTotals;
@@ -19,8 +20,6 @@ interface Trial {
   readonly totals: Totals;
   /** Of mirrored answers. */
   comparisons: Comparisons;
-  /** Newest window by node: a window counts once. */
-  readonly seen: Map<string, { readonly bootId: string; readonly sequence: bigint }>;
   verdict: Verdict | undefined;
   missing: readonly string[];
 }
@@ -36,30 +35,38 @@ export interface Evidence {
   readonly metricsMissing?: string;
 }
 
+interface Newest {
+  readonly bootId: string;
+  readonly sequence: bigint;
+}
+
 /**
- * Feeds the windows of each rollout under way to its judge. State that matters is kept in the rollout document; the
+ * Feeds the windows of each rollout under way to its judge, and those after a promotion to the watch over it. State that matters is kept in the rollout document; the
  * users that a judge by users has counted are not, so after a restart of the controller each may count once more.
  */
 export class RolloutJudges {
   readonly #clock: Clock;
   readonly #trials = new Map<string, Trial>();
+  readonly #watch: PromotionWatch;
+  /** Newest window by deployment and node: a window counts once. */
+  readonly #newest = new Map<string, Map<string, Newest>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#watch = new PromotionWatch(clock);
   }
 
   /**
    * Takes a window of a deployment's gateway. Repeated ones and ones without both revisions' share change nothing.
    *
-   * @returns whether the window belongs to a rollout under way.
+   * @returns whether the window belongs to a rollout under way, or makes an incident.
    */
   observe(deployment: Deployment, window: Window): boolean {
+    if (!this.#isNew(deployment.name, window)) return false;
+    const isIncident = this.#watch.observe(deployment, window);
     const rollout = deployment.rollout;
-    if (rollout === undefined || !hasActiveRollout(deployment)) return false;
+    if (rollout === undefined || !hasActiveRollout(deployment)) return isIncident;
     const trial = this.#trial(deployment.name, rollout);
-    const newest = trial.seen.get(window.nodeId);
-    if (newest?.bootId === window.bootId && newest.sequence >= window.sequence) return false;
-    trial.seen.set(window.nodeId, { bootId: window.bootId, sequence: window.sequence });
     trial.totals.canary = sum(trial.totals.canary, totalsOf(window, rollout.toRevision));
     trial.totals.baseline = sum(trial.totals.baseline, totalsOf(window, rollout.fromRevision));
     const { compared, differing } = comparisonsOf(window, rollout.toRevision);
@@ -83,14 +90,36 @@ export class RolloutJudges {
     };
   }
 
+  /** What is wrong with a deployment's promoted revision, while it is watched. */
+  incident(deployment: Deployment): Incident | undefined {
+    return this.#watch.incident(deployment);
+  }
+
   /** Forgets everything, as a new term does: another controller may have written newer evidence since. */
   restart(): void {
     this.#trials.clear();
+    this.#newest.clear();
+    this.#watch.restart();
   }
 
-  /** Forgets a deployment's rollout. */
-  forget(deployment: string): void {
+  /** Forgets a deployment's rollout, which has ended. */
+  endTrial(deployment: string): void {
     this.#trials.delete(deployment);
+  }
+
+  /** Forgets a deployment. */
+  forget(deployment: string): void {
+    this.endTrial(deployment);
+    this.#newest.delete(deployment);
+    this.#watch.forget(deployment);
+  }
+
+  #isNew(deployment: string, { nodeId, bootId, sequence }: Window): boolean {
+    const nodes = this.#newest.get(deployment) ?? new Map<string, Newest>();
+    const newest = nodes.get(nodeId);
+    if (newest?.bootId === bootId && newest.sequence >= sequence) return false;
+    this.#newest.set(deployment, nodes.set(nodeId, { bootId, sequence }));
+    return true;
   }
 
   #judge(trial: Trial, rollout: Rollout, window: Window): void {
@@ -116,7 +145,6 @@ export class RolloutJudges {
       cohort: setup.options.unit === "user" ? new UserCohort() : undefined,
       totals: { canary: rollout.totalCanary ?? none, baseline: rollout.totalBaseline ?? none },
       comparisons: rollout.comparisons ?? { compared: 0n, differing: 0n },
-      seen: new Map(),
       verdict: rollout.verdict,
       missing: [],
     };

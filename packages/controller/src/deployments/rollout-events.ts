@@ -2,6 +2,7 @@ import { equals } from "@bufbuild/protobuf";
 import {
   type Deployment,
   type Rollout,
+  RolloutCause,
   RolloutState,
   type RolloutTransition,
   RolloutTransitionSchema,
@@ -25,7 +26,13 @@ const WARNINGS: ReadonlySet<RolloutState> = new Set([RolloutState.ROLLING_BACK, 
 /** Tells people of every transition that a deployment's rollouts made between two states of its document. */
 export function recordRolloutEvents(events: EventRecorder, before: Deployment, after: Deployment): void {
   const told = new Map(rolloutsOf(before).map(({ id, transitions }) => [id, transitions]));
-  for (const rollout of rolloutsOf(after)) recordTransitions(events, after.name, rollout, told.get(rollout.id) ?? []);
+  for (const rollout of rolloutsOf(after)) {
+    if (rollout.cause === RolloutCause.INCIDENT && rollout.returning && !told.has(rollout.id)) {
+      const message = rollout.transitions[0]?.reason ?? "";
+      events.record({ kind: "deployment", name: after.name, reason: "Incident", message, warning: true });
+    }
+    recordTransitions(events, after.name, rollout, told.get(rollout.id) ?? []);
+  }
 }
 
 /** The one under way or last ended, and the one before: one may end and the next begin in the same step. */

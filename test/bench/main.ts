@@ -30,6 +30,16 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   knapsack: { about: "gap to the LP bound, beside baselines", script: "packages/scheduler/bench/knapsack.mjs" },
   admission: { about: "a pass over 10,000 waiting jobs", script: "packages/scheduler/bench/admission.mjs" },
   rebalance: { about: "room that moves gain, beside the simple way", script: "packages/scheduler/bench/rebalance.mjs" },
+  anomalies: {
+    about: "anomaly detector beside 3-sigma, EWMA and a static threshold",
+    script: "packages/analysis/bench/anomalies.mjs",
+    args: ["6", "11"],
+  },
+  "root-cause": {
+    about: "root cause of simulated faults, stage by stage",
+    script: "packages/analysis/bench/root-cause.mjs",
+    args: ["300", "5"],
+  },
   pipeline: { about: "compile beside bare YAML parsing", script: "packages/pipeline/bench/compile.mjs" },
   rollback: { about: "a bad release at 200 requests/s and 10 %", script: "test/bench/rollback.ts" },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },

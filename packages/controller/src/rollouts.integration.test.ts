@@ -111,6 +111,20 @@ test("a step that is not judged takes no verdict; the next one does", async () =
   expect(back?.weightPercent).toBe(50);
 });
 
+test("a fixed limit ends a rollout that is as bad as the revision before", async () => {
+  agent.traffic = { requests: 100, errorPercent: () => 10 };
+  const voice = new ImageDeployment(harness, "limited", {
+    strategy: { kind: { case: "canary", value: { steps: [{ weightPercent: 50, holdSeconds: 60 }] } } },
+    analysis: { thresholds: [{ metric: "errors", atMost: 0.05, windowSeconds: 1 }] },
+  });
+  await voice.apply("img:1");
+  await voice.rolledOut(1);
+  await voice.apply("img:2");
+  const live = await voice.rolledOut(2, RolloutState.ROLLED_BACK);
+  expect(reasonsOf(live)).toMatch(/errors is 10.00 % over \d+ requests, at most 5.00 % wanted/);
+  expect(voice.splitOn(agent)).toEqual({ 1: 100 });
+});
+
 test("users stay on their side of a sticky canary, by a salt of its own that is not the rollout's id", async () => {
   agent.traffic = undefined;
   const key = { source: RequestSource.COOKIE, name: "uid" };
@@ -143,7 +157,8 @@ test("users stay on their side of a sticky canary, by a salt of its own that is 
 });
 
 const REFUSED: [string, ConstructorParameters<typeof ImageDeployment>[2]][] = [
-  ["analysis.thresholds", { analysis: { thresholds: [{ metric: "errors", atMost: 0.1 }] } }],
+  ["score is not carried out", { analysis: { thresholds: [{ metric: "score", atMost: 0.1 }] } }],
+  ["needs a quantile", { analysis: { thresholds: [{ metric: "latency", atMost: 100 }] } }],
   ["analysis.metrics.user", { analysis: { metrics: [{ name: "score", kind: MetricKind.MEAN, upper: 1 }] } }],
   ["when higher", { analysis: { metrics: [{ kind: MetricKind.LATENCY, worseWhen: WorseWhen.LOWER }] } }],
   ["on every node", { strategy: { kind: { case: "canary", value: { waves: [{ name: "eu" }] } } } }],

@@ -19,7 +19,7 @@ export const SUPPORTED = {
   "analysis.metrics": true,
   "analysis.metrics.restarts": false,
   "analysis.metrics.user": false,
-  "analysis.thresholds": false,
+  "analysis.thresholds": true,
   "analysis.pass-margin": true,
   "analysis.pass-required": true,
   "analysis.watch": true,

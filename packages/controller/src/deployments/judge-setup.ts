@@ -1,6 +1,14 @@
 import type { JudgeOptions } from "@kedge/analysis";
 import { KedgeError } from "@kedge/domain";
-import { type AnalysisSpec, MetricKind, type MetricSpec, type Rollout, type Strategy, WorseWhen } from "@kedge/proto";
+import {
+  type AnalysisSpec,
+  MetricKind,
+  type MetricSpec,
+  type Rollout,
+  type Strategy,
+  type Threshold,
+  WorseWhen,
+} from "@kedge/proto";
 
 /** What windows tell that a judge can look at. */
 export type OwnMetric = "errors" | "latency" | "predictions";
@@ -65,10 +73,11 @@ function sharesOf(metrics: readonly { readonly name: OwnMetric; readonly metric:
  *
  * @throws KedgeError INVALID_FIELD.
  */
-export function assertJudgeable({ alpha, passMargin, metrics }: AnalysisSpec): void {
+export function assertJudgeable({ alpha, passMargin, metrics, thresholds }: AnalysisSpec): void {
   if (!(alpha >= 0 && alpha < 1)) throw invalid("alpha", `expected 0 to 1, got ${alpha}`);
   if (!(passMargin >= 0 && Number.isFinite(passMargin)))
     throw invalid("pass_margin", `expected 0 or more, got ${passMargin}`);
+  for (const threshold of thresholds) assertThreshold(threshold);
   const seen = new Set<OwnMetric>();
   for (const metric of metrics) {
     const name = NAMES[metric.kind];
@@ -89,6 +98,19 @@ function assertMetric(name: OwnMetric, { worseWhen, budget, passMargin }: Metric
   if (passMargin === 0) return;
   if (name !== "predictions") throw invalid("metrics", `${name} has the analysis's pass margin, not one of its own`);
   if (!(passMargin > 0 && passMargin < 1)) throw invalid("metrics", `${name}: expected a pass margin of 0 to 1`);
+}
+
+function assertThreshold({ metric, quantile, atMost, atLeast }: Threshold): void {
+  if (metric !== "errors" && metric !== "latency") {
+    throw invalid(
+      "thresholds",
+      `${metric || "a threshold without a metric"} is not carried out; errors and latency are`,
+    );
+  }
+  if (atMost === undefined && atLeast === undefined) throw invalid("thresholds", `${metric} has no limit`);
+  const isQuantile = quantile > 0 && quantile < 1;
+  if (metric === "latency" && !isQuantile) throw invalid("thresholds", "latency needs a quantile between 0 and 1");
+  if (metric === "errors" && quantile !== 0) throw invalid("thresholds", "errors are counted and have no quantile");
 }
 
 function invalid(field: string, problem: string): KedgeError {

@@ -55,16 +55,23 @@ export function totalsOf(window: Window, revision: number): ArmTotals {
   return { requests: BigInt(requests), errors: BigInt(errors) };
 }
 
-/** The response times of a revision in a window, each as the upper bound of its part of the histogram. */
-export function latencyOf({ revisions }: Window, revision: number): LatencySum {
-  const found = revisions.find((part) => part.revision === revision);
-  const { bounds = [], counts = [] } = found?.latencyMs ?? {};
-  if (found === undefined || !isWithin(counts, MAX_BOUNDS, countsOf(found).requests)) return { count: 0, sumOfLogs: 0 };
+/** The response times of a revision in a window, those of matched requests too: upper bounds with counts. */
+export function latencyCounts(window: Window, revision: number): (readonly [number, number])[] {
+  return [...window.revisions, ...window.matched].filter((part) => part.revision === revision).flatMap(boundedCounts);
+}
+
+function boundedCounts(part: RevisionWindow): (readonly [number, number])[] {
+  const { bounds = [], counts = [] } = part.latencyMs ?? {};
+  if (!isWithin(counts, MAX_BOUNDS, countsOf(part).requests)) return [];
+  const found = counts.map((count, i) => [bounds[i] ?? bounds.at(-1) ?? 0, count] as const);
+  return found.filter(([bound, count]) => bound > 0 && Number.isFinite(bound) && count > 0);
+}
+
+/** The same, summed up. */
+export function latencyOf(window: Window, revision: number): LatencySum {
   let count = 0;
   let sumOfLogs = 0;
-  for (const [i, many] of counts.entries()) {
-    const bound = bounds[i] ?? bounds.at(-1) ?? 0;
-    if (!(bound > 0 && Number.isFinite(bound))) continue;
+  for (const [bound, many] of latencyCounts(window, revision)) {
     count += many;
     sumOfLogs += many * Math.log(bound);
   }

@@ -1,11 +1,12 @@
 import { createJudge, type Judge, UserCohort, verdictMessage } from "@kedge/analysis";
 import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
-import type { Deployment, Rollout, Verdict, Window } from "@kedge/proto";
+import { type Deployment, type Rollout, type Verdict, VerdictKind, type Window } from "@kedge/proto";
 import { type ArmTotals, hasActiveRollout, type Incident, isJudged } from "@kedge/rollout";
 import { type JudgeSetup, judgeSetup } from "./judge-setup.ts";
 import { armsOf, type Comparisons, comparisonsOf, judgeWindow, totalsOf } from "./judge-windows.ts";
 import { PromotionWatch } from "./promotion-watch.ts";
+import { Thresholds } from "./thresholds.ts";
 
 interface Totals {
   canary: ArmTotals;
@@ -17,6 +18,7 @@ interface Trial {
   readonly setup: JudgeSetup;
   readonly judge: Judge;
   readonly cohort: UserCohort | undefined;
+  readonly thresholds: Thresholds;
   readonly totals: Totals;
   /** Of mirrored answers. */
   comparisons: Comparisons;
@@ -74,7 +76,11 @@ export class RolloutJudges {
       compared: trial.comparisons.compared + compared,
       differing: trial.comparisons.differing + differing,
     };
-    if (isJudged(rollout)) this.#judge(trial, rollout, window);
+    if (isJudged(rollout)) {
+      this.#judge(trial, rollout, window);
+      const broken = trial.thresholds.observe(window, rollout.toRevision, this.#clock.now());
+      if (broken !== undefined) trial.verdict = broken;
+    }
     return true;
   }
 
@@ -131,7 +137,9 @@ export class RolloutJudges {
       return;
     }
     const verdict = judge.observe(shown);
-    trial.verdict = verdictMessage(verdict, this.#clock.now());
+    // What a threshold has decided is final as well.
+    const isDecided = trial.verdict?.kind === VerdictKind.ROLLBACK && verdict.verdict !== "rollback";
+    if (!isDecided) trial.verdict = verdictMessage(verdict, this.#clock.now());
     trial.missing = verdict.missing;
   }
 
@@ -143,6 +151,7 @@ export class RolloutJudges {
     const trial: Trial = {
       ...{ rolloutId: rollout.id, setup, judge: judgeFrom(setup, rollout.judgeState) },
       cohort: setup.options.unit === "user" ? new UserCohort() : undefined,
+      thresholds: new Thresholds(rollout.analysis?.thresholds ?? [], this.#clock.now()),
       totals: { canary: rollout.totalCanary ?? none, baseline: rollout.totalBaseline ?? none },
       comparisons: rollout.comparisons ?? { compared: 0n, differing: 0n },
       verdict: rollout.verdict,

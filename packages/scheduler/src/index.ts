@@ -8,6 +8,7 @@ export type {
   StillWaiting,
   WaitingJob,
 } from "./admission/admission-types.ts";
+export type { RoomInMaking, RoomMade, RoomWish } from "./admission/made-room.ts";
 export { Cluster, createCluster, type NodeCache, type Reservation, type ReserveOptions } from "./cluster.ts";
 export type { Artifact, Demand, PlacedDemand, PlaceResult } from "./demand.ts";
 export { type EligibleNodes, eligibleNodes } from "./eligible-nodes.ts";

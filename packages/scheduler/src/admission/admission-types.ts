@@ -43,7 +43,7 @@ export interface RunningJob {
   readonly limitMs: number;
   readonly preemptible: boolean;
   readonly concurrencyGroup?: string | undefined;
-  /** It has been told to end for "<run>/<job>" already. */
+  /** It has been told to end for "<run>/<job>", or what is no job, already. */
   readonly preemptedBy?: string | undefined;
 }
 
@@ -68,7 +68,7 @@ export interface Placed {
 export interface Preemption {
   readonly key: string;
   readonly nodeId: string;
-  /** "<run>/<job>" that gets the room. */
+  /** "<run>/<job>", or what is no job, that gets the room. */
   readonly preemptedBy: string;
   readonly reason: string;
 }

@@ -1,10 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { type ResourceRequest, type SchedulingPolicy, SchedulingPolicySchema, type TeamUsage } from "@kedge/proto";
 import type { Cluster } from "../cluster.ts";
+import type { Demand } from "../demand.ts";
 import type { AdmissionPlan, RunningJob, WaitingJob } from "./admission-types.ts";
 import { claimedAmounts, clusterAmounts } from "./amounts.ts";
 import { Holds } from "./holds.ts";
 import { Ledger } from "./ledger.ts";
+import { MadeRoom, type RoomInMaking, type RoomMade, type RoomWish } from "./made-room.ts";
 import { runPass } from "./pass.ts";
 import { rulesOf } from "./rules.ts";
 import { teamUsage } from "./team-usage.ts";
@@ -36,12 +38,14 @@ export class Admission {
   readonly #cluster: Cluster;
   readonly #ledger: Ledger;
   readonly #holds: Holds;
+  readonly #made: MadeRoom;
   #isSettled = true;
 
   constructor({ cluster, policy = create(SchedulingPolicySchema) }: AdmissionOptions) {
     this.#cluster = cluster;
     this.#ledger = new Ledger(rulesOf(policy));
     this.#holds = new Holds(cluster, this.#ledger.running);
+    this.#made = new MadeRoom(cluster, this.#ledger, this.#holds);
   }
 
   /** Jobs that wait. */
@@ -133,6 +137,23 @@ export class Admission {
     if (placed === undefined) return undefined;
     this.#isSettled = isSettled;
     return { placed, preempted: [], waiting: [] };
+  }
+
+  /**
+   * Ends jobs of lower priority, those on one node whose end does least harm, for each demand of what is no job; holds the
+   * room under the name until it is taken. State all that is missing, each time: what is being made already is not made
+   * twice, and what is not named any more is given back (none: all of it). Jobs that were told to end for the name before
+   * a restart count. Nothing happens where the policy forbids preemption, or where no such jobs are in the way.
+   */
+  makeRoom(wish: RoomWish): RoomInMaking {
+    const making = this.#made.make(wish);
+    if (making.isGivenBack) this.#isSettled = false;
+    return making;
+  }
+
+  /** Room made under a name that is free by now and ceases to be held: reserve it at once. */
+  takeRoom(name: string, demand: Demand): RoomMade | undefined {
+    return this.#made.take(name, demand);
   }
 
   #isAnyoneAhead(jobs: readonly WaitingJob[]): boolean {

@@ -1,5 +1,5 @@
 import type { Amounts } from "@kedge/domain";
-import type { RunningJob, WaitingJob } from "./admission-types.ts";
+import type { Preemption, RunningJob, WaitingJob } from "./admission-types.ts";
 import type { Rules } from "./rules.ts";
 import { RunningJobs } from "./running-jobs.ts";
 import { TeamAccount } from "./team-account.ts";
@@ -10,6 +10,8 @@ export class Ledger {
   readonly waiting = new WaitingJobs();
   readonly running = new RunningJobs();
   readonly #accounts = new Map<string, TeamAccount>();
+  /** Who is no job and has room made. */
+  readonly #claimants = new Set<string>();
   rules: Rules;
 
   constructor(rules: Rules) {
@@ -71,9 +73,24 @@ export class Ledger {
     return this.#accounts.get(team)?.held ?? {};
   }
 
+  /** Tells a running job to end for another, or for what is no job. */
+  preempt(job: RunningJob, { name, priority }: { readonly name: string; readonly priority: number }): Preemption {
+    this.run({ ...job, preemptedBy: name });
+    const reason = `room for ${name} of priority ${priority}; this one has ${job.priority}`;
+    return { key: job.key, nodeId: job.nodeId, preemptedBy: name, reason };
+  }
+
+  /** Whether something that is no job has room made for it. */
+  noteClaimant(name: string, isClaimant: boolean): void {
+    if (isClaimant) this.#claimants.add(name);
+    else this.#claimants.delete(name);
+  }
+
   #stillFor(known: RunningJob | undefined): string | undefined {
     const { preemptedBy } = known ?? {};
-    return preemptedBy && this.waiting.byName(preemptedBy) !== undefined ? preemptedBy : undefined;
+    if (!preemptedBy) return undefined;
+    const isWanted = this.waiting.byName(preemptedBy) !== undefined || this.#claimants.has(preemptedBy);
+    return isWanted ? preemptedBy : undefined;
   }
 
   #account(team: string): TeamAccount {

@@ -206,12 +206,7 @@ class Pass {
       this.#unholdable.add(key);
       return false;
     }
-    const { name, priority } = unit.first;
-    for (const { job } of eviction.victims) {
-      const reason = `room for ${name} of priority ${priority}; this one has ${job.priority}`;
-      this.#preemptions.push({ key: job.key, nodeId: job.nodeId, preemptedBy: name, reason });
-      ledger.run({ ...job, preemptedBy: name });
-    }
+    for (const { job } of eviction.victims) this.#preemptions.push(ledger.preempt(job, unit.first));
     this.#holdFor(unit, eviction.nodeId);
     return true;
   }

@@ -34,6 +34,9 @@ export interface Candidate extends Expendable {
   readonly amounts: Amounts;
 }
 
+/** What needs room, and how much it counts. */
+export type Claimant = Pick<WaitingJob, "demand" | "priority">;
+
 /** A node, and the jobs that have to end there. */
 export interface Eviction {
   readonly nodeId: string;
@@ -41,14 +44,14 @@ export interface Eviction {
 }
 
 /**
- * The running jobs of lower priority, all on one node, whose end does least harm and lets a waiting job in: the lowest
+ * The running jobs of lower priority, all on one node, whose end does least harm and lets a claimant in: the lowest
  * sum of priorities (each counted from −101), then the least work lost (time run × dominant share), then the fewest.
  * Undefined when there are none. Only what is preemptible and was not told to end already is looked at.
  */
-export function leastEviction(site: PreemptionSite, job: WaitingJob): Eviction | undefined {
+export function leastEviction(site: PreemptionSite, claimant: Claimant): Eviction | undefined {
   let best: (Eviction & { readonly harm: readonly number[] }) | undefined;
-  for (const { nodeId, candidates } of promisingNodes(site, job)) {
-    const victims = leastVictims(site.cluster, nodeId, job.demand, candidates);
+  for (const { nodeId, candidates } of promisingNodes(site, claimant)) {
+    const victims = leastVictims(site.cluster, nodeId, claimant.demand, candidates);
     if (victims === undefined || victims.length === 0) continue;
     const harm = totalHarm(victims);
     if (best === undefined || compareHarm(harm, best.harm) < 0) best = { nodeId, victims, harm };
@@ -62,16 +65,16 @@ interface Promising {
   readonly harm: readonly number[];
 }
 
-function promisingNodes(site: PreemptionSite, job: WaitingJob): Promising[] {
+function promisingNodes(site: PreemptionSite, { demand, priority }: Claimant): Promising[] {
   const { cluster, running, holds } = site;
-  const compiled = compileDemand(job.demand);
-  const asked = claimedAmounts(job.demand.resources);
+  const compiled = compileDemand(demand);
+  const asked = claimedAmounts(demand.resources);
   const found: Promising[] = [];
   for (const nodeId of running.nodes()) {
     const entry = cluster.entry(nodeId);
     // What ends on a node with holds is counted on by those who wait for it.
     if (entry === undefined || holds.on(nodeId).length > 0 || matchObstacle(entry, compiled) !== undefined) continue;
-    const candidates = candidatesOn(site, nodeId, job.priority);
+    const candidates = candidatesOn(site, nodeId, priority);
     const harm = candidates.length === 0 ? undefined : estimatedHarm(asked, freeOn(entry), candidates);
     if (harm !== undefined) found.push({ nodeId, candidates, harm });
   }

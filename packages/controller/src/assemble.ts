@@ -113,6 +113,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     ...shared,
     routes: new RouteWriter(stores),
     judges,
+    scheduling,
     onRolloutEnd: ({ state }) => metrics?.rolloutEnd(state),
   });
   const rebalancer = new Rebalancer({

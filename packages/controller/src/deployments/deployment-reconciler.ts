@@ -17,8 +17,10 @@ import type { ModelRegistry } from "../models/registry.ts";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
+import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
 import type { RolloutJudges } from "./judges.ts";
+import { explainMakingRoom } from "./making-room.ts";
 import { endMoves } from "./moves.ts";
 import { observeReplicas, type ReplicaWorld, routeInForce } from "./observation.ts";
 import { planReplicas, type ReplicaPlan } from "./replica-plan.ts";
@@ -35,6 +37,7 @@ export interface DeploymentReconcilerOptions {
   readonly assignments: AssignmentWriter;
   readonly routes: RouteWriter;
   readonly judges: RolloutJudges;
+  readonly scheduling: Pick<Scheduling, "makeRoom" | "takeRoom">;
   readonly events: EventRecorder;
   /** Called once a rollout's end is stored. */
   readonly onRolloutEnd: (rollout: Rollout) => void;
@@ -73,17 +76,23 @@ export class DeploymentReconciler {
     const world = observeReplicas(draft, this.#options);
     const { deployment, checkAfterMs = RESYNC_MS } = this.#step(draft, world, now);
     const plans = this.#plan(deployment, now);
-    if (!equals(DeploymentSchema, deployment, stored.value)) {
-      await stores.deployments.update(name, deployment, stored.revision);
-      recordRolloutEvents(events, stored.value, deployment);
-      recordMoves(events, name, ended);
-      for (const rollout of endedRollouts(stored.value, deployment)) this.#options.onRolloutEnd(rollout);
+    try {
+      if (!equals(DeploymentSchema, deployment, stored.value)) {
+        await stores.deployments.update(name, deployment, stored.revision);
+        recordRolloutEvents(events, stored.value, deployment);
+        recordMoves(events, name, ended);
+        for (const rollout of endedRollouts(stored.value, deployment)) this.#options.onRolloutEnd(rollout);
+      }
+      const { rollout } = deployment;
+      if (rollout !== undefined) await routes.put(name, desiredRoute(rollout, world.replicas, world.waves));
+      await this.#assign(name, plans);
+    } catch (error) {
+      this.#giveBack(plans);
+      throw error;
     }
-    const { rollout } = deployment;
-    if (rollout !== undefined) await routes.put(name, desiredRoute(rollout, world.replicas, world.waves));
-    await this.#assign(name, plans);
     await this.#tagPromoted(deployment);
-    const isBusy = hasActiveRollout(deployment) || deployment.moves.length > 0;
+    const isMakingRoom = deployment.pending?.heldBack !== undefined;
+    const isBusy = hasActiveRollout(deployment) || deployment.moves.length > 0 || isMakingRoom;
     return { requeueAfterMs: isBusy ? TICK_MS : Math.min(RESYNC_MS, checkAfterMs) };
   }
 
@@ -114,7 +123,16 @@ export class DeploymentReconciler {
       plans.set(number, plan);
       if (plan.pending) deployment.pending = plan.pending;
     }
+    const missing = [...plans.values()].flatMap((plan) => plan.missing ?? []);
+    const nodeIds = this.#options.scheduling.makeRoom(deployment.name, missing, deployment.spec?.priority ?? 0);
+    if (deployment.pending && nodeIds.length > 0) deployment.pending = explainMakingRoom(deployment.pending, nodeIds);
     return plans;
+  }
+
+  /** Gives back what a plan reserved and no assignment has: the next plan would count it as taken, and jobs end for it. */
+  #giveBack(plans: ReadonlyMap<number, ReplicaPlan>): void {
+    const nodeIds = new Set([...plans.values()].flatMap(({ byNode }) => [...byNode.keys()]));
+    for (const nodeId of nodeIds) this.#options.book.syncAssignment(nodeId);
   }
 
   #reached({ rollout }: Deployment, waves: number | undefined): ((nodeId: string) => boolean) | undefined {
@@ -152,6 +170,7 @@ export class DeploymentReconciler {
     await this.#options.routes.remove(name);
     await this.#assign(name, new Map());
     this.#options.judges.forget(name);
+    this.#options.scheduling.makeRoom(name, [], 0);
     this.#tagged.delete(name);
   }
 

@@ -21,6 +21,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import { CapacityBook } from "../nodes/capacity-book.ts";
 import { NodeRegistry } from "../nodes/registry.ts";
+import { Scheduling } from "../scheduling/scheduling.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
 import { endMoves } from "./moves.ts";
 import { type PlanContext, planReplicas, revisionScope } from "./replica-plan.ts";
@@ -32,7 +33,9 @@ beforeEach(async () => {
   world = await startTestStores();
   const registry = new NodeRegistry(world.stores, systemClock);
   const assignments = new AssignmentWriter(world.stores);
-  context = { registry, assignments, book: new CapacityBook(world.stores, registry) };
+  const book = new CapacityBook(world.stores, registry);
+  const scheduling = new Scheduling({ stores: world.stores, book, clock: systemClock, onPass: () => {} });
+  context = { registry, assignments, book, scheduling };
 });
 afterEach(() => world.stop());
 

@@ -9,10 +9,11 @@ import {
   ReplicaState,
   type Revision,
 } from "@kedge/proto";
-import { eligibleNodes, explain, fits, place } from "@kedge/scheduler";
+import { type Demand, eligibleNodes, explain, fits, place } from "@kedge/scheduler";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
+import type { Scheduling } from "../scheduling/scheduling.ts";
 import { mayStay, replicaDemand } from "./replica-demand.ts";
 
 /** Where a revision's replicas are to be. */
@@ -20,6 +21,8 @@ export interface ReplicaPlan {
   readonly byNode: ReadonlyMap<string, readonly ReplicaAssignment[]>;
   /** Why some are missing. */
   readonly pending?: PlacementExplanation;
+  /** One for each that found no room, to be made for it. */
+  readonly missing?: readonly Demand[];
 }
 
 /** What replicas are planned with. */
@@ -27,6 +30,8 @@ export interface PlanContext {
   readonly book: CapacityBook;
   readonly registry: NodeRegistry;
   readonly assignments: AssignmentWriter;
+  /** Has room that jobs made for replicas. */
+  readonly scheduling: Pick<Scheduling, "takeRoom">;
 }
 
 interface Subject {
@@ -129,27 +134,29 @@ function byNeed({ spec, revision, context }: Subject, nodes: string[], placed: R
 
 function planTotal(subject: Subject, total: number): ReplicaPlan {
   const { spec, revision, context } = subject;
-  const { book, registry } = context;
+  const { book, registry, scheduling } = context;
   const { kept, newcomers } = carryOutMoves(subject, staying(subject), total);
   const isSilent = ({ nodeId }: Placed): boolean => registry.state(nodeId) === NodeState.LOST;
   const planned = kept.filter((placed) => !isSilent(placed)).slice(0, total + newcomers);
+  const demand = replicaDemand(spec, revision, `${spec.name}-${revision.number}-probe`, book);
   let pending: PlacementExplanation | undefined;
   while (planned.length < total) {
-    const demand = replicaDemand(spec, revision, `${spec.name}-${revision.number}-probe`, book);
     const result = place(book.cluster, demand);
-    if (result.kind === "unplaced") {
+    const found = result.kind === "placed" ? result : scheduling.takeRoom(spec.name, demand);
+    if (found === undefined) {
       pending = result.explanation;
       break;
     }
-    const { nodeId, gpuIndices } = result;
+    const { nodeId, gpuIndices } = found;
     const here = planned.filter((placed) => placed.nodeId === nodeId).map(({ replica }) => replica);
     planned.push({ nodeId, replica: newReplica(subject, nodeId, here, gpuIndices) });
   }
+  const missing = Array.from({ length: total - planned.length }, () => demand);
   // Nobody can stand in for them: a node that was only cut off for a moment goes on serving.
   for (const silent of kept.filter(isSilent)) if (planned.length < total) planned.push(silent);
   const byNode = new Map<string, ReplicaAssignment[]>();
   for (const { nodeId, replica } of planned) byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), replica]);
-  return { byNode, ...(pending === undefined ? {} : { pending }) };
+  return { byNode, ...(pending === undefined ? {} : { pending, missing }) };
 }
 
 /**

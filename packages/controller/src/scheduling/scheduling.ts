@@ -14,7 +14,10 @@ import {
   type Admission,
   type Cluster,
   createAdmission,
+  type Demand,
   type Placed,
+  type Preemption,
+  type RoomMade,
   type StillWaiting,
   type WaitingJob,
 } from "@kedge/scheduler";
@@ -178,9 +181,26 @@ export class Scheduling {
     return this.#grants.of(runId).size > 0 || this.#orders.has(runId);
   }
 
-  /** "<run>/<job>" that gets the room of each of the run's tasks that have to end, by task. */
+  /** "<run>/<job>", or the deployment, that gets the room of each of the run's tasks that have to end, by task. */
   preemptions(runId: string): ReadonlyMap<string, string> {
     return this.#orders.get(runId) ?? new Map();
+  }
+
+  /**
+   * Jobs of lower priority make room for replicas that found none; gives where, once for each replica. State all that a
+   * deployment is short of, each time; none gives back what was held for it. See `Admission.makeRoom`.
+   */
+  makeRoom(deployment: string, demands: readonly Demand[], priority: number): readonly string[] {
+    const nowMs = this.#options.clock.now();
+    const making = this.#admission?.makeRoom({ name: deployment, demands, priority, nowMs });
+    for (const runId of new Set(making?.preempted.map((preemption) => this.#order(preemption)))) this.#wake(runId);
+    if (making?.isGivenBack) this.noteRoom();
+    return making?.nodeIds ?? [];
+  }
+
+  /** Room that was made for a replica and is free by now: reserve it at once, nobody holds it any more. */
+  takeRoom(deployment: string, demand: Demand): RoomMade | undefined {
+    return this.#admission?.takeRoom(deployment, demand);
   }
 
   /** Tells whether an offer must be taken back because its node has no room for it. */
@@ -288,6 +308,12 @@ export class Scheduling {
     if (task.preemptedBy !== "") this.#countermand(run.id, key);
   }
 
+  #order({ key, preemptedBy }: Preemption): string {
+    const runId = runIdOf(key);
+    this.#orders.set(runId, (this.#orders.get(runId) ?? new Map()).set(key, preemptedBy));
+    return runId;
+  }
+
   #countermand(runId: string, taskId: string): void {
     const orders = this.#orders.get(runId);
     if (orders?.delete(taskId) && orders.size === 0) this.#orders.delete(runId);
@@ -315,11 +341,7 @@ export class Scheduling {
     const plan = admission.pass(clock.now());
     this.#queue = plan.waiting;
     const runs = new Set(plan.placed.map((placed) => this.#grant(placed)));
-    for (const { key, preemptedBy } of plan.preempted) {
-      const runId = runIdOf(key);
-      this.#orders.set(runId, (this.#orders.get(runId) ?? new Map()).set(key, preemptedBy));
-      runs.add(runId);
-    }
+    for (const preemption of plan.preempted) runs.add(this.#order(preemption));
     for (const runId of this.#nowPossibleOrNot()) runs.add(runId);
     this.#sweep();
     for (const runId of runs) this.#wake(runId);

@@ -1,5 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Deployment, DeploymentService, type DeploymentSpecSchema, RolloutState, RuntimeKind } from "@kedge/proto";
+import {
+  type Deployment,
+  DeploymentService,
+  type DeploymentSpecSchema,
+  type ResourceRequestSchema,
+  RolloutState,
+  RuntimeKind,
+} from "@kedge/proto";
 import type { ControllerHarness } from "./controller-harness.ts";
 import { eventually } from "./eventually.ts";
 import type { ScriptedAgent } from "./scripted-agent.ts";
@@ -20,8 +27,9 @@ export class ImageDeployment {
   }
 
   /** Makes an image the wanted one; another than before makes a revision. */
-  async apply(image: string): Promise<void> {
-    const template = { source: { case: "image", value: image }, runtime: RuntimeKind.PROCESS, port: 80 } as const;
+  async apply(image: string, resources: MessageInitShape<typeof ResourceRequestSchema> = {}): Promise<void> {
+    const source = { case: "image", value: image } as const;
+    const template = { source, runtime: RuntimeKind.PROCESS, port: 80, resources };
     const scale = { case: "replicas", value: 1 } as const;
     const spec = { scale, ...this.#more, name: this.name, template } as Spec;
     await this.#harness.client(DeploymentService).applyDeployment({ spec });

@@ -37,6 +37,7 @@ export type {
   JudgeWindow,
   MetricValue,
 } from "./judge/judge-types.ts";
+export { mergeWindows } from "./judge/merge-windows.ts";
 export type { MetricOptions } from "./judge/metric-options.ts";
 export { createThresholdJudge, type ThresholdJudgeOptions, type ThresholdRule } from "./judge/threshold-judge.ts";
 export {

@@ -1,6 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ArmWindow, JudgeWindow, UserCohort } from "@kedge/analysis";
-import type { RevisionWindow, Rollout, Window } from "@kedge/proto";
+import type { Histogram, RevisionWindow, Rollout, Window } from "@kedge/proto";
 import type { ArmTotals } from "@kedge/rollout";
 import type { OwnMetric } from "./judge-setup.ts";
 
@@ -110,13 +110,21 @@ function armOf(part: RevisionWindow | undefined, sees: ReadonlySet<OwnMetric>): 
   const arm = { requests, errors: sees.has("errors") ? errors : 0 };
   if (part === undefined) return arm;
   const { latencyMs, predictions } = part;
-  const isHistogram = latencyMs !== undefined && isWithin(latencyMs.counts, MAX_BOUNDS, requests);
+  const isHistogram = latencyMs !== undefined && isSound(latencyMs) && isWithin(latencyMs.counts, MAX_BOUNDS, requests);
   const isLabelled = isWithin(Object.values(predictions), MAX_LABELS, requests);
   return {
     ...arm,
     ...(sees.has("latency") && isHistogram ? { latencyMs } : {}),
     ...(sees.has("predictions") && isLabelled ? { predictions } : {}),
   };
+}
+
+/** Finite bounds that ascend, with a count each, and one for what is beyond. */
+function isSound({ bounds, counts }: Histogram): boolean {
+  const ascends = bounds.every(
+    (bound, i) => Number.isFinite(bound) && bound > (bounds[i - 1] ?? Number.NEGATIVE_INFINITY),
+  );
+  return ascends && counts.length === bounds.length + 1;
 }
 
 /** No answer without a request, and not more kinds of them than gateways tell apart. */

@@ -139,7 +139,7 @@ function answers(bucket: number, yes = 50) {
 
 type Part = MessageInitShape<typeof RevisionWindowSchema>;
 
-/** The newest evidence after so many windows with the same content. */
+/** The newest evidence after so many windows, looked at after each as reconciliations do. */
 function judged(
   rollout: MessageInitShape<typeof RolloutSchema>,
   parts: (sequence: number) => { old: Part; fresh: Part },
@@ -156,6 +156,7 @@ function judged(
     ];
     const names = { nodeId: "a", bootId: "boot-1", sequence: BigInt(sequence), deployment: "voice" };
     judges.observe(of, create(WindowSchema, { ...names, revisions }));
+    if (of.rollout) judges.evidence("voice", of.rollout);
   }
   return of.rollout && judges.evidence("voice", of.rollout);
 }
@@ -227,4 +228,23 @@ test("a state that an older server stored is given up, not the rollout", () => {
   const judgeState = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
   const evidence = judged({ judgeState }, () => ({ old: answers(3), fresh: answers(5) }));
   expect(evidence?.verdict?.kind).toBe(VerdictKind.ROLLBACK);
+});
+
+test("a node that tells nonsense spoils nobody else's latencies", () => {
+  const rolling = { id: "r1", state: RolloutState.PROGRESSING, fromRevision: 1, toRevision: 2, alpha: 0.01 };
+  const of = create(DeploymentSchema, { name: "voice", rollout: rolling });
+  const judges = new RolloutJudges(systemClock);
+  const nonsense = { ...answers(3), latencyMs: { bounds: [Number.NaN, 2, 1], counts: [50, 50, 0, 0] } };
+  for (let sequence = 1n; sequence <= 40n; sequence++) {
+    for (const nodeId of ["good", "liar"]) {
+      const fresh = nodeId === "good" ? answers(5) : nonsense;
+      const revisions = [
+        { ...(nodeId === "good" ? answers(3) : nonsense), revision: 1 },
+        { ...fresh, revision: 2 },
+      ];
+      judges.observe(of, create(WindowSchema, { nodeId, bootId: "b", sequence, deployment: "voice", revisions }));
+    }
+  }
+  const verdict = of.rollout && judges.evidence("voice", of.rollout)?.verdict;
+  expect(verdict).toMatchObject({ kind: VerdictKind.ROLLBACK, metric: "latency" });
 });

@@ -1,4 +1,4 @@
-import { createJudge, type Judge, UserCohort, verdictMessage } from "@kedge/analysis";
+import { createJudge, type Judge, type JudgeWindow, mergeWindows, UserCohort, verdictMessage } from "@kedge/analysis";
 import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { type Deployment, type Rollout, type Verdict, VerdictKind, type Window } from "@kedge/proto";
@@ -19,6 +19,8 @@ interface Trial {
   readonly judge: Judge;
   readonly cohort: UserCohort | undefined;
   readonly thresholds: Thresholds;
+  /** What has come since the judge last looked, by weight: under one weight it does not matter which gateway's it is. */
+  readonly waiting: Map<number, JudgeWindow>;
   readonly totals: Totals;
   /** Of mirrored answers. */
   comparisons: Comparisons;
@@ -77,17 +79,18 @@ export class RolloutJudges {
       differing: trial.comparisons.differing + differing,
     };
     if (isJudged(rollout)) {
-      this.#judge(trial, rollout, window);
+      gather(trial, rollout, window);
       const broken = trial.thresholds.observe(window, rollout.toRevision, this.#clock.now());
       if (broken !== undefined) trial.verdict = broken;
     }
     return true;
   }
 
-  /** What is known of a rollout; undefined before its first window since this controller started. */
+  /** Judges what came since the last call, and tells what is known of a rollout; undefined before its first window since this controller started. */
   evidence(deployment: string, rollout: Rollout): Evidence | undefined {
     const trial = this.#trials.get(deployment);
     if (trial?.rolloutId !== rollout.id) return undefined;
+    Object.assign(trial, this.#judge(trial));
     const { rolloutId, totals, comparisons, judge, verdict, missing } = trial;
     return {
       ...{ rolloutId, totals, comparisons, judgeState: judge.state() },
@@ -128,19 +131,18 @@ export class RolloutJudges {
     return true;
   }
 
-  #judge(trial: Trial, rollout: Rollout, window: Window): void {
-    const { setup, cohort, judge } = trial;
-    const shown = judgeWindow(window, armsOf(window, rollout), { sees: setup.sees, cohort });
-    if (shown === undefined) return;
-    if (shown === "estimated") {
-      trial.missing = ["users one by one (there were too many in a window)"];
-      return;
+  /** Shows the judge what has gathered, in as few windows as there are weights, so that many gateways cost little more than one. */
+  #judge({ waiting, judge, ...trial }: Trial): Pick<Trial, "verdict" | "missing"> {
+    let { verdict, missing } = trial;
+    for (const window of waiting.values()) {
+      const found = judge.observe(window);
+      missing = found.missing;
+      // What a threshold has decided is final as well.
+      const isDecided = verdict?.kind === VerdictKind.ROLLBACK && found.verdict !== "rollback";
+      if (!isDecided) verdict = verdictMessage(found, this.#clock.now());
     }
-    const verdict = judge.observe(shown);
-    // What a threshold has decided is final as well.
-    const isDecided = trial.verdict?.kind === VerdictKind.ROLLBACK && verdict.verdict !== "rollback";
-    if (!isDecided) trial.verdict = verdictMessage(verdict, this.#clock.now());
-    trial.missing = verdict.missing;
+    waiting.clear();
+    return { verdict, missing };
   }
 
   #trial(deployment: string, rollout: Rollout): Trial {
@@ -151,6 +153,7 @@ export class RolloutJudges {
     const trial: Trial = {
       ...{ rolloutId: rollout.id, setup, judge: judgeFrom(setup, rollout.judgeState) },
       cohort: setup.options.unit === "user" ? new UserCohort() : undefined,
+      waiting: new Map(),
       thresholds: new Thresholds(rollout.analysis?.thresholds ?? [], this.#clock.now()),
       totals: { canary: rollout.totalCanary ?? none, baseline: rollout.totalBaseline ?? none },
       comparisons: rollout.comparisons ?? { compared: 0n, differing: 0n },
@@ -160,6 +163,18 @@ export class RolloutJudges {
     this.#trials.set(deployment, trial);
     return trial;
   }
+}
+
+function gather(trial: Trial, rollout: Rollout, window: Window): void {
+  const { setup, cohort, waiting } = trial;
+  const shown = judgeWindow(window, armsOf(window, rollout), { sees: setup.sees, cohort });
+  if (shown === undefined) return;
+  if (shown === "estimated") {
+    trial.missing = ["users one by one (there were too many in a window)"];
+    return;
+  }
+  const known = waiting.get(shown.weight);
+  waiting.set(shown.weight, known === undefined ? shown : mergeWindows(known, shown));
 }
 
 /** Goes on from what is stored; afresh when that is an older server's, whose evidence means something else. */

@@ -137,6 +137,16 @@ function answers(bucket: number, yes = 50) {
   };
 }
 
+/** Latency is judged where it is asked for. */
+const WITH_LATENCY = {
+  analysis: {
+    metrics: [
+      { name: "errors", kind: MetricKind.ERRORS },
+      { name: "latency", kind: MetricKind.LATENCY },
+    ],
+  },
+};
+
 type Part = MessageInitShape<typeof RevisionWindowSchema>;
 
 /** The newest evidence after so many windows, looked at after each as reconciliations do. */
@@ -162,11 +172,13 @@ function judged(
 }
 
 test("slower answers without an error are judged, with the size of the effect", () => {
-  const slow = judged({}, () => ({ old: answers(3), fresh: answers(4) }));
+  const slow = judged(WITH_LATENCY, () => ({ old: answers(3), fresh: answers(4) }));
   expect(slow?.verdict).toMatchObject({ kind: VerdictKind.ROLLBACK, metric: "latency" });
   expect(slow?.verdict?.reason).toMatch(/worse on latency: .*e-value/);
-  const same = judged({}, () => ({ old: answers(3), fresh: answers(3) }));
+  const same = judged(WITH_LATENCY, () => ({ old: answers(3), fresh: answers(3) }));
   expect(same?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+  const unasked = judged({}, () => ({ old: answers(3), fresh: answers(4) }));
+  expect(unasked?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
 });
 
 test("other predictions count where the analysis asks for them, and nowhere else", () => {
@@ -186,7 +198,7 @@ test("while it is undecided, the verdict tells how many more requests it needs",
 });
 
 test("latencies that stop coming are missing, not good", () => {
-  const evidence = judged({}, (sequence) => {
+  const evidence = judged(WITH_LATENCY, (sequence) => {
     const { latencyMs, ...rest } = answers(3);
     return sequence < 10 ? { old: answers(3), fresh: answers(3) } : { old: answers(3), fresh: rest };
   });
@@ -226,13 +238,13 @@ test("users that were only estimated are missing, and said to be", () => {
 
 test("a state that an older server stored is given up, not the rollout", () => {
   const judgeState = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-  const evidence = judged({ judgeState }, () => ({ old: answers(3), fresh: answers(5) }));
+  const evidence = judged({ ...WITH_LATENCY, judgeState }, () => ({ old: answers(3), fresh: answers(5) }));
   expect(evidence?.verdict?.kind).toBe(VerdictKind.ROLLBACK);
 });
 
 test("a node that tells nonsense spoils nobody else's latencies", () => {
   const rolling = { id: "r1", state: RolloutState.PROGRESSING, fromRevision: 1, toRevision: 2, alpha: 0.01 };
-  const of = create(DeploymentSchema, { name: "voice", rollout: rolling });
+  const of = create(DeploymentSchema, { name: "voice", rollout: { ...rolling, ...WITH_LATENCY } });
   const judges = new RolloutJudges(systemClock);
   const nonsense = { ...answers(3), latencyMs: { bounds: [Number.NaN, 2, 1], counts: [50, 50, 0, 0] } };
   for (let sequence = 1n; sequence <= 40n; sequence++) {

@@ -44,7 +44,7 @@ export interface GatewayOptions {
   readonly logger: Logger;
   /** Gets every window when it closes. Must not throw. */
   onWindow(window: Window): void;
-  /** How long the requests of a new endpoint are not judged while there are two revisions to compare; default 2000. */
+  /** How long the requests of a new endpoint are not judged while there are two revisions to compare; default 0. */
   readonly warmUpMs?: number;
   /** Connections of users at once; default 4096. */
   readonly maxConnections?: number;
@@ -72,7 +72,7 @@ export function resolveGatewayOptions(options: GatewayOptions): ResolvedGatewayO
   if (isIP(listen.host) === 0 || listen.host.includes("%")) throw invalid("listen.host", "an IP address", listen.host);
   const resolved: ResolvedGatewayOptions = {
     haproxyPath: "/usr/sbin/haproxy",
-    warmUpMs: 2_000,
+    warmUpMs: 0,
     maxConnections: 4096,
     threads: 0,
     capacity: { backends: 32, serversPerBackend: 16 },

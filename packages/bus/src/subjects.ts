@@ -27,6 +27,7 @@ export const BUCKETS = [
   "tokens",
   "leases",
   "policies",
+  "incidents",
 ] as const;
 
 /** A KV bucket of the store. */

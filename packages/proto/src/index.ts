@@ -3,6 +3,7 @@ export * from "../gen/kedge/v1/auth_pb.js";
 export * from "../gen/kedge/v1/deployment_pb.js";
 export * from "../gen/kedge/v1/error_pb.js";
 export * from "../gen/kedge/v1/event_pb.js";
+export * from "../gen/kedge/v1/incident_pb.js";
 export * from "../gen/kedge/v1/model_pb.js";
 export * from "../gen/kedge/v1/node_pb.js";
 export * from "../gen/kedge/v1/pipeline_pb.js";

@@ -2,6 +2,7 @@ import { type Bus, openStore, type Signer, type Store } from "@kedge/bus";
 import {
   AssignmentSchema,
   DeploymentSchema,
+  IncidentSchema,
   ModelSchema,
   ModelVersionSchema,
   NodeSchema,
@@ -23,6 +24,7 @@ export interface Stores {
   readonly tokens: Store<typeof TokenSchema>;
   /** One document, under "scheduling". */
   readonly policies: Store<typeof SchedulingPolicySchema>;
+  readonly incidents: Store<typeof IncidentSchema>;
   /** Signed for the node the key names. */
   readonly assignments: Store<typeof AssignmentSchema>;
   /** Signed for every node. */
@@ -40,6 +42,7 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema, keyTokens: 2 }),
     tokens: openStore(bus, { bucket: "tokens", schema: TokenSchema }),
     policies: openStore(bus, { bucket: "policies", schema: SchedulingPolicySchema }),
+    incidents: openStore(bus, { bucket: "incidents", schema: IncidentSchema }),
     assignments: openStore(bus, {
       bucket: "assignments",
       schema: AssignmentSchema,

@@ -1,7 +1,7 @@
+import { assertJudgeable } from "@kedge/analysis";
 import { KedgeError } from "@kedge/domain";
 import type { DeploymentSpec } from "@kedge/proto";
 import { assertSupported } from "@kedge/rollout";
-import { assertJudgeable } from "./judge-setup.ts";
 
 /**
  * Refuses what this controller would carry out only in part: strategies and analyses that it does not know, and

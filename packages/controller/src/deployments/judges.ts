@@ -1,12 +1,25 @@
-import { createJudge, type Judge, type JudgeWindow, mergeWindows, UserCohort, verdictMessage } from "@kedge/analysis";
+import {
+  type ArmTotals,
+  armsOf,
+  type Comparisons,
+  comparisonsOf,
+  createJudge,
+  type Judge,
+  type JudgeSetup,
+  type JudgeWindow,
+  judgeSetup,
+  judgeWindow,
+  mergeWindows,
+  Thresholds,
+  totalsOf,
+  UserCohort,
+  verdictMessage,
+} from "@kedge/analysis";
 import { isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { type Deployment, type Rollout, type Verdict, VerdictKind, type Window } from "@kedge/proto";
-import { type ArmTotals, hasActiveRollout, type Incident, isJudged } from "@kedge/rollout";
-import { type JudgeSetup, judgeSetup } from "./judge-setup.ts";
-import { armsOf, type Comparisons, comparisonsOf, judgeWindow, totalsOf } from "./judge-windows.ts";
+import { hasActiveRollout, type Incident, isJudged } from "@kedge/rollout";
 import { PromotionWatch } from "./promotion-watch.ts";
-import { Thresholds } from "./thresholds.ts";
 
 interface Totals {
   canary: ArmTotals;

@@ -4,13 +4,15 @@ import {
   type AnomalyDetector,
   burnAlerts,
   createAnomalyDetector,
+  type LatencySum,
+  latencyOf,
   type RequestWindow,
   STANDARD_BURN_RULES,
+  totalsOf,
 } from "@kedge/analysis";
 import type { Clock } from "@kedge/kernel";
 import { type Deployment, type Rollout, RolloutState, type Window } from "@kedge/proto";
 import type { Incident } from "@kedge/rollout";
-import { type LatencySum, latencyOf, totalsOf } from "./judge-windows.ts";
 
 interface Bucket {
   readonly startMs: number;

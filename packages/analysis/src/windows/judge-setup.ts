@@ -1,4 +1,3 @@
-import type { JudgeOptions } from "@kedge/analysis";
 import { KedgeError } from "@kedge/domain";
 import {
   type AnalysisSpec,
@@ -9,6 +8,7 @@ import {
   type Threshold,
   WorseWhen,
 } from "@kedge/proto";
+import type { JudgeOptions } from "../judge/judge-types.ts";
 
 /** What windows tell that a judge can look at. */
 export type OwnMetric = "errors" | "latency" | "predictions";

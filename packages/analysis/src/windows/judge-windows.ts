@@ -1,7 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { ArmWindow, JudgeWindow, UserCohort } from "@kedge/analysis";
-import type { Histogram, RevisionWindow, Rollout, Window } from "@kedge/proto";
-import type { ArmTotals } from "@kedge/rollout";
+import type { ArmCounts, Histogram, RevisionWindow, Rollout, Window } from "@kedge/proto";
+import type { ArmWindow, JudgeWindow } from "../judge/judge-types.ts";
+import type { UserCohort } from "../judge/user-cohort.ts";
 import type { OwnMetric } from "./judge-setup.ts";
 
 /** What a gateway's window tells of the two revisions of a rollout. */
@@ -9,6 +9,9 @@ export interface Arms {
   readonly canary: RevisionWindow | undefined;
   readonly baseline: RevisionWindow | undefined;
 }
+
+/** Requests and errors of a revision. */
+export type ArmTotals = Pick<ArmCounts, "requests" | "errors">;
 
 /** Response times summed up: their number, and the sum of their logarithms (of milliseconds). */
 export interface LatencySum {

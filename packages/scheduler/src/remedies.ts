@@ -63,6 +63,10 @@ function describeRemedy(obstacle: Obstacle, nodes: readonly NodeEntry[]): string
       return `${others} take it if copies need not be spread over ${subject === "copies" ? "nodes" : subject}`;
     case NodeRejection_Reason.HELD:
       return `${others} take it when ${subject} has started or is gone: the room is held for that job`;
+    case NodeRejection_Reason.QUARANTINED:
+      return `${others} take it when released (now ${subject})`;
+    case NodeRejection_Reason.AVOIDED:
+      return `${others} take it when it is avoided no more: ${subject}`;
     default:
       return `${others} take it without ${subject} (${free} of ${total} free)`;
   }

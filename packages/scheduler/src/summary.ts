@@ -41,6 +41,10 @@ function describe(obstacle: Obstacle): string {
       return `not meeting the condition on workload ${obstacle.subject}`;
     case NodeRejection_Reason.SPREAD:
       return obstacle.subject === "copies" ? "with a copy already" : `that would make ${obstacle.subject} uneven`;
+    case NodeRejection_Reason.QUARANTINED:
+      return obstacle.subject;
+    case NodeRejection_Reason.AVOIDED:
+      return `avoided for now (${obstacle.subject})`;
     case NodeRejection_Reason.HELD:
       return `held for ${obstacle.subject}`;
     default:

@@ -23,6 +23,10 @@ export function describeRejection({ reason, subject, wanted, free, total }: Node
       return subject === "copies" ? "has a copy already" : `would have too many copies for its ${subject}`;
     case NodeRejection_Reason.HELD:
       return `has room that is held for ${subject}`;
+    case NodeRejection_Reason.QUARANTINED:
+      return `is ${subject}`;
+    case NodeRejection_Reason.AVOIDED:
+      return `is avoided for now: ${subject}`;
     case NodeRejection_Reason.UNSPECIFIED:
       return "cannot take it";
     default:

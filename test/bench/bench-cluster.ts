@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -77,9 +78,9 @@ export async function residentMib(pid: number): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
 }
 
-/** Polls until `probe` gives something; fails after a minute. */
-export async function until<T>(probe: () => Promise<T | undefined>, what: string): Promise<T> {
-  for (const end = Date.now() + 60_000; Date.now() < end; ) {
+/** Polls until `probe` gives something; fails after a minute, unless told otherwise. */
+export async function until<T>(probe: () => Promise<T | undefined>, what: string, withinMs = 60_000): Promise<T> {
+  for (const end = Date.now() + withinMs; Date.now() < end; ) {
     const found = await probe().catch(() => undefined);
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -91,6 +92,16 @@ export async function until<T>(probe: () => Promise<T | undefined>, what: string
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+/** A port of the loopback interface that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("a listening server has no port");
+  return address.port;
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -42,6 +42,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   pipeline: { about: "compile beside bare YAML parsing", script: "packages/pipeline/bench/compile.mjs" },
   rollback: { about: "a bad release at 200 requests/s and 10 %", script: "test/bench/rollback.ts" },
+  "fleet-rollback": {
+    about: "one rollback at 1 to 1,000 simulated nodes, beside one bare put",
+    script: "test/bench/fleet-rollback.ts",
+  },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },
 };
 

@@ -1,14 +1,13 @@
 // Durable placements a second, end to end: a real controller with NATS that flushes every write, and thousands of
 // simulated nodes. Runs of one job are submitted over gRPC; a placement counts when the run's stored document has it.
 import { type ChildProcess, fork } from "node:child_process";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bus, connectBus, openAuthority } from "@kedge/bus";
 import { collect, createKedgeClient, type KedgeClient, readContexts } from "@kedge/client";
 import { silentLogger, systemClock } from "@kedge/kernel";
 import { JobState, NodeState } from "@kedge/proto";
-import { startBenchCluster, until } from "./bench-cluster.ts";
+import { freePort, startBenchCluster, until } from "./bench-cluster.ts";
 import { StoredPlacements } from "./stored-placements.ts";
 
 const NODES = Number(process.env["KEDGE_BENCH_NODES"] ?? 5_000);
@@ -188,13 +187,4 @@ function perSecond(count: number, ms: number): string {
 
 function tell(line: string): void {
   console.log(line);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("a listening server has no port");
-  return address.port;
 }

@@ -1,8 +1,10 @@
 // The one place where `export *` is right: the files are generated, and every name in them is public.
+export * from "../gen/kedge/v1/alert_pb.js";
 export * from "../gen/kedge/v1/auth_pb.js";
 export * from "../gen/kedge/v1/deployment_pb.js";
 export * from "../gen/kedge/v1/error_pb.js";
 export * from "../gen/kedge/v1/event_pb.js";
+export * from "../gen/kedge/v1/flag_pb.js";
 export * from "../gen/kedge/v1/incident_pb.js";
 export * from "../gen/kedge/v1/model_pb.js";
 export * from "../gen/kedge/v1/node_pb.js";

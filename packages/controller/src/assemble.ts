@@ -171,7 +171,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
       ),
       bindService(PipelineService, createPipelineService(stores, scheduling, clock)),
       bindService(ModelService, createModelService({ bus, stores, models, signer })),
-      bindService(DeploymentService, createDeploymentService({ stores, writer: deployments, registry, clock })),
+      bindService(DeploymentService, createDeploymentService({ ...shared, writer: deployments })),
       bindService(
         NodeService,
         createNodeService({ ...nodeOptions, controllerAddress: () => address, natsServers: () => [natsServer] }),

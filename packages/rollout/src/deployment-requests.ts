@@ -52,7 +52,10 @@ export function rollbackDeployment(deployment: Deployment, number: number, { who
  */
 export function retryRevision(deployment: Deployment, number: number, { who }: DeploymentRequest): number {
   if (hasActiveRollout(deployment)) {
-    throw new KedgeError("CONFLICT", `deployment ${deployment.name} has a rollout under way`, { field: "revision" });
+    throw new KedgeError("CONFLICT", `deployment ${deployment.name} has a rollout under way`, {
+      field: "revision",
+      hint: "wait for its end, or abort it",
+    });
   }
   const isTarget = (revision: Revision) =>
     revision.state === RevisionState.ROLLED_BACK && (number === 0 || revision.number === number);

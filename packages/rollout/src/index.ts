@@ -2,6 +2,7 @@ export { abandonRevision, type DeploymentRequest, retryRevision, rollbackDeploym
 export { desiredRoute, isJudged, type RoutePlan } from "./desired-route.ts";
 export { desiredRevisions, desiredScales, type RevisionScale } from "./desired-scales.ts";
 export { rolloutObstacle } from "./find-failure.ts";
+export { type HeldBackVersion, heldBackVersion } from "./held-back.ts";
 export type {
   ArmTotals,
   ReplicaCounts,
@@ -10,6 +11,7 @@ export type {
   RouteTraffic,
   WaveView,
 } from "./observation.ts";
+export { rolloutOutlook } from "./outlook.ts";
 export { abortRollout, pauseRollout, promoteRollout, resumeRollout } from "./requests.ts";
 export { addRevision, findRevision, hasActiveRollout, waitingRevision, wantedRevision } from "./revisions.ts";
 export { type StartRolloutOptions, startRollout } from "./start.ts";

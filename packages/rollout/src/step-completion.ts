@@ -46,10 +46,9 @@ export function stepObstacle(rollout: Rollout, observation: RolloutObservation, 
 }
 
 function evidenceObstacle(rollout: Rollout, step: ResolvedStep, now: number): string | undefined {
-  const isMirror = step.traffic === "mirror";
-  const seen = (isMirror ? rollout.comparisons?.compared : rollout.stepCanary?.requests) ?? 0n;
+  const seen = seenAtStep(rollout);
   if (seen < BigInt(step.minRequests)) {
-    const what = isMirror ? "mirrored answers compared" : `requests seen at ${step.weightPercent} %`;
+    const what = step.traffic === "mirror" ? "mirrored answers compared" : `requests seen at ${step.weightPercent} %`;
     return `${seen} of ${step.minRequests} ${what}`;
   }
   const passed = rollout.verdict?.kind === VerdictKind.PASS;
@@ -59,8 +58,17 @@ function evidenceObstacle(rollout: Rollout, step: ResolvedStep, now: number): st
   return needsPass(rollout) && !passed ? "the judge has not passed it yet" : undefined;
 }
 
-/** The last step before all traffic needs the judge's word where the analysis asks for it and any step was judged. */
-function needsPass(rollout: Rollout): boolean {
+/** What a step's least requests are compared with: requests answered, of a mirror answers compared. */
+export function seenAtStep(rollout: Rollout): bigint {
+  const isMirror = currentStep(rollout).traffic === "mirror";
+  return (isMirror ? rollout.comparisons?.compared : rollout.stepCanary?.requests) ?? 0n;
+}
+
+/**
+ * Tells whether a step ends on the judge's word alone: the last one before all traffic, where the analysis asks for it and
+ * any step was judged.
+ */
+export function needsPass(rollout: Rollout): boolean {
   if (!rollout.analysis?.passRequired || rollout.unjudged) return false;
   const steps = rolloutSteps(rollout);
   return rollout.step === steps.length - 2 && steps.slice(0, -1).some((step) => step.judged);

@@ -32,7 +32,7 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
   ],
   OPERATOR: [
     "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
-    "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment",
+    "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment retryRollout",
     "rebalance",
   ],
   ADMIN: [

@@ -12,7 +12,7 @@ import {
   RevisionSchema,
   RevisionState,
 } from "@kedge/proto";
-import { addRevision, wantedRevision } from "@kedge/rollout";
+import { addRevision, type HeldBackVersion, heldBackVersion, wantedRevision } from "@kedge/rollout";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { Stores } from "../stores.ts";
@@ -34,6 +34,8 @@ export interface Applied {
   readonly deployment: Deployment;
   readonly revision: number;
   readonly changed: boolean;
+  /** Why the version is not rolled out although it is not in force. */
+  readonly heldBack?: string;
 }
 
 const MAX_APPLIED = 50;
@@ -54,8 +56,9 @@ export class DeploymentWriter {
   }
 
   /**
-   * Makes a spec the wanted state. A changed template makes a new revision; the same template again changes nothing.
-   * Repeating the call for the same attempt of a job gives the first call's revision.
+   * Makes a spec the wanted state. A changed template makes a new revision; the same template again changes nothing, and
+   * one that was rolled back is held back: whoever applies again and again, as GitOps does, is nobody who asks for it. A
+   * job of a run and `force` ask for it. Repeating the call for the same attempt of a job gives the first call's revision.
    *
    * @throws KedgeError INVALID_FIELD, MODEL_NOT_FOUND.
    */
@@ -64,6 +67,8 @@ export class DeploymentWriter {
     assertCarriedOut(spec);
     const template = this.#resolve(spec);
     const applied = await this.edit(spec.name, (deployment) => this.#applyTo(deployment, spec, template, origin));
+    const heldBack = asksAgain(origin) ? undefined : heldBackVersion(applied.deployment, template.template);
+    if (heldBack !== undefined) return { ...applied, heldBack: heldBackText(spec.name, heldBack) };
     if (applied.changed) {
       this.#events.record({
         kind: "deployment",
@@ -119,6 +124,8 @@ export class DeploymentWriter {
     const wanted = wantedRevision(deployment);
     if (wanted?.template && equals(ReplicaTemplateSchema, wanted.template, template) && !origin.force)
       return wanted.number;
+    const heldBack = asksAgain(origin) ? undefined : heldBackVersion(deployment, template);
+    if (heldBack !== undefined) return heldBack.revision;
     const revision = create(RevisionSchema, {
       number: (newest?.number ?? 0) + 1,
       template,
@@ -166,6 +173,16 @@ export class DeploymentWriter {
 interface ResolvedTemplate {
   readonly template: ReplicaTemplate;
   readonly digest: string;
+}
+
+/** Tells whether applying a version that was rolled back asks for it again. */
+function asksAgain({ force, attempt }: Origin): boolean {
+  return (force ?? false) || attempt !== undefined;
+}
+
+function heldBackText(name: string, { revision, reason }: HeldBackVersion): string {
+  const ways = `kedge rollout retry ${name}, or kedge apply --force-revision`;
+  return `revision ${revision} is this version and was taken back: ${reason}. It is rolled out again only when asked for: ${ways}`;
 }
 
 function remember(deployment: Deployment, key: string, revision: number): void {

@@ -1,6 +1,6 @@
 import { type Deployment, NodeState, ReplicaState, type Revision, type Route, type Strategy } from "@kedge/proto";
 import { hasActiveRollout, type ReplicaCounts, type RolloutObservation, waitingRevision } from "@kedge/rollout";
-import { type PlanContext, type RevisionScope, revisionScope } from "./replica-plan.ts";
+import { type RevisionScope, revisionScope, type WorldContext } from "./replica-plan.ts";
 import { waveIndex } from "./waves.ts";
 
 /** Replicas as a step of a rollout sees them. */
@@ -20,7 +20,7 @@ interface NodeTally {
 }
 
 /** Counts the replicas of every revision that a deployment's rollout may ask about. */
-export function observeReplicas(deployment: Deployment, context: PlanContext): ReplicaWorld {
+export function observeReplicas(deployment: Deployment, context: WorldContext): ReplicaWorld {
   const { rollout, stableRevision } = deployment;
   const numbers = [stableRevision, rollout?.fromRevision, rollout?.toRevision, waitingRevision(deployment)?.number];
   const revisions = deployment.revisions.filter(({ number }) => numbers.includes(number));
@@ -49,7 +49,7 @@ function wavesOf(strategy: Strategy | undefined) {
   return strategy?.kind.case === "canary" ? strategy.kind.value.waves : [];
 }
 
-function tallyOf(deployment: Deployment, revision: Revision, context: PlanContext): Tally {
+function tallyOf(deployment: Deployment, revision: Revision, context: WorldContext): Tally {
   const scope = revisionScope(deployment, revision, context);
   const left = new Map<string, string>(scope.staying.map(({ nodeId, replica }) => [replica.replicaId, nodeId]));
   const byNode = new Map<string, NodeTally>();
@@ -86,7 +86,7 @@ function countsOf(
  * The route that every live node with replicas of the deployment applies: the document, once each node has reported its
  * generation or a later one; undefined before.
  */
-export function routeInForce(deployment: string, route: Route | undefined, context: PlanContext): Route | undefined {
+export function routeInForce(deployment: string, route: Route | undefined, context: WorldContext): Route | undefined {
   if (route === undefined) return undefined;
   const { registry, assignments } = context;
   const serving = new Set([...assignments.replicas(deployment)].map(({ nodeId }) => nodeId));

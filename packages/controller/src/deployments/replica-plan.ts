@@ -25,11 +25,15 @@ export interface ReplicaPlan {
   readonly missing?: readonly Demand[];
 }
 
-/** What replicas are planned with. */
-export interface PlanContext {
+/** What there is of a deployment is looked at with. */
+export interface WorldContext {
   readonly book: CapacityBook;
   readonly registry: NodeRegistry;
   readonly assignments: AssignmentWriter;
+}
+
+/** What replicas are planned with. */
+export interface PlanContext extends WorldContext {
   /** Has room that jobs made for replicas. */
   readonly scheduling: Pick<Scheduling, "takeRoom">;
 }
@@ -38,7 +42,7 @@ interface Subject {
   readonly deployment: Deployment;
   readonly spec: DeploymentSpec;
   readonly revision: Revision;
-  readonly context: PlanContext;
+  readonly context: WorldContext;
 }
 
 /** A replica and its node. */
@@ -66,7 +70,7 @@ export interface RevisionScope {
 }
 
 /** Looks at what there is of a revision. Nothing changes. */
-export function revisionScope(deployment: Deployment, revision: Revision, context: PlanContext): RevisionScope {
+export function revisionScope(deployment: Deployment, revision: Revision, context: WorldContext): RevisionScope {
   const spec = deployment.spec;
   if (spec === undefined) return { staying: [], desired: 0, nodes: [] };
   const subject = { deployment, spec, revision, context };
@@ -89,7 +93,7 @@ export function planReplicas(
   const subject = { deployment, spec, revision, context };
   if (spec.scale.case === "replicasPerNode") return planPerNode(subject, spec.scale.value, limit);
   const total = spec.scale.value ?? 1;
-  return planTotal(subject, Math.min(total, limit.replicas ?? total));
+  return planTotal(subject, Math.min(total, limit.replicas ?? total), context.scheduling);
 }
 
 /** Every node that the revision is on or fits, by id. */
@@ -132,9 +136,9 @@ function byNeed({ spec, revision, context }: Subject, nodes: string[], placed: R
   return nodes.toSorted((a, b) => rank(a) - rank(b));
 }
 
-function planTotal(subject: Subject, total: number): ReplicaPlan {
+function planTotal(subject: Subject, total: number, scheduling: PlanContext["scheduling"]): ReplicaPlan {
   const { spec, revision, context } = subject;
-  const { book, registry, scheduling } = context;
+  const { book, registry } = context;
   const { kept, newcomers } = carryOutMoves(subject, staying(subject), total);
   const isSilent = ({ nodeId }: Placed): boolean => registry.state(nodeId) === NodeState.LOST;
   const planned = kept.filter((placed) => !isSilent(placed)).slice(0, total + newcomers);

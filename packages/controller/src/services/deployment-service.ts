@@ -1,23 +1,27 @@
-import { clone } from "@bufbuild/protobuf";
 import { isRolloutEnded, KedgeError } from "@kedge/domain";
-import type { Clock } from "@kedge/kernel";
-import { type Deployment, DeploymentSchema, type DeploymentService, type Rollout } from "@kedge/proto";
-import { abortRollout, pauseRollout, promoteRollout, resumeRollout, rollbackDeployment } from "@kedge/rollout";
+import type { Deployment, DeploymentService, Rollout } from "@kedge/proto";
+import {
+  abortRollout,
+  type DeploymentRequest,
+  pauseRollout,
+  promoteRollout,
+  resumeRollout,
+  retryRevision,
+  rollbackDeployment,
+} from "@kedge/rollout";
 import type { CallContext, ServiceImplementation } from "@kedge/rpc";
 import type { DeploymentWriter } from "../deployments/apply.ts";
 import { explainDeployment } from "../deployments/explain-deployment.ts";
-import type { NodeRegistry } from "../nodes/registry.ts";
+import { type LiveViewOptions, liveDeployment } from "../deployments/live-view.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
 
 /** What the deployment service works with. */
-export interface DeploymentServiceOptions {
+export interface DeploymentServiceOptions extends LiveViewOptions {
   readonly stores: Stores;
   readonly writer: DeploymentWriter;
-  readonly registry: NodeRegistry;
-  readonly clock: Clock;
 }
 
 const notFound = (field: string) => ({ reason: "DEPLOYMENT_NOT_FOUND", noun: "deployment", field }) as const;
@@ -26,15 +30,8 @@ const notFound = (field: string) => ({ reason: "DEPLOYMENT_NOT_FOUND", noun: "de
 export function createDeploymentService(
   options: DeploymentServiceOptions,
 ): ServiceImplementation<typeof DeploymentService> {
-  const { stores, writer, registry, clock } = options;
-
-  const describe = (deployment: Deployment): Deployment => {
-    const shown = clone(DeploymentSchema, deployment);
-    const route = stores.routes.get(deployment.name)?.value;
-    if (route) shown.route = route;
-    shown.replicas = [...registry.replicas(deployment.name)].map(({ replica }) => replica);
-    return shown;
-  };
+  const { stores, writer, clock } = options;
+  const describe = (deployment: Deployment): Deployment => liveDeployment(deployment, options);
 
   const steer = async (name: string, change: (rollout: Rollout, nowMs: number) => Rollout) => {
     lookUp(stores.deployments, name, notFound("deployment"));
@@ -49,12 +46,25 @@ export function createDeploymentService(
     return { deployment: describe(deployment) };
   };
 
+  /** To a revision that a person names, or that follows from what was before. */
+  const send = async (
+    request: { readonly deployment: string; readonly revision: number },
+    context: CallContext,
+    change: (draft: Deployment, revision: number, asked: DeploymentRequest) => number,
+  ) => {
+    lookUp(stores.deployments, request.deployment, notFound("deployment"));
+    const { deployment } = await writer.edit(request.deployment, (draft, nowMs) =>
+      change(draft, request.revision, { who: context.principal.name, nowMs }),
+    );
+    return { deployment: describe(deployment) };
+  };
+
   return {
     applyDeployment: async (request, context) => {
       if (request.spec === undefined) throw new KedgeError("INVALID_FIELD", "spec is missing", { field: "spec" });
       const origin = { createdBy: context.principal.name, force: request.forceRevision };
-      const { deployment, changed } = await writer.apply(request.spec, origin);
-      return { deployment: describe(deployment), changed };
+      const { deployment, changed, heldBack = "" } = await writer.apply(request.spec, origin);
+      return { deployment: describe(deployment), changed, heldBack };
     },
     getDeployment: async (request) => ({
       deployment: describe(lookUp(stores.deployments, request.name, notFound("name")).value),
@@ -91,13 +101,8 @@ export function createDeploymentService(
       steer(deployment, (rollout, nowMs) => resumeRollout(rollout, nowMs, `resumed by ${context.principal.name}`)),
     abortRollout: ({ deployment, reason }, context) =>
       steer(deployment, (rollout, nowMs) => abortRollout(rollout, nowMs, abortReason(reason, context))),
-    rollbackDeployment: async (request, context) => {
-      lookUp(stores.deployments, request.deployment, notFound("deployment"));
-      const { deployment } = await writer.edit(request.deployment, (draft) =>
-        rollbackDeployment(draft, request.revision, { who: context.principal.name, nowMs: clock.now() }),
-      );
-      return { deployment: describe(deployment) };
-    },
+    rollbackDeployment: (request, context) => send(request, context, rollbackDeployment),
+    retryRollout: (request, context) => send(request, context, retryRevision),
     explainDeployment: async (request) => {
       const { value } = lookUp(stores.deployments, request.name, notFound("name"));
       const deployment = describe(value);

@@ -17,6 +17,7 @@ const API_EXPORTS = [
   { subject: `CONSUMER.MSG.NEXT.${STREAMS.offers}.*`, responses: "Stream" },
   { subject: `${DIRECT_GET}.${bucketStream("assignments")}.$KV.assignments.*`, responses: "Singleton" },
   { subject: `${DIRECT_GET}.${bucketStream("routes")}.$KV.routes.*`, responses: "Singleton" },
+  { subject: `${DIRECT_GET}.${bucketStream("flags")}.$KV.flags.*`, responses: "Singleton" },
   { subject: `${DIRECT_GET}.${STREAMS.chunks}.kedge.chunk.*`, responses: "Singleton" },
   { subject: `${DIRECT_GET}.${STREAMS.tasks}.kedge.node.*.task.*`, responses: "Singleton" },
 ] as const;
@@ -29,7 +30,7 @@ const PUBLISH_EXPORTS = [
   "kedge.node.*.metric.*",
 ] as const;
 
-const DOCUMENT_EXPORTS = ["kedge.doc.assignments.*", "kedge.doc.routes.*"] as const;
+const DOCUMENT_EXPORTS = ["kedge.doc.assignments.*", "kedge.doc.routes.*", "kedge.doc.flags.*"] as const;
 
 /** What the controller's account offers to node accounts. Only accounts signed by our operator can import it. */
 export function controllerExports(): Export[] {
@@ -53,6 +54,7 @@ function nodeApi(nodeId: string): string[] {
     `CONSUMER.MSG.NEXT.${STREAMS.offers}.${consumer}`,
     `${DIRECT_GET}.${bucketStream("assignments")}.$KV.assignments.${nodeId}`,
     `${DIRECT_GET}.${bucketStream("routes")}.$KV.routes.*`,
+    `${DIRECT_GET}.${bucketStream("flags")}.$KV.flags.*`,
     `${DIRECT_GET}.${STREAMS.chunks}.kedge.chunk.*`,
     `${DIRECT_GET}.${STREAMS.tasks}.kedge.node.${nodeId}.task.*`,
   ];
@@ -71,7 +73,7 @@ function nodePublishes(nodeId: string): string[] {
 }
 
 function nodeDocuments(nodeId: string): string[] {
-  return [subjects.document("assignments", nodeId), "kedge.doc.routes.*"];
+  return [subjects.document("assignments", nodeId), "kedge.doc.routes.*", "kedge.doc.flags.*"];
 }
 
 /**

@@ -10,7 +10,16 @@ import {
 } from "@nats-io/jetstream";
 import { type Bus, serverAtLeast } from "./bus.ts";
 import { busError } from "./nats-error.ts";
-import { ALL_NODES, BUCKETS, type BucketName, bucketStream, offersConsumer, STREAMS, subjects } from "./subjects.ts";
+import {
+  ALL_NODES,
+  BUCKETS,
+  type BucketName,
+  bucketStream,
+  DOCUMENT_BUCKETS,
+  offersConsumer,
+  STREAMS,
+  subjects,
+} from "./subjects.ts";
 
 /** How the store is laid out. */
 export interface ProvisionOptions {
@@ -78,6 +87,8 @@ function streamPlans({ logBytes }: ProvisionOptions, quick: boolean): StreamPlan
       max_bytes: logBytes ?? DEFAULT_LOG_BYTES,
     },
     { name: STREAMS.events, subjects: ["kedge.event.>"], max_age: 30 * DAY_NS, max_msgs: 100_000, ...persistence },
+    // An audit trail: kept whole, and nobody can take a line out.
+    { name: STREAMS.flagChanges, subjects: ["kedge.flag.>"], deny_delete: true, deny_purge: true },
     {
       name: STREAMS.chunks,
       subjects: ["kedge.chunk.*"],
@@ -91,7 +102,7 @@ function streamPlans({ logBytes }: ProvisionOptions, quick: boolean): StreamPlan
 
 /** The layout the NATS clients know as a key-value bucket with a history of one. */
 function bucketPlan(bucket: BucketName): StreamPlan {
-  const isDocument = bucket === "assignments" || bucket === "routes";
+  const isDocument = DOCUMENT_BUCKETS.some((name) => name === bucket);
   return {
     name: bucketStream(bucket),
     subjects: [`$KV.${bucket}.>`],

@@ -77,6 +77,18 @@ describe("a store", () => {
     expect([...fresh.entries()].map(([key]) => key)).toEqual(["m.1"]);
   });
 
+  it("holds one key of a bucket that others share", async () => {
+    const bus = await world.connectController();
+    const one = openStore(bus, { bucket: "policies", schema: NodeSchema, onlyKey: "one" });
+    const two = openStore(bus, { bucket: "policies", schema: NodeSchema, onlyKey: "two" });
+    await Promise.all([one.start(stop.signal), two.start(stop.signal)]);
+    await one.create("one", node("1"));
+    await two.create("two", node("2"));
+    const fresh = openStore(bus, { bucket: "policies", schema: NodeSchema, onlyKey: "two" });
+    await fresh.start(stop.signal);
+    expect([...fresh.entries()].map(([key, { value }]) => [key, value.id])).toEqual([["two", "2"]]);
+  });
+
   it("survives a killed server: what was acknowledged is there, and changes go on", async () => {
     const [mine, other] = [await nodeStore(), await nodeStore()];
     let known = await mine.create("s", node("s", "0"));

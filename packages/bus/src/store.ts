@@ -19,6 +19,8 @@ export interface StoreOptions<D extends DescMessage> {
   readonly signing?: { readonly signer: Signer; readonly audience: (key: string) => string };
   /** Number of dot-separated tokens of this store's keys; default 1. Two stores may share a bucket by it. */
   readonly keyTokens?: 1 | 2 | 3;
+  /** The one key this store holds, where stores of single documents share a bucket. */
+  readonly onlyKey?: string;
 }
 
 /** A document with the revision it was read at or written as. Never change the value. */
@@ -187,9 +189,9 @@ export class Store<D extends DescMessage> {
   }
 
   async #follow(signal: AbortSignal, onSynced: () => void): Promise<void> {
-    const { bucket, keyTokens = 1 } = this.#options;
+    const { bucket, keyTokens = 1, onlyKey } = this.#options;
     const prefix = `$KV.${bucket}.`;
-    const filter = prefix + Array.from({ length: keyTokens }, () => "*").join(".");
+    const filter = prefix + (onlyKey ?? Array.from({ length: keyTokens }, () => "*").join("."));
     const options = { stream: bucketStream(bucket), filter, from: "last-per-subject", follow: true } as const;
     for await (const reading of readStream(this.#bus, options, signal)) {
       if (reading.kind === "caught-up") onSynced();

@@ -12,6 +12,7 @@ export const STREAMS = {
   logs: "KEDGE_LOGS",
   events: "KEDGE_EVENTS",
   chunks: "KEDGE_CHUNKS",
+  flagChanges: "KEDGE_FLAG_CHANGES",
 } as const;
 
 /** Names of the KV buckets. */
@@ -28,13 +29,19 @@ export const BUCKETS = [
   "leases",
   "policies",
   "incidents",
+  "alerts",
+  "flagrecords",
+  "flags",
 ] as const;
 
 /** A KV bucket of the store. */
 export type BucketName = (typeof BUCKETS)[number];
 
+/** The buckets whose documents agents read. */
+export const DOCUMENT_BUCKETS = ["assignments", "routes", "flags"] as const satisfies readonly BucketName[];
+
 /** A bucket whose documents are republished to agents on `kedge.doc.<bucket>.<key>`. */
-export type DocumentBucket = "assignments" | "routes";
+export type DocumentBucket = (typeof DOCUMENT_BUCKETS)[number];
 
 /**
  * Returns the value when it is one plain subject token.
@@ -74,6 +81,7 @@ export const subjects = {
     return `kedge.chunk.${sha256}`;
   },
   event: (kind: string, name: string) => `kedge.event.${subjectToken(kind, "kind")}.${subjectToken(name, "name")}`,
+  flagChange: (flag: string, id: string) => `kedge.flag.${subjectToken(flag, "flag")}.${subjectToken(id, "id")}`,
   /** Where a bucket's document is stored. */
   kv: (bucket: BucketName, key: string) => `$KV.${bucket}.${documentKey(key)}`,
 } as const;

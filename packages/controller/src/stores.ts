@@ -1,5 +1,6 @@
 import { type Bus, openStore, type Signer, type Store } from "@kedge/bus";
 import {
+  AlertDeliverySchema,
   AssignmentSchema,
   DeploymentSchema,
   IncidentSchema,
@@ -10,6 +11,7 @@ import {
   RouteSchema,
   RunSchema,
   SchedulingPolicySchema,
+  StoredAlertPolicySchema,
   TokenSchema,
 } from "@kedge/proto";
 
@@ -24,7 +26,11 @@ export interface Stores {
   readonly tokens: Store<typeof TokenSchema>;
   /** One document, under "scheduling". */
   readonly policies: Store<typeof SchedulingPolicySchema>;
+  /** One document, under "alerts"; it holds secrets. */
+  readonly alertPolicy: Store<typeof StoredAlertPolicySchema>;
   readonly incidents: Store<typeof IncidentSchema>;
+  /** By incident and receiver: what was told. */
+  readonly alerts: Store<typeof AlertDeliverySchema>;
   /** Signed for the node the key names. */
   readonly assignments: Store<typeof AssignmentSchema>;
   /** Signed for every node. */
@@ -41,8 +47,10 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     models: openStore(bus, { bucket: "models", schema: ModelSchema }),
     modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema, keyTokens: 2 }),
     tokens: openStore(bus, { bucket: "tokens", schema: TokenSchema }),
-    policies: openStore(bus, { bucket: "policies", schema: SchedulingPolicySchema }),
+    policies: openStore(bus, { bucket: "policies", schema: SchedulingPolicySchema, onlyKey: "scheduling" }),
+    alertPolicy: openStore(bus, { bucket: "policies", schema: StoredAlertPolicySchema, onlyKey: "alerts" }),
     incidents: openStore(bus, { bucket: "incidents", schema: IncidentSchema }),
+    alerts: openStore(bus, { bucket: "alerts", schema: AlertDeliverySchema, keyTokens: 2 }),
     assignments: openStore(bus, {
       bucket: "assignments",
       schema: AssignmentSchema,

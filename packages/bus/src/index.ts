@@ -4,6 +4,12 @@ export type { KeyedCertificate } from "./certificates.ts";
 export { CHUNK_BYTES, getChunk, type PutChunkResult, putChunk } from "./chunk-store.ts";
 export { EmbeddedNats, type EmbeddedNatsOptions } from "./embedded-nats.ts";
 export { publishEvent, type ReadEventsOptions, readEvents } from "./events.ts";
+export {
+  type ReadFlagChangesOptions,
+  readFlagChanges,
+  recordFlagChange,
+  type StoredFlagChange,
+} from "./flag-changes.ts";
 export { LeaderLease, type LeaderLeaseOptions } from "./leader-lease.ts";
 export { publishLog, type ReadLogsOptions, readLogs } from "./logs.ts";
 export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
@@ -27,6 +33,7 @@ export {
   ALL_NODES,
   BUCKETS,
   type BucketName,
+  DOCUMENT_BUCKETS,
   type DocumentBucket,
   type NodeSubject,
   nodeOfSubject,

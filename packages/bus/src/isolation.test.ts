@@ -37,7 +37,7 @@ describe("a hostile agent", () => {
   /** Everything stored, per subject, except what n1 may write. */
   const stored = async (): Promise<Record<string, number>> => {
     const all: Record<string, number> = {};
-    for (const stream of [...Object.values(STREAMS), "KV_assignments", "KV_routes", "KV_nodes"]) {
+    for (const stream of [...Object.values(STREAMS), "KV_assignments", "KV_routes", "KV_nodes", "KV_flags"]) {
       const info = await world.bus.manager.streams.info(stream, { subjects_filter: ">" });
       Object.assign(all, info.state.subjects);
     }
@@ -61,6 +61,8 @@ describe("a hostile agent", () => {
     "kedge.node.n2.lease",
     "kedge.doc.assignments.n2",
     "kedge.doc.routes.d1",
+    "kedge.doc.flags.all",
+    "$KV.flags.all",
     "$KV.assignments.n2",
     "_INBOX.n2.spy",
     "_INBOX.spy",
@@ -75,6 +77,7 @@ describe("a hostile agent", () => {
       victim.bus.connection.subscribe("_INBOX.n2.>", { callback: spy }),
       victim.bus.connection.subscribe("kedge.doc.assignments.n2", { callback: spy }),
       victim.bus.connection.subscribe("kedge.doc.routes.*", { callback: spy }),
+      victim.bus.connection.subscribe("kedge.doc.flags.*", { callback: spy }),
       world.bus.connection.subscribe("_INBOX.spy", { callback: spy }),
       world.bus.connection.subscribe("kedge.node.n2.>", { callback: spy }),
       world.bus.connection.subscribe("kedge.to.>", { callback: spy }),
@@ -115,8 +118,12 @@ describe("a hostile agent", () => {
     subjects.offers("n1"),
     subjects.document("assignments", "n2"),
     subjects.document("routes", "d"),
+    subjects.document("flags", "all"),
+    subjects.flagChange("f", "01HZZZZZZZZZZZZZZZZZZZZZZZ"),
     "$KV.assignments.n1",
     "$KV.routes.d",
+    "$KV.flags.all",
+    "$KV.flagrecords.f",
     `kedge.chunk.${"0".repeat(64)}`,
     "kedge.event.node.n1",
     "_INBOX.n2.x",
@@ -142,6 +149,9 @@ describe("a hostile agent", () => {
     "KJS.API.DIRECT.GET.KV_assignments.$KV.assignments.n2",
     "KJS.API.DIRECT.GET.KV_assignments",
     "KJS.API.DIRECT.GET.KEDGE_TASKS.kedge.node.n2.task.t1",
+    "KJS.API.DIRECT.GET.KV_flagrecords.$KV.flagrecords.f",
+    "KJS.API.DIRECT.GET.KV_flags",
+    "KJS.API.STREAM.MSG.GET.KEDGE_FLAG_CHANGES",
     "KJS.API.STREAM.MSG.GET.KV_assignments",
     "KJS.API.STREAM.INFO.KEDGE_TASKS",
     "KJS.API.STREAM.PURGE.KEDGE_TASKS",

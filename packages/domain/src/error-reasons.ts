@@ -45,6 +45,7 @@ export const ERROR_REASONS = {
   MODEL_NOT_FOUND: entry("NOT_FOUND", "The registry has no such model, version or tag."),
   DEPLOYMENT_NOT_FOUND: entry("NOT_FOUND", "No deployment has this name."),
   REVISION_NOT_FOUND: entry("NOT_FOUND", "The deployment has no such revision."),
+  FLAG_NOT_FOUND: entry("NOT_FOUND", "No feature flag has this name."),
   TOKEN_NOT_FOUND: entry("NOT_FOUND", "No token has this id."),
   CHUNK_NOT_FOUND: entry("NOT_FOUND", "The chunk store does not hold this digest."),
   NODE_EXISTS: entry("ALREADY_EXISTS", "A node of this name is enrolled with another key."),

@@ -13,6 +13,7 @@ export const MAX_NAME_LENGTH = {
   team: 40,
   gang: 40,
   group: 40,
+  flag: 64,
 } as const;
 
 /** A kind of name that has rules of its own. */

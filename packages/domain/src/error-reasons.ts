@@ -47,6 +47,8 @@ export const ERROR_REASONS = {
   REVISION_NOT_FOUND: entry("NOT_FOUND", "The deployment has no such revision."),
   FLAG_NOT_FOUND: entry("NOT_FOUND", "No feature flag has this name."),
   TOKEN_NOT_FOUND: entry("NOT_FOUND", "No token has this id."),
+  RECEIVER_NOT_FOUND: entry("NOT_FOUND", "The alert policy has no receiver of this name."),
+  SILENCE_NOT_FOUND: entry("NOT_FOUND", "No silence has this id."),
   CHUNK_NOT_FOUND: entry("NOT_FOUND", "The chunk store does not hold this digest."),
   NODE_EXISTS: entry("ALREADY_EXISTS", "A node of this name is enrolled with another key."),
   UNAUTHENTICATED: entry("UNAUTHENTICATED", "No bearer token came with the call, or it is not valid."),

@@ -13,6 +13,7 @@ export const MAX_NAME_LENGTH = {
   team: 40,
   gang: 40,
   group: 40,
+  receiver: 40,
   flag: 64,
 } as const;
 

@@ -1,5 +1,6 @@
 export { errorMessage, isKedgeError, KedgeError, type KedgeErrorOptions } from "./error.ts";
 export { ERROR_REASONS, ErrorCode, type ErrorCodeName, type ErrorReason } from "./error-reasons.ts";
+export { isMetricName, MAX_USER_METRICS, OWN_METRIC_NAMES } from "./metric-names.ts";
 export { assertName, editDistance, isName, MAX_NAME_LENGTH, type NameKind, nearNames } from "./names.ts";
 export { type Amounts, addAmounts, capacityAmounts, requestAmounts, subtractAmounts } from "./resources.ts";
 export {

@@ -20,10 +20,20 @@ export interface HandlerResponse {
   readonly parameters?: Parameters;
 }
 
+/** Metrics that a deployment may be judged on, see `HandlerContext.metrics`. Never throws: what cannot be taken is left out and logged. */
+export interface PushedMetrics {
+  /** One value of a distribution or mean, e.g. a quality score. */
+  observe(name: string, value: number): void;
+  /** Something that happened, at most once or twice a request. Default 1. For amounts use `observe`. */
+  count(name: string, n?: number): void;
+}
+
 /** What a handler may use. One is made for each request. */
 export interface HandlerContext {
   readonly model: { readonly name: string; readonly version: string };
   readonly log: Logger;
+  /** Figures of this request, told at `/metrics` under their own names; at most 16 names a model. */
+  readonly metrics: PushedMetrics;
   /** Aborts when the request's time is over or its client is gone. */
   readonly signal: AbortSignal;
   /** Runs the model; inputs are compared with its signature first. May be called any number of times. */

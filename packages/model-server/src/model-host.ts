@@ -2,6 +2,7 @@ import { isKedgeError, KedgeError } from "@kedge/domain";
 import { Admission } from "./admission.ts";
 import type { ServerConfig } from "./config.ts";
 import { withDeadline } from "./deadline.ts";
+import { HandlerMetrics } from "./handler-metrics.ts";
 import type { InferRequest } from "./infer-request.ts";
 import { type FailureReason, ModelMetrics } from "./metrics.ts";
 import { Model, type ModelOptions, type ModelResult } from "./model.ts";
@@ -10,7 +11,7 @@ import { Model, type ModelOptions, type ModelResult } from "./model.ts";
 export type HostState = "loading" | "ready" | "draining";
 
 /** What a host is made of. */
-export type HostOptions = Omit<ModelOptions, keyof ServerConfig> & { readonly config: ServerConfig };
+export type HostOptions = Omit<ModelOptions, keyof ServerConfig | "metrics"> & { readonly config: ServerConfig };
 
 /** Holds the process's one model, its state, its queue and its figures. */
 export class ModelHost {
@@ -52,7 +53,8 @@ export class ModelHost {
   async load(signal: AbortSignal): Promise<void> {
     const { config, clock, logger } = this.#options;
     const start = clock.monotonic();
-    const model = await Model.load({ ...config, clock, logger });
+    const metrics = new HandlerMetrics(this.metrics.registry, logger);
+    const model = await Model.load({ ...config, clock, logger, metrics });
     const loadMs = Math.round(clock.monotonic() - start);
     await withDeadline({ clock, limitMs: config.requestTimeoutMs, signal }, (limit) => model.warmUp(limit));
     this.#model = model;

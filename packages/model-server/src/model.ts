@@ -1,6 +1,7 @@
 import { errorMessage, isKedgeError, KedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
-import type { Handler, HandlerContext, HandlerRequest, HandlerResponse } from "./handler.ts";
+import type { Handler, HandlerContext, HandlerRequest, HandlerResponse, PushedMetrics } from "./handler.ts";
+import { NO_METRICS } from "./handler-metrics.ts";
 import { loadHandler } from "./load-handler.ts";
 import { findModelFile, type ModelSettings, type PredictionRule, readModelSettings } from "./model-settings.ts";
 import { readOnnxMetadata } from "./onnx-metadata.ts";
@@ -17,6 +18,8 @@ export interface ModelOptions {
   readonly threads: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where the handler's metrics go. */
+  readonly metrics: PushedMetrics;
 }
 
 /** One request's way through the model. */
@@ -73,7 +76,8 @@ export class Model {
   async warmUp(signal: AbortSignal): Promise<void> {
     try {
       for (let run = 0; run < this.settings.warmUpRuns; run++) {
-        await this.infer({ parameters: {}, inputs: this.#warmUpInputs(), outputNames: undefined }, signal);
+        const request = { parameters: {}, inputs: this.#warmUpInputs(), outputNames: undefined };
+        await this.#run(request, { signal, metrics: NO_METRICS });
       }
     } catch (error) {
       throw new KedgeError("INVALID_MODEL", `the warm-up request failed: ${errorMessage(error)}`, { cause: error });
@@ -97,7 +101,11 @@ export class Model {
    * @throws KedgeError INVALID_FIELD for what the client must change, HANDLER_FAILED for what the handler did.
    */
   async infer(request: ModelRequest, signal: AbortSignal): Promise<ModelResult> {
-    const call = new ModelCall({ session: this.#session, model: this.#options, settings: this.settings, signal });
+    return await this.#run(request, { signal, metrics: this.#options.metrics });
+  }
+
+  async #run(request: ModelRequest, given: Pick<ModelCallOptions, "signal" | "metrics">): Promise<ModelResult> {
+    const call = new ModelCall({ session: this.#session, model: this.#options, settings: this.settings, ...given });
     const { clock } = this.#options;
     const { preprocess, predict, postprocess } = this.#handler;
     const start = clock.monotonic();
@@ -133,6 +141,7 @@ interface ModelCallOptions {
   readonly model: ModelOptions;
   readonly settings: ModelSettings;
   readonly signal: AbortSignal;
+  readonly metrics: PushedMetrics;
 }
 
 /** One request inside the model: the context its handler gets, and the label it chose. */
@@ -148,6 +157,7 @@ class ModelCall {
       model: { name, version },
       log: logger,
       signal: options.signal,
+      metrics: options.metrics,
       infer: (inputs) => this.infer(inputs, undefined),
       label: (label) => {
         this.label = String(label);

@@ -229,6 +229,8 @@ function isSameNode(a: Node, b: Node): boolean {
     a.state === b.state &&
     a.cordoned === b.cordoned &&
     a.draining === b.draining &&
+    a.quarantine?.state === b.quarantine?.state &&
+    a.quarantine?.reason === b.quarantine?.reason &&
     isSameList(a.taints, b.taints) &&
     isSameList(a.runtimes, b.runtimes) &&
     isSameRecord(a.labels, b.labels) &&

@@ -44,6 +44,7 @@ export function demandShape({ demand, domain, runtime }: CompiledDemand): string
     demand.spreadKey ?? null,
     artifacts,
     domain === undefined ? null : [domain.label, domain.value ?? null],
+    demand.avoid === undefined ? null : [...demand.avoid.keys()].sort(),
   ]);
 }
 

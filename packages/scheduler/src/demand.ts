@@ -24,6 +24,8 @@ export interface Demand {
   readonly workload?: string | undefined;
   /** Cheaper to start where they are, or are being fetched already. */
   readonly artifacts?: readonly Artifact[] | undefined;
+  /** Nodes to keep off for now, by id, each with the reason. */
+  readonly avoid?: ReadonlyMap<string, string> | undefined;
 }
 
 /** Where a demand goes, or why it goes nowhere. Nothing is reserved yet. */

@@ -3,6 +3,7 @@ import type { CompiledDemand } from "./compiled-demand.ts";
 import { applyClaims, type DeviceState, gpuShortage } from "./gpu.ts";
 import { labelOf, meetsConstraint } from "./label-constraints.ts";
 import type { NodeEntry } from "./node-entry.ts";
+import { quarantineOf } from "./set-aside-nodes.ts";
 import type { SpreadLimits } from "./spread.ts";
 
 /** One thing that keeps a demand off one node; amounts are zero unless a resource is short. */
@@ -48,7 +49,7 @@ export function matchObstacle(entry: NodeEntry, demand: CompiledDemand): Obstacl
     found = obstacle;
     return true;
   };
-  if (!visitConditions(entry, demand, visit)) visitState(entry, visit);
+  if (!visitConditions(entry, demand, visit)) visitState(entry, demand, visit);
   return found;
 }
 
@@ -73,7 +74,7 @@ function visitObstacles(
 ): boolean {
   return (
     visitConditions(entry, demand, visit) ||
-    visitState(entry, visit) ||
+    visitState(entry, demand, visit) ||
     visitCompany(entry, demand, limits, visit) ||
     visitRoom(entry, demand, visit)
   );
@@ -100,12 +101,18 @@ function visitConditions({ node }: NodeEntry, demand: CompiledDemand, visit: Vis
   return visit(plain(NodeRejection_Reason.RUNTIME_MISSING, RuntimeKind[demand.runtime].toLowerCase()));
 }
 
-function visitState({ node }: NodeEntry, visit: Visit): boolean {
+function visitState(entry: NodeEntry, { demand }: CompiledDemand, visit: Visit): boolean {
+  const { node } = entry;
   if (node.state !== NodeState.READY) {
     if (visit(plain(NodeRejection_Reason.NOT_READY, NodeState[node.state].toLowerCase()))) return true;
   }
-  if (node.cordoned) return visit(plain(NodeRejection_Reason.CORDONED, node.draining ? "draining" : "cordoned"));
-  return node.draining && visit(plain(NodeRejection_Reason.CORDONED, "draining"));
+  if (node.cordoned || node.draining) {
+    if (visit(plain(NodeRejection_Reason.CORDONED, node.draining ? "draining" : "cordoned"))) return true;
+  }
+  const quarantine = quarantineOf(entry);
+  if (quarantine !== undefined && visit(plain(NodeRejection_Reason.QUARANTINED, quarantine))) return true;
+  const avoided = demand.avoid?.get(entry.id);
+  return avoided !== undefined && visit(plain(NodeRejection_Reason.AVOIDED, avoided));
 }
 
 function visitCompany(

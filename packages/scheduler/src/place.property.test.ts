@@ -8,6 +8,7 @@ import {
   NodeSchema,
   NodeState,
   PlacementSchema,
+  QuarantineState,
   type ResourceRequest,
   ResourceRequestSchema,
   RuntimeKind,
@@ -18,6 +19,7 @@ import { type Cluster, createCluster } from "./cluster.ts";
 import type { Demand } from "./demand.ts";
 import { explain } from "./explain.ts";
 import { place } from "./place.ts";
+import { PROBATION_WORK } from "./set-aside-nodes.ts";
 
 const gpu = fc.record({ model: fc.constantFrom("A", "B"), memoryMib: fc.constantFrom(10, 20) });
 const nodeArbitrary = fc
@@ -25,6 +27,10 @@ const nodeArbitrary = fc
     zone: fc.constantFrom("x", "x", "y"),
     taints: fc.subarray(["t"]),
     cordoned: fc.nat(5).map((n) => n === 0),
+    quarantine: fc.option(
+      fc.constantFrom(QuarantineState.ACTIVE, QuarantineState.PROBATION).map((state) => ({ state })),
+      { freq: 3 },
+    ),
     draining: fc.nat(5).map((n) => n === 0),
     state: fc.constantFrom(NodeState.READY, NodeState.READY, NodeState.READY, NodeState.LOST),
     runtimes: fc.boolean().map((both) => (both ? [RuntimeKind.DOCKER, RuntimeKind.PROCESS] : [RuntimeKind.DOCKER])),
@@ -33,9 +39,10 @@ const nodeArbitrary = fc
     camera: fc.nat(2),
     gpus: fc.array(gpu, { maxLength: 3 }),
   })
-  .map(({ zone, cpuMilli, memoryMib, camera, gpus, ...rest }) =>
+  .map(({ zone, cpuMilli, memoryMib, camera, gpus, quarantine, ...rest }) =>
     create(NodeSchema, {
       ...rest,
+      ...(quarantine === null ? {} : { quarantine }),
       labels: { zone },
       capacity: {
         cpuMilli,
@@ -190,6 +197,7 @@ function undo(node: Node, { reason, subject, wanted, free }: NodeRejection, dema
   const { capacity } = node;
   if (reason === NodeRejection_Reason.NOT_READY) node.state = NodeState.READY;
   else if (reason === NodeRejection_Reason.CORDONED) Object.assign(node, { cordoned: false, draining: false });
+  else if (reason === NodeRejection_Reason.QUARANTINED) delete node.quarantine;
   else if (reason === NodeRejection_Reason.LABEL_MISMATCH) node.labels = { ...demand.placement?.nodeSelector };
   else if (reason === NodeRejection_Reason.TAINTED) node.taints = node.taints.filter((taint) => taint !== subject);
   else if (reason === NodeRejection_Reason.RUNTIME_MISSING) node.runtimes.push(RuntimeKind.PROCESS);
@@ -214,6 +222,8 @@ function addDevices({ capacity }: Node, subject: string, { resources }: AnyDeman
 
 function fitsByBruteForce(node: Node, placed: readonly Placed[], demand: AnyDemand): boolean {
   if (!matches(node, demand)) return false;
+  const isFull = placed.filter(({ nodeId }) => nodeId === node.id).length >= PROBATION_WORK;
+  if (node.quarantine !== undefined && isFull) return false;
   const devices = node.capacity?.gpus ?? [];
   const { gpu } = demand.resources;
   const choices =
@@ -232,6 +242,7 @@ function matches(node: Node, { placement, runtime }: AnyDemand): boolean {
     node.state === NodeState.READY &&
     !node.cordoned &&
     !node.draining &&
+    node.quarantine?.state !== QuarantineState.ACTIVE &&
     (zone === undefined || node.labels["zone"] === zone) &&
     node.taints.every((taint) => placement?.tolerations.includes(taint)) &&
     (!runtime || node.runtimes.includes(runtime))
@@ -269,7 +280,10 @@ function assertMatches(node: Node, demand: AnyDemand): void {
 }
 
 function idle(node: Node): Node {
-  return Object.assign(clone(NodeSchema, node), { state: NodeState.READY, cordoned: false, draining: false });
+  const well = { state: NodeState.READY, cordoned: false, draining: false };
+  const changed = Object.assign(clone(NodeSchema, node), well);
+  delete changed.quarantine;
+  return changed;
 }
 
 function nodeById(nodes: readonly Node[], id: string): Node {

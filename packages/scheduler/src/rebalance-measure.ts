@@ -2,8 +2,9 @@ import { NodeState, type ResourceRequest } from "@kedge/proto";
 import type { Cluster } from "./cluster.ts";
 import type { NodeEntry } from "./node-entry.ts";
 import { freeOf, type Room, type Shape, strandedOf, typicalShapes } from "./rebalance-shapes.ts";
+import { isSetAside } from "./set-aside-nodes.ts";
 
-/** How much of a cluster's room is in pieces too small. Only nodes that take work count: ready and not cordoned. */
+/** How much of a cluster's room is in pieces too small. Only nodes that take work count: ready and not set aside. */
 export interface Fragmentation {
   /** Share of the free GPU capacity (CPU on nodes without GPU) that a typical demand cannot use, 0 to 1. */
   readonly fragmentation: number;
@@ -161,7 +162,7 @@ export function roomOf(entry: NodeEntry): Room {
 }
 
 function takesWork({ node }: NodeEntry): boolean {
-  return node.state === NodeState.READY && !node.cordoned && !node.draining && node.capacity !== undefined;
+  return node.state === NodeState.READY && !isSetAside(node) && node.capacity !== undefined;
 }
 
 const emptyPool = (): Pool => ({ nodes: 0, capacity: 0, devices: 0, free: 0, stranded: 0 });

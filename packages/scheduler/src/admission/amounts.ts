@@ -3,6 +3,7 @@ import type { ResourceRequest } from "@kedge/proto";
 import type { Cluster } from "../cluster.ts";
 import { claimedMilli, freeGpuMilli, WHOLE_MILLI } from "../gpu.ts";
 import type { NodeEntry } from "../node-entry.ts";
+import { isSetAside } from "../set-aside-nodes.ts";
 
 /** Amounts that are added to in place. */
 export type Tally = Record<string, number>;
@@ -37,7 +38,7 @@ export function clusterAmounts(cluster: Cluster): { readonly total: Tally; reado
   for (const entry of cluster.entries()) {
     addTo(total, entry.total);
     if (entry.devices.length > 0) addTo(total, { gpu_milli: entry.devices.length * WHOLE_MILLI });
-    if (!entry.node.cordoned && !entry.node.draining) addTo(left, freeOn(entry));
+    if (!isSetAside(entry.node)) addTo(left, freeOn(entry));
   }
   return { total, left };
 }

@@ -146,7 +146,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     controllerKey: signer.publicKey,
     isTaskLive: (ref) => isTaskLive(stores, ref),
   });
-  const nodeOptions = { stores, writer: nodeWriter, registry, book, tokens, authority };
+  const nodeOptions = { stores, writer: nodeWriter, registry, book, tokens, authority, events, clock };
   return {
     stores,
     tokens,

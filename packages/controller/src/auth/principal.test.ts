@@ -36,7 +36,8 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
     "rebalance",
   ],
   ADMIN: [
-    "createJoinToken enroll cordonNode uncordonNode drainNode removeNode createToken listTokens revokeToken setSchedulingPolicy",
+    "createJoinToken enroll cordonNode uncordonNode drainNode quarantineNode releaseNode removeNode createToken listTokens",
+    "revokeToken setSchedulingPolicy",
   ],
 };
 

@@ -1,9 +1,12 @@
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import type { Authority } from "@kedge/bus";
 import { KedgeError } from "@kedge/domain";
+import type { Clock } from "@kedge/kernel";
 import { type Node, type NodeService, Role } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
 import { joinText, type TokenRegistry } from "../auth/tokens.ts";
+import type { EventRecorder } from "../events/recorder.ts";
+import { release, setAside } from "../node-health/quarantine.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeWriter } from "../nodes/node-writer.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
@@ -20,17 +23,20 @@ export interface NodeServiceOptions {
   readonly book: CapacityBook;
   readonly tokens: TokenRegistry;
   readonly authority: Authority;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
   /** host:port that joining nodes are told. */
   readonly controllerAddress: () => string;
   readonly natsServers: () => readonly string[];
 }
 
+const MAX_REASON = 500;
 const HOUR_MS = 3_600_000;
 const MAX_TTL_MS = 30 * 24 * HOUR_MS;
 
-/** NodeService: join tokens, enrolment, listing, cordon, drain, removal. */
+/** NodeService: join tokens, enrolment, listing, cordon, drain, quarantine, removal. */
 export function createNodeService(options: NodeServiceOptions): ServiceImplementation<typeof NodeService> {
-  const { stores, writer, registry, book, tokens, authority } = options;
+  const { stores, writer, registry, book, tokens, authority, events, clock } = options;
   const describe = (node: Node): Node => {
     const shown = registry.describe(node);
     shown.reserved = sumOf(book.cluster.reservationsOn(node.id).map(({ resources }) => resources));
@@ -121,9 +127,38 @@ export function createNodeService(options: NodeServiceOptions): ServiceImplement
         }),
       ),
     }),
+    quarantineNode: async ({ nodeId, reason, duration, endTasks }, context) => {
+      assertReason(reason);
+      const durationMs = lengthOf(duration);
+      const order = { reason, by: context.principal.name, nowMs: clock.now(), durationMs, strikes: 1, endTasks };
+      const node = await writer.edit(nodeId, (draft) => setAside(draft, order));
+      const message = `by ${order.by}: ${reason}`;
+      events.record({ kind: "node", name: nodeId, reason: "NodeQuarantined", message, warning: true });
+      return { node: describe(node) };
+    },
+    releaseNode: async ({ nodeId }, context) => {
+      const node = await writer.edit(nodeId, (draft) => release(draft, clock.now()));
+      const message = `by ${context.principal.name}`;
+      events.record({ kind: "node", name: nodeId, reason: "NodeReleased", message });
+      return { node: describe(node) };
+    },
     removeNode: async ({ nodeId }) => {
       await writer.remove(nodeId);
       return {};
     },
   };
+}
+
+function assertReason(reason: string): void {
+  if (reason.trim() !== "" && reason.length <= MAX_REASON) return;
+  throw new KedgeError("INVALID_FIELD", `reason must have 1 to ${MAX_REASON} characters`, {
+    field: "reason",
+    hint: "say why the node is set aside: people who wait for it read it",
+  });
+}
+
+function lengthOf(duration: Duration | undefined): number | undefined {
+  const ms = duration === undefined ? undefined : durationMs(duration);
+  if (ms === undefined || (ms > 0 && ms <= MAX_TTL_MS)) return ms;
+  throw new KedgeError("INVALID_FIELD", "duration must be more than 0 and at most 30 days", { field: "duration" });
 }

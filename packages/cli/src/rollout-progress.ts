@@ -1,8 +1,7 @@
 import { resumed } from "@kedge/client";
-import { isRolloutEnded } from "@kedge/domain";
 import { systemClock } from "@kedge/kernel";
-import { type Deployment, RolloutState, WatchDeploymentResponseSchema } from "@kedge/proto";
-import { deploymentLine } from "./output/views.ts";
+import { type Deployment, RevisionState, RolloutState, WatchDeploymentResponseSchema } from "@kedge/proto";
+import { deploymentLine } from "./output/rollout-views.ts";
 import { ExitRequest } from "./print-error.ts";
 import type { Session } from "./session.ts";
 
@@ -23,11 +22,26 @@ export async function watchDeployment(
   }
 }
 
-/** Waits for the end of the rollout; ends the command with exit 4 when it was rolled back. */
+/**
+ * Waits for the end of the newest rollout that is under way or wanted, else for nothing; ends the command with exit 4 when
+ * it was rolled back, or never got its turn.
+ */
 export async function waitForRollout(session: Session, name: string): Promise<void> {
-  await watchDeployment(session, name, ({ rollout }) => {
-    if (rollout === undefined || !isRolloutEnded(rollout.state)) return false;
-    if (rollout.state === RolloutState.ROLLED_BACK) throw new ExitRequest("rolledBack");
-    return true;
+  let target: number | undefined;
+  await watchDeployment(session, name, (deployment) => {
+    target ??= targetOf(deployment);
+    const revision = deployment.revisions.find(({ number }) => number === target);
+    const isUnderWay = deployment.nextRollout?.revision === target || revision?.state === RevisionState.CANDIDATE;
+    if (target === undefined || isUnderWay) return false;
+    const all = [...deployment.history, ...(deployment.rollout ? [deployment.rollout] : [])];
+    const last = all.findLast(({ toRevision }) => toRevision === target);
+    if (last?.state === RolloutState.SUCCEEDED) return true;
+    throw new ExitRequest("rolledBack");
   });
+}
+
+/** A rollout that was asked for is begun by the controller a moment later. */
+function targetOf({ nextRollout, revisions, rollout }: Deployment): number | undefined {
+  const candidate = revisions.findLast(({ state }) => state === RevisionState.CANDIDATE);
+  return nextRollout?.revision ?? candidate?.number ?? rollout?.toRevision;
 }

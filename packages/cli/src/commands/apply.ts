@@ -2,6 +2,7 @@ import { newId, systemClock } from "@kedge/kernel";
 import { parseDeployment } from "@kedge/pipeline";
 import { ApplyDeploymentResponseSchema } from "@kedge/proto";
 import { readInput } from "../options.ts";
+import { safeText } from "../output/text.ts";
 import { deploymentView } from "../output/views.ts";
 import { ExitRequest } from "../print-error.ts";
 import { waitForRollout } from "../rollout-progress.ts";
@@ -33,10 +34,11 @@ export const applyCommand: CommandGroup = (program, host) => {
         forceRevision,
         idempotencyKey: newId(systemClock),
       });
-      output.show(ApplyDeploymentResponseSchema, response, ({ deployment, changed }) => [
-        changed ? "applied" : "nothing to change",
+      output.show(ApplyDeploymentResponseSchema, response, ({ deployment, changed, heldBack }) => [
+        heldBack === "" ? (changed ? "applied" : "nothing to change") : `held back: ${safeText(heldBack)}`,
         ...(deployment === undefined ? [] : deploymentView(deployment)),
       ]);
+      if (wait && response.heldBack !== "") throw new ExitRequest("rolledBack");
       if (wait && response.changed) await waitForRollout(session, spec.name);
     },
   });

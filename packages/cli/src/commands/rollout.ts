@@ -5,12 +5,14 @@ import {
   PauseRolloutResponseSchema,
   PromoteRolloutResponseSchema,
   ResumeRolloutResponseSchema,
+  RetryRolloutResponseSchema,
   RollbackDeploymentResponseSchema,
 } from "@kedge/proto";
 import type { Command } from "commander";
 import { argument, positiveInteger } from "../options.ts";
 import type { View } from "../output/output.ts";
-import { deploymentTable, rolloutView } from "../output/views.ts";
+import { historyView, rolloutView } from "../output/rollout-views.ts";
+import { deploymentTable } from "../output/views.ts";
 import { waitForRollout } from "../rollout-progress.ts";
 import { addRemote, type CommandGroup, type Session } from "../session.ts";
 
@@ -19,12 +21,7 @@ interface WaitOption {
 }
 
 const view = ({ deployment }: { readonly deployment?: Deployment | undefined }): View =>
-  deployment === undefined
-    ? []
-    : [
-        deploymentTable([deployment]),
-        ...(deployment.rollout === undefined ? ["no rollout yet"] : rolloutView(deployment.rollout)),
-      ];
+  deployment === undefined ? [] : [deploymentTable([deployment]), ...rolloutView(deployment)];
 
 /** `kedge rollout ...` */
 export const rolloutCommands: CommandGroup = (program, host) => {
@@ -76,4 +73,27 @@ export const rolloutCommands: CommandGroup = (program, host) => {
     },
     (command) => command.option("--to <revision>", "default: the one that was stable before", positiveInteger),
   );
+  add<{ revision?: number }>(
+    "retry <deployment>",
+    "roll a version that was rolled back out again, by its steps",
+    async ({ client, output }, deployment, { revision = 0 }) => {
+      const response = await client.deployments.retryRollout({ deployment, revision });
+      output.show(RetryRolloutResponseSchema, response, view);
+    },
+    (command) => command.option("--revision <number>", "default: the newest that was rolled back", positiveInteger),
+  );
+  addRemote(rollout, host, {
+    usage: "history <deployment>",
+    description: "show all rollouts that are kept, with the reason of every move",
+    examples: [
+      "kedge rollout history vad",
+      "kedge rollout history vad --json | jq '.deployment.history[].transitions'",
+    ],
+    run: async ({ client, output }, args) =>
+      output.show(
+        GetDeploymentResponseSchema,
+        await client.deployments.getDeployment({ name: argument(args, 0) }),
+        ({ deployment }) => (deployment === undefined ? [] : historyView(deployment)),
+      ),
+  });
 };

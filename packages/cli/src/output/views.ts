@@ -12,13 +12,12 @@ import {
   type Pipeline,
   ReplicaState,
   Role,
-  type Rollout,
-  RolloutState,
   type Run,
   RunState,
   type Token,
 } from "@kedge/proto";
 import type { View } from "./output.ts";
+import { rolloutView, rolloutWord } from "./rollout-views.ts";
 import type { Table } from "./table.ts";
 import { enumName, formatBytes, formatPairs, formatSpan, safeText } from "./text.ts";
 
@@ -127,10 +126,6 @@ export function deploymentTable(deployments: readonly Deployment[]): Table {
   };
 }
 
-function rolloutWord(rollout: Rollout): string {
-  return `${rollout.fromRevision}→${rollout.toRevision} ${enumName(RolloutState, rollout.state)}`;
-}
-
 /** One deployment with its replicas and the way its rollout went. */
 export function deploymentView(deployment: Deployment): View {
   const replicas = deployment.replicas.map((replica) => [
@@ -147,33 +142,8 @@ export function deploymentView(deployment: Deployment): View {
     ...(replicas.length === 0
       ? []
       : [{ columns: ["REPLICA", "REVISION", "STATE", "RESTARTS", "MESSAGE"], rows: replicas }]),
-    ...(deployment.rollout === undefined ? [] : rolloutView(deployment.rollout)),
+    ...rolloutView(deployment),
   ];
-}
-
-/** A rollout: where it is and how it came there. */
-export function rolloutView(rollout: Rollout): View {
-  const verdict = rollout.verdict?.reason ? [`verdict: ${safeText(rollout.verdict.reason)}`] : [];
-  const rows = rollout.transitions.map((move) => [
-    age(move.at),
-    enumName(RolloutState, move.to),
-    `${move.weightPercent}%`,
-    move.reason,
-  ]);
-  return [
-    `rollout ${rolloutWord(rollout)}, step ${rollout.step + 1}`,
-    ...verdict,
-    { columns: ["AGO", "STATE", "WEIGHT", "WHY"], rows },
-  ];
-}
-
-/** One line that says where a deployment is, for watching. */
-export function deploymentLine(deployment: Deployment): string {
-  const route =
-    deployment.route?.splits.map((split) => `${split.revision}:${split.basisPoints / 100}%`).join(" ") || "no traffic";
-  const rollout = deployment.rollout;
-  const state = rollout === undefined ? "no rollout" : rolloutWord(rollout);
-  return `deployment ${deployment.name}: ${state}, ${route}${rollout?.verdict?.reason ? `, ${rollout.verdict.reason}` : ""}`;
 }
 
 /** Models, one a row. */

@@ -107,7 +107,7 @@ export function createDeploymentService(
       const { value } = lookUp(stores.deployments, request.name, notFound("name"));
       const deployment = describe(value);
       return {
-        lines: explainDeployment(deployment),
+        lines: explainDeployment(deployment, clock.now()),
         ...(deployment.rollout === undefined ? {} : { rollout: deployment.rollout }),
         ...(deployment.pending === undefined ? {} : { pending: deployment.pending }),
       };

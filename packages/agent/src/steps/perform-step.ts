@@ -36,9 +36,7 @@ function act(context: StepContext): Promise<StepResult> {
       return buildStep(context, action.value);
     case "model":
       return modelStep(context, action.value);
-    case undefined:
-      throw new StepFailure("INVALID", "the step has no action this agent knows");
     default:
-      return action satisfies never;
+      throw new StepFailure("INVALID", `the step has no action this agent knows: ${action.case}`);
   }
 }

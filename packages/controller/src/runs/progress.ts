@@ -89,6 +89,14 @@ function startIfReady(job: Job, { run, jobs, at, baseline }: StartContext): void
       job.startedAt = at;
       job.reason = `deploying ${work.value.deployment?.name}`;
       return;
+    case "call":
+    case "notify":
+      failJob(
+        job,
+        create(FailureSchema, { class: FailureClass.INVALID, message: `${work.case} is not known here` }),
+        at,
+      );
+      return;
     case undefined:
       failJob(job, create(FailureSchema, { class: FailureClass.INVALID, message: "the job has no work" }), at);
       return;

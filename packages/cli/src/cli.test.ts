@@ -82,6 +82,8 @@ describe("completion", () => {
       "--force-revision",
       "kedge __complete deployments",
       "node drain",
+      "quarantine",
+      "node release",
     ]) {
       expect(stdout).toContain(part);
     }

@@ -10,12 +10,14 @@ import {
   type Node,
   NodeState,
   type Pipeline,
+  QuarantineState,
   ReplicaState,
   Role,
   type Run,
   RunState,
   type Token,
 } from "@kedge/proto";
+import { healthView, replicaNote } from "./health-view.ts";
 import type { View } from "./output.ts";
 import { rolloutView, rolloutWord } from "./rollout-views.ts";
 import type { Table } from "./table.ts";
@@ -45,9 +47,16 @@ export function nodeTable(nodes: readonly Node[]): Table {
   };
 }
 
+const QUARANTINES: Readonly<Record<QuarantineState, string>> = {
+  [QuarantineState.UNSPECIFIED]: "",
+  [QuarantineState.ACTIVE]: "quarantined",
+  [QuarantineState.PROBATION]: "probation",
+};
+
 function nodeState(node: Node): string {
-  const marks = [node.draining ? "draining" : "", node.cordoned && !node.draining ? "cordoned" : ""].filter(Boolean);
-  return [enumName(NodeState, node.state), ...marks].join(",");
+  const quarantine = node.quarantine === undefined ? "" : QUARANTINES[node.quarantine.state];
+  const marks = [node.draining ? "draining" : "", node.cordoned && !node.draining ? "cordoned" : "", quarantine];
+  return [enumName(NodeState, node.state), ...marks.filter(Boolean)].join(",");
 }
 
 /** One node with its replicas. */
@@ -56,11 +65,12 @@ export function nodeView(node: Node): View {
     replica.replicaId,
     enumName(ReplicaState, replica.state),
     String(replica.restarts),
-    replica.message,
+    replicaNote(replica),
   ]);
   return [
     nodeTable([node]),
     `taints: ${safeText(node.taints.join(", ") || "-")}   gateway: ${safeText(node.gatewayAddress || "-")}   agent: ${safeText(node.agentVersion || "-")}`,
+    ...healthView(node),
     ...(replicas.length === 0 ? [] : [{ columns: ["REPLICA", "STATE", "RESTARTS", "MESSAGE"], rows: replicas }]),
   ];
 }
@@ -133,7 +143,7 @@ export function deploymentView(deployment: Deployment): View {
     String(replica.revision),
     enumName(ReplicaState, replica.state),
     String(replica.restarts),
-    replica.message,
+    replicaNote(replica),
   ]);
   const pending = deployment.pending?.summary ? [`pending: ${safeText(deployment.pending.summary)}`] : [];
   return [

@@ -15,6 +15,7 @@ import type { NodeRegistry } from "./nodes/registry.ts";
 import type { TaskInbox } from "./runs/inbox.ts";
 import { collectOldRuns } from "./runs/retention.ts";
 import type { RunReconciler } from "./runs/run-reconciler.ts";
+import { isTaskOver } from "./runs/task-over.ts";
 import { POLICY_KEY } from "./scheduling/policy.ts";
 import type { Scheduling } from "./scheduling/scheduling.ts";
 import type { Stores } from "./stores.ts";
@@ -176,7 +177,7 @@ export class LeaderTerm {
     this.#syncNode(nodeId);
     const cancelled = stores.assignments.get(nodeId)?.value.cancelledTasks ?? [];
     if (cancelled.length === 0) return undefined;
-    await assignments.clearCancelled(nodeId, (taskId) => !this.#isRunning(nodeId, taskId));
+    await assignments.clearCancelled(nodeId, (taskId) => isTaskOver(stores, nodeId, taskId));
     return { requeueAfterMs: NODE_CHECK_MS };
   }
 
@@ -213,10 +214,6 @@ export class LeaderTerm {
 
   #wakeDeployments(): void {
     for (const [key] of this.#options.stores.deployments.entries()) this.#deployments.add(key);
-  }
-
-  #isRunning(nodeId: string, taskId: string): boolean {
-    return this.#options.registry.latest(nodeId)?.runningTasks.some((task) => task.taskId === taskId) ?? true;
   }
 
   #heartbeat(nodeId: string, previous: Heartbeat | undefined): void {

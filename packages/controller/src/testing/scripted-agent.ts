@@ -121,6 +121,11 @@ export class ScriptedAgent {
     return agent;
   }
 
+  /** Heartbeats and windows sent so far. */
+  get messagesSent(): number {
+    return Number(this.#sequence);
+  }
+
   async finish(ref: TaskRefFull, finished: Outcome): Promise<void> {
     this.#running.delete(ref.taskId);
     await this.publish(ref, { case: "finished", value: create(TaskFinishedSchema, finished) });

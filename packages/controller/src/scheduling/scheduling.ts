@@ -1,5 +1,3 @@
-import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import { isTaskEnded } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import {
   type Job,
@@ -16,19 +14,20 @@ import {
   createAdmission,
   type Demand,
   type Placed,
-  type Preemption,
   type RoomMade,
   type StillWaiting,
   type WaitingJob,
 } from "@kedge/scheduler";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { Stores } from "../stores.ts";
-import { type Followed, FollowedRuns, runIdOf } from "./followed-runs.ts";
+import { type Followed, FollowedRuns } from "./followed-runs.ts";
 import { type Grant, Grants } from "./grants.ts";
-import { DEFAULT_TEAM, type JobOwner, nextAttempt, runningJob, waitingJob } from "./job-demand.ts";
-import { isOvercommitted } from "./overcommitment.ts";
+import { type JobOwner, nextAttempt, runningJob, waitingJob } from "./job-demand.ts";
+import { OfferAudit } from "./offer-audit.ts";
 import { type PassOutcome, PassTimer } from "./pass-timer.ts";
+import { pastRunsOf } from "./past-runs.ts";
 import { schedulingPolicy } from "./policy.ts";
+import { PreemptionOrders } from "./preemption-orders.ts";
 import { Reasons } from "./reasons.ts";
 import { WaitingDemands } from "./waiting-demands.ts";
 
@@ -66,11 +65,8 @@ export class Scheduling {
   readonly #runs = new FollowedRuns();
   readonly #demands = new WaitingDemands();
   readonly #timer: PassTimer;
-  /** Who each task has to make room for, by run and task, until the run's document says so. */
-  readonly #orders = new Map<string, Map<string, string>>();
-  /** Offers that others made, or whose node shrank: by task, to be looked at. */
-  readonly #suspects = new Map<string, { readonly runId: string; readonly nodeId: string }>();
-  readonly #excess = new Set<string>();
+  readonly #orders = new PreemptionOrders();
+  readonly #offers = new OfferAudit();
   #admission: Admission | undefined;
   #wake = (_runId: string): void => {};
   #queue: readonly StillWaiting[] = [];
@@ -89,7 +85,7 @@ export class Scheduling {
     this.#wake = wake;
     this.#admission = createAdmission({ cluster: book.cluster, policy: schedulingPolicy(stores) });
     for (const [runId, { value }] of stores.runs.entries()) {
-      this.#replay(value);
+      for (const past of pastRunsOf(value)) this.#admission.charge(past);
       this.#follow(runId);
     }
     this.#examineOffers();
@@ -104,8 +100,7 @@ export class Scheduling {
     this.#runs.clear();
     this.#demands.clear();
     this.#orders.clear();
-    this.#suspects.clear();
-    this.#excess.clear();
+    this.#offers.clear();
     this.#queue = [];
   }
 
@@ -138,7 +133,7 @@ export class Scheduling {
   nodeChanged(nodeId: string): void {
     for (const { key } of this.#options.book.cluster.reservationsOn(nodeId)) {
       const runId = this.#runs.offeredBy(key);
-      if (runId !== undefined) this.#suspects.set(key, { runId, nodeId });
+      if (runId !== undefined) this.#offers.suspect(key, { runId, nodeId });
     }
     this.#examineOffers();
     this.noteRoom();
@@ -183,7 +178,7 @@ export class Scheduling {
 
   /** "<run>/<job>", or the deployment, that gets the room of each of the run's tasks that have to end, by task. */
   preemptions(runId: string): ReadonlyMap<string, string> {
-    return this.#orders.get(runId) ?? new Map();
+    return this.#orders.of(runId);
   }
 
   /**
@@ -193,7 +188,7 @@ export class Scheduling {
   makeRoom(deployment: string, demands: readonly Demand[], priority: number): readonly string[] {
     const nowMs = this.#options.clock.now();
     const making = this.#admission?.makeRoom({ name: deployment, demands, priority, nowMs });
-    for (const runId of new Set(making?.preempted.map((preemption) => this.#order(preemption)))) this.#wake(runId);
+    for (const runId of new Set(making?.preempted.map((preemption) => this.#orders.add(preemption)))) this.#wake(runId);
     if (making?.isGivenBack) this.noteRoom();
     return making?.nodeIds ?? [];
   }
@@ -205,7 +200,7 @@ export class Scheduling {
 
   /** Tells whether an offer must be taken back because its node has no room for it. */
   isExcess(taskId: string): boolean {
-    return this.#excess.has(taskId);
+    return this.#offers.isExcess(taskId);
   }
 
   /** Bytes of an image, as nodes report it; 0 when none does. */
@@ -275,9 +270,8 @@ export class Scheduling {
     this.#options.book.cluster.release(key);
     this.#demands.remove(this.reasons.textOf(spec), name);
     if (this.#grants.has(runId, key)) this.#grants.remove(runId, spec.name);
-    this.#suspects.delete(key);
-    this.#excess.delete(key);
-    this.#countermand(runId, key);
+    this.#offers.forget(key);
+    this.#orders.remove(runId, key);
   }
 
   #enqueue(run: Run, { key, name, job, spec }: Followed): void {
@@ -300,36 +294,14 @@ export class Scheduling {
         artifacts: names,
       });
       // Another controller placed it, perhaps where we have placed something else by now.
-      if (task.state === TaskState.OFFERED) this.#suspects.set(key, { runId: run.id, nodeId: task.nodeId });
+      if (task.state === TaskState.OFFERED) {
+        this.#offers.suspect(key, { runId: run.id, nodeId: task.nodeId });
+      }
     }
     this.#grants.remove(run.id, spec.name);
     this.#demands.remove(this.reasons.textOf(spec), name);
     this.#admission?.run(running);
-    if (task.preemptedBy !== "") this.#countermand(run.id, key);
-  }
-
-  #order({ key, preemptedBy }: Preemption): string {
-    const runId = runIdOf(key);
-    this.#orders.set(runId, (this.#orders.get(runId) ?? new Map()).set(key, preemptedBy));
-    return runId;
-  }
-
-  #countermand(runId: string, taskId: string): void {
-    const orders = this.#orders.get(runId);
-    if (orders?.delete(taskId) && orders.size === 0) this.#orders.delete(runId);
-  }
-
-  /** Lets the use of attempts that have ended count for their team. */
-  #replay(run: Run): void {
-    for (const job of run.jobs) {
-      for (const task of job.tasks) {
-        if (!isTaskEnded(task.state) || job.spec === undefined) continue;
-        const team = run.team || DEFAULT_TEAM;
-        const { resources } = job.spec;
-        const [startedAtMs, endedAtMs] = [msOf(task.offeredAt), msOf(task.finishedAt)];
-        if (endedAtMs > startedAtMs) this.#admission?.charge({ team, resources, startedAtMs, endedAtMs });
-      }
-    }
+    if (task.preemptedBy !== "") this.#orders.remove(run.id, key);
   }
 
   #pass(): PassOutcome {
@@ -341,7 +313,7 @@ export class Scheduling {
     const plan = admission.pass(clock.now());
     this.#queue = plan.waiting;
     const runs = new Set(plan.placed.map((placed) => this.#grant(placed)));
-    for (const preemption of plan.preempted) runs.add(this.#order(preemption));
+    for (const preemption of plan.preempted) runs.add(this.#orders.add(preemption));
     for (const runId of this.#nowPossibleOrNot()) runs.add(runId);
     this.#sweep();
     for (const runId of runs) this.#wake(runId);
@@ -375,15 +347,7 @@ export class Scheduling {
   }
 
   #examineOffers(): void {
-    if (this.#suspects.size === 0) return;
-    const { cluster } = this.#options.book;
-    // Ids begin with the time of submission: the oldest stay.
-    for (const [taskId, { runId, nodeId }] of [...this.#suspects].sort(([a], [b]) => (a < b ? 1 : -1))) {
-      if (!isOvercommitted(cluster, nodeId, this.#excess)) continue;
-      this.#excess.add(taskId);
-      this.#wake(runId);
-    }
-    this.#suspects.clear();
+    for (const runId of this.#offers.examine(this.#options.book.cluster)) this.#wake(runId);
   }
 
   #sweep(): void {
@@ -392,8 +356,4 @@ export class Scheduling {
       for (const grant of [...this.#grants.of(runId).values()]) this.#refuse(runId, grant);
     }
   }
-}
-
-function msOf(at: Timestamp | undefined): number {
-  return at === undefined ? 0 : timestampMs(at);
 }

@@ -49,21 +49,17 @@ export {
   type UserWindow,
 } from "./judge/user-cohort.ts";
 export type { CauseQuery, ComponentChange, ComponentGroup, Suspect } from "./root-cause/cause-types.ts";
+export { anomalyOf } from "./root-cause/propagation.ts";
 export { rankCauses } from "./root-cause/rank-causes.ts";
 export { type IncidentSamples, type MetricSamples, type RankedMetric, rankMetrics } from "./root-cause/rank-metrics.ts";
 export { verdictMessage } from "./verdict-message.ts";
-export { assertJudgeable, type JudgeSetup, judgeSetup, type OwnMetric } from "./windows/judge-setup.ts";
+export { assertJudgeable } from "./windows/judge-setup.ts";
 export {
-  type Arms,
   type ArmTotals,
-  armsOf,
   type Comparisons,
   comparisonsOf,
-  judgeWindow,
   type LatencySum,
-  latencyCounts,
   latencyOf,
-  type ShownWindow,
   totalsOf,
 } from "./windows/judge-windows.ts";
-export { Thresholds } from "./windows/thresholds.ts";
+export { RolloutTrial, type TrialStart } from "./windows/rollout-trial.ts";

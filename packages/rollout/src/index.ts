@@ -1,8 +1,10 @@
 export { abandonRevision, type DeploymentRequest, retryRevision, rollbackDeployment } from "./deployment-requests.ts";
+export { deploymentRoute, type RouteBrief } from "./deployment-route.ts";
 export { desiredRoute, isJudged, type RoutePlan } from "./desired-route.ts";
 export { desiredRevisions, desiredScales, type RevisionScale } from "./desired-scales.ts";
 export { rolloutObstacle } from "./find-failure.ts";
 export { type HeldBackVersion, heldBackVersion } from "./held-back.ts";
+export { judgementOf, nodeJudgement } from "./judgement.ts";
 export type {
   ArmTotals,
   ReplicaCounts,

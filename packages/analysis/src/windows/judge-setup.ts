@@ -3,8 +3,7 @@ import {
   type AnalysisSpec,
   MetricKind,
   type MetricSpec,
-  type Rollout,
-  type Strategy,
+  type RouteJudgement,
   type Threshold,
   WorseWhen,
 } from "@kedge/proto";
@@ -40,11 +39,7 @@ const DEFAULT_MARGIN = 0.1;
 const MAX_LABEL_MARGIN = 0.99;
 
 /** The judge that a rollout's analysis asks for. What a server does not carry out was refused when it was applied. */
-export function judgeSetup({
-  alpha,
-  analysis,
-  strategy,
-}: Pick<Rollout, "alpha" | "analysis" | "strategy">): JudgeSetup {
+export function judgeSetup({ alpha, analysis, byUser }: RouteJudgement): JudgeSetup {
   const metrics = (analysis?.metrics ?? []).flatMap((metric) => {
     const name = NAMES[metric.kind];
     return name === undefined ? [] : [{ name, metric }];
@@ -56,16 +51,11 @@ export function judgeSetup({
       alpha,
       margin,
       labelMargin: labels || Math.min(margin, MAX_LABEL_MARGIN),
-      unit: isByUser(strategy) ? "user" : "request",
+      unit: byUser ? "user" : "request",
       ...(metrics.length === 0 ? {} : { shares: sharesOf(metrics) }),
     },
     sees: new Set(metrics.length === 0 ? DEFAULT_METRICS : metrics.map(({ name }) => name)),
   };
-}
-
-/** Tells whether it is users that are assigned at random, not requests. */
-function isByUser(strategy: Strategy | undefined): boolean {
-  return strategy?.sticky !== undefined || (strategy?.kind.case === "abTest" && strategy.kind.value.by.case === "hash");
 }
 
 function sharesOf(metrics: readonly { readonly name: OwnMetric; readonly metric: MetricSpec }[]) {

@@ -1,5 +1,5 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { ArmCounts, Histogram, RevisionWindow, Rollout, Window } from "@kedge/proto";
+import type { ArmCounts, Histogram, RevisionWindow, RouteJudgement, Window } from "@kedge/proto";
 import type { ArmWindow, JudgeWindow } from "../judge/judge-types.ts";
 import type { UserCohort } from "../judge/user-cohort.ts";
 import type { OwnMetric } from "./judge-setup.ts";
@@ -40,7 +40,10 @@ const ALL = 10_000;
 const ONE_BY_ONE = 1;
 
 /** Both revisions' parts of a window, of requests that the split sent. */
-export function armsOf(window: Window, { fromRevision, toRevision }: Rollout): Arms {
+export function armsOf(
+  window: Window,
+  { fromRevision, toRevision }: Pick<RouteJudgement, "fromRevision" | "toRevision">,
+): Arms {
   const of = (revision: number) => window.revisions.find((part) => part.revision === revision);
   return { canary: of(toRevision), baseline: of(fromRevision) };
 }

@@ -5,7 +5,7 @@ import { type Clock, type ReconcileResult, secureBytes } from "@kedge/kernel";
 import { type Deployment, DeploymentSchema, type ReplicaAssignment, type Rollout, RolloutState } from "@kedge/proto";
 import {
   type DeploymentStep,
-  desiredRoute,
+  deploymentRoute,
   desiredScales,
   findRevision,
   hasActiveRollout,
@@ -84,7 +84,10 @@ export class DeploymentReconciler {
         for (const rollout of endedRollouts(stored.value, deployment)) this.#options.onRolloutEnd(rollout);
       }
       const { rollout } = deployment;
-      if (rollout !== undefined) await routes.put(name, desiredRoute(rollout, world.replicas, world.waves));
+      if (rollout !== undefined) {
+        const nodes = new Set([...this.#options.assignments.replicas(name)].map(({ nodeId }) => nodeId)).size;
+        await routes.put(name, deploymentRoute(deployment, rollout, { ...world, nodes }));
+      }
       await this.#assign(name, plans);
     } catch (error) {
       this.#giveBack(plans);

@@ -1,24 +1,7 @@
-import {
-  type ArmTotals,
-  armsOf,
-  type Comparisons,
-  comparisonsOf,
-  createJudge,
-  type Judge,
-  type JudgeSetup,
-  type JudgeWindow,
-  judgeSetup,
-  judgeWindow,
-  mergeWindows,
-  Thresholds,
-  totalsOf,
-  UserCohort,
-  verdictMessage,
-} from "@kedge/analysis";
-import { isKedgeError } from "@kedge/domain";
+import { type ArmTotals, type Comparisons, comparisonsOf, RolloutTrial, totalsOf } from "@kedge/analysis";
 import type { Clock } from "@kedge/kernel";
-import { type Deployment, type Rollout, type Verdict, VerdictKind, type Window } from "@kedge/proto";
-import { hasActiveRollout, type Incident, isJudged } from "@kedge/rollout";
+import type { Deployment, Rollout, Verdict, Window } from "@kedge/proto";
+import { hasActiveRollout, type Incident, isJudged, judgementOf } from "@kedge/rollout";
 import { PromotionWatch } from "./promotion-watch.ts";
 
 interface Totals {
@@ -28,17 +11,10 @@ interface Totals {
 
 interface Trial {
   readonly rolloutId: string;
-  readonly setup: JudgeSetup;
-  readonly judge: Judge;
-  readonly cohort: UserCohort | undefined;
-  readonly thresholds: Thresholds;
-  /** What has come since the judge last looked, by weight: under one weight it does not matter which gateway's it is. */
-  readonly waiting: Map<number, JudgeWindow>;
+  readonly judged: RolloutTrial;
   readonly totals: Totals;
   /** Of mirrored answers. */
   comparisons: Comparisons;
-  verdict: Verdict | undefined;
-  missing: readonly string[];
 }
 
 /** What windows have shown of a rollout so far. */
@@ -91,11 +67,7 @@ export class RolloutJudges {
       compared: trial.comparisons.compared + compared,
       differing: trial.comparisons.differing + differing,
     };
-    if (isJudged(rollout)) {
-      gather(trial, rollout, window);
-      const broken = trial.thresholds.observe(window, rollout.toRevision, this.#clock.now());
-      if (broken !== undefined) trial.verdict = broken;
-    }
+    if (isJudged(rollout)) trial.judged.observe(window, this.#clock.now());
     return true;
   }
 
@@ -103,10 +75,11 @@ export class RolloutJudges {
   evidence(deployment: string, rollout: Rollout): Evidence | undefined {
     const trial = this.#trials.get(deployment);
     if (trial?.rolloutId !== rollout.id) return undefined;
-    Object.assign(trial, this.#judge(trial));
-    const { rolloutId, totals, comparisons, judge, verdict, missing } = trial;
+    const { rolloutId, totals, comparisons, judged } = trial;
+    const verdict = judged.verdict(this.#clock.now());
+    const { missing } = judged;
     return {
-      ...{ rolloutId, totals, comparisons, judgeState: judge.state() },
+      ...{ rolloutId, totals, comparisons, judgeState: judged.state() },
       ...(verdict === undefined ? {} : { verdict }),
       ...(missing.length === 0 ? {} : { metricsMissing: `no ${missing.join(", ")} although there is traffic` }),
     };
@@ -144,59 +117,19 @@ export class RolloutJudges {
     return true;
   }
 
-  /** Shows the judge what has gathered, in as few windows as there are weights, so that many gateways cost little more than one. */
-  #judge({ waiting, judge, ...trial }: Trial): Pick<Trial, "verdict" | "missing"> {
-    let { verdict, missing } = trial;
-    for (const window of waiting.values()) {
-      const found = judge.observe(window);
-      missing = found.missing;
-      // What a threshold has decided is final as well.
-      const isDecided = verdict?.kind === VerdictKind.ROLLBACK && found.verdict !== "rollback";
-      if (!isDecided) verdict = verdictMessage(found, this.#clock.now());
-    }
-    waiting.clear();
-    return { verdict, missing };
-  }
-
   #trial(deployment: string, rollout: Rollout): Trial {
     const known = this.#trials.get(deployment);
     if (known?.rolloutId === rollout.id) return known;
     const none = { requests: 0n, errors: 0n };
-    const setup = judgeSetup(rollout);
+    const { judgeState: state, verdict } = rollout;
     const trial: Trial = {
-      ...{ rolloutId: rollout.id, setup, judge: judgeFrom(setup, rollout.judgeState) },
-      cohort: setup.options.unit === "user" ? new UserCohort() : undefined,
-      waiting: new Map(),
-      thresholds: new Thresholds(rollout.analysis?.thresholds ?? [], this.#clock.now()),
+      rolloutId: rollout.id,
+      judged: new RolloutTrial(judgementOf(rollout), { nowMs: this.#clock.now(), state, verdict }),
       totals: { canary: rollout.totalCanary ?? none, baseline: rollout.totalBaseline ?? none },
       comparisons: rollout.comparisons ?? { compared: 0n, differing: 0n },
-      verdict: rollout.verdict,
-      missing: [],
     };
     this.#trials.set(deployment, trial);
     return trial;
-  }
-}
-
-function gather(trial: Trial, rollout: Rollout, window: Window): void {
-  const { setup, cohort, waiting } = trial;
-  const shown = judgeWindow(window, armsOf(window, rollout), { sees: setup.sees, cohort });
-  if (shown === undefined) return;
-  if (shown === "estimated") {
-    trial.missing = ["users one by one (there were too many in a window)"];
-    return;
-  }
-  const known = waiting.get(shown.weight);
-  waiting.set(shown.weight, known === undefined ? shown : mergeWindows(known, shown));
-}
-
-/** Goes on from what is stored; afresh when that is an older server's, whose evidence means something else. */
-function judgeFrom({ options }: JudgeSetup, state: Uint8Array): Judge {
-  try {
-    return createJudge({ ...options, state });
-  } catch (error) {
-    if (!isKedgeError(error, "INVALID_FIELD")) throw error;
-    return createJudge(options);
   }
 }
 

@@ -1,7 +1,7 @@
 import { create, equals } from "@bufbuild/protobuf";
 import { isKedgeError } from "@kedge/domain";
 import { type Route, RouteSchema } from "@kedge/proto";
-import type { RoutePlan } from "@kedge/rollout";
+import type { RouteBrief, RoutePlan } from "@kedge/rollout";
 import type { Stores } from "../stores.ts";
 
 const MAX_RACES = 20;
@@ -20,7 +20,7 @@ export class RouteWriter {
   }
 
   /** Makes the plan the deployment's route unless it is already; the reason alone is no change. */
-  async put(deployment: string, plan: RoutePlan): Promise<void> {
+  async put(deployment: string, plan: RoutePlan & RouteBrief): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const stored = this.#stores.routes.get(deployment);
       const generation = (stored?.value.generation ?? 0n) + 1n;

@@ -1,4 +1,4 @@
-import { clone } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type Route, RouteSchema } from "@kedge/proto";
 import type { RoutePlan } from "../desired-route.ts";
 import type { RevisionScale } from "../desired-scales.ts";
@@ -42,13 +42,7 @@ export class SimulatedFleet {
   /** The route document is replaced; nodes learn of it later. */
   putRoute(deployment: string, plan: RoutePlan): void {
     this.#generation += 1n;
-    const route = clone(RouteSchema, {
-      $typeName: RouteSchema.typeName,
-      deployment,
-      generation: this.#generation,
-      ...plan,
-    });
-    this.#route = route;
+    this.#route = create(RouteSchema, { deployment, generation: this.#generation, ...plan });
   }
 
   /** Replicas start and end as wanted; those that are not ready end first. */

@@ -1,3 +1,12 @@
+export {
+  baseUrlProblem,
+  headerNameProblem,
+  headerValueProblem,
+  patternProblem,
+  REDACTED,
+  signingSecretProblem,
+  urlProblem,
+} from "./alert-fields.ts";
 export { errorMessage, isKedgeError, KedgeError, type KedgeErrorOptions } from "./error.ts";
 export { ERROR_REASONS, ErrorCode, type ErrorCodeName, type ErrorReason } from "./error-reasons.ts";
 export { isMetricName, MAX_USER_METRICS, OWN_METRIC_NAMES } from "./metric-names.ts";

@@ -158,7 +158,7 @@ class Agent implements RunningAgent {
       ...{ nodeId, bootId, clock, logger, haproxyPath },
       dir: join(dataDir, "gateway"),
       listen: options.gatewayListen,
-      onWindow: (window) => this.#windows.add(window),
+      onWindow: (window) => this.#windows.add(this.#serving?.complete(window) ?? window),
     });
     this.#serving = new Serving({
       ...{ nodeId, runtimes, modelServerEntry, clock, logger },

@@ -1,9 +1,11 @@
 import type { GatewayEndpoint } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
-import { type ReplicaAssignment, ReplicaState, type ReplicaStatus } from "@kedge/proto";
+import { type ReplicaAssignment, type ReplicaExposure, ReplicaState, type ReplicaStatus } from "@kedge/proto";
 import type { ModelCache } from "./model-cache.ts";
 import { Replica } from "./replica.ts";
-import type { ReplicaRuntimes } from "./replica-spec.ts";
+import { sumExposures } from "./replica-exposure.ts";
+import { metricsPath, type ReplicaRuntimes } from "./replica-spec.ts";
+import type { MetricsTarget } from "./user-metrics/user-metrics.ts";
 
 /** What a ReplicaSet works with. */
 export interface ReplicaSetOptions {
@@ -49,6 +51,23 @@ export class ReplicaSet {
       const { replicaId, revision } = assignment;
       return [{ replicaId, revision, host: "127.0.0.1", port: readyPort }];
     });
+  }
+
+  /** Where a deployment's ready replicas tell metrics. */
+  metricsTargets(deployment: string): MetricsTarget[] {
+    return [...this.#replicas.values()].flatMap(({ assignment, readyPort, run }) => {
+      if (assignment.deployment !== deployment || readyPort === undefined) return [];
+      const { replicaId, revision } = assignment;
+      return [{ replicaId, revision, run, port: readyPort, path: metricsPath(assignment) }];
+    });
+  }
+
+  /** What a deployment's replicas were exposed to since the last call, by revision. */
+  takeExposures(deployment: string): ReadonlyMap<number, ReplicaExposure> {
+    const own = [...this.#replicas.values()].filter(({ assignment }) => assignment.deployment === deployment);
+    return sumExposures(
+      own.map((replica) => ({ revision: replica.assignment.revision, exposure: replica.takeExposure() })),
+    );
   }
 
   /** Starts what is missing and lets go of what is no longer wanted. May be called again at any time. */

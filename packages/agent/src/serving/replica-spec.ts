@@ -22,6 +22,7 @@ export interface ReplicaSpecInput {
 }
 
 const DEFAULT_HEALTH_PATH = "/v2/health/ready";
+const DEFAULT_METRICS_PATH = "/metrics";
 const DEFAULT_START_TIMEOUT_S = 60;
 
 /** Name of a replica's workload. */
@@ -33,6 +34,12 @@ export function replicaWorkloadId(replicaId: string): string {
 export function healthPath({ template }: ReplicaAssignment): string {
   const path = template?.healthPath ?? "";
   return path.startsWith("/") && !/[\s?#]/.test(path) ? path : DEFAULT_HEALTH_PATH;
+}
+
+/** Path where the replica tells metrics; always absolute. */
+export function metricsPath({ template }: ReplicaAssignment): string {
+  const path = template?.metricsPath ?? "";
+  return path.startsWith("/") && !/[^\x21-\x7e]|#/.test(path) ? path : DEFAULT_METRICS_PATH;
 }
 
 /** Milliseconds from start to ready before a replica counts as failed. */

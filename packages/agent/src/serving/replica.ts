@@ -2,11 +2,19 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { errorMessage } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
-import { type ReplicaAssignment, ReplicaState, type ReplicaStatus, ReplicaStatusSchema } from "@kedge/proto";
-import type { Runtime } from "@kedge/runtime";
+import {
+  type ReplicaAssignment,
+  type ReplicaExposure,
+  ReplicaState,
+  type ReplicaStatus,
+  ReplicaStatusSchema,
+  RuntimeKind,
+} from "@kedge/proto";
+import type { Exit, Runtime } from "@kedge/runtime";
 import { isHealthy } from "./health-probe.ts";
 import { lastLine } from "./last-line.ts";
 import type { ModelCache } from "./model-cache.ts";
+import { ExposureMeter } from "./replica-exposure.ts";
 import {
   healthPath,
   type ReplicaRuntimes,
@@ -45,6 +53,7 @@ export class Replica {
   readonly assignment: ReplicaAssignment;
   readonly #options: ReplicaOptions;
   readonly #abort = new AbortController();
+  readonly #exposure: ExposureMeter;
   #state = ReplicaState.FETCHING;
   #since: number;
   #message = "";
@@ -58,6 +67,7 @@ export class Replica {
     this.#options = options;
     this.assignment = options.assignment;
     this.#since = options.clock.now();
+    this.#exposure = new ExposureMeter(options.clock);
   }
 
   get status(): ReplicaStatus {
@@ -73,6 +83,16 @@ export class Replica {
     return this.#state === ReplicaState.READY ? this.#port : undefined;
   }
 
+  /** How often it was started again; counters of its metrics begin anew with each run. */
+  get run(): number {
+    return this.#restarts;
+  }
+
+  /** How long it was ready since the last call, and whether it failed then. */
+  takeExposure(): ReplicaExposure {
+    return this.#exposure.take();
+  }
+
   /** Whether it became ready or failed since this object was made. */
   get isSettled(): boolean {
     return this.#state === ReplicaState.READY || this.#state === ReplicaState.STOPPING || this.#failures > 0;
@@ -84,6 +104,7 @@ export class Replica {
 
   /** Marks the replica as leaving: it is ready no more, but still runs. */
   retire(): void {
+    this.#exposure.end();
     this.#enter(ReplicaState.STOPPING);
   }
 
@@ -132,7 +153,9 @@ export class Replica {
     if (this.#state === ReplicaState.FETCHING) this.#enter(ReplicaState.STARTING);
     const port = await this.#launch(runtime, spec);
     const watch = new AbortController();
+    let outOfMemory = false;
     const ended = runtime.wait(spec.id, AbortSignal.any([signal, watch.signal])).then(async (exit) => {
+      outOfMemory = ranOutOfMemory(runtime, exit);
       const line = await lastLine(runtime, spec.id);
       return `exited with code ${exit.exitCode}${line === "" ? "" : `: ${line}`}`;
     });
@@ -143,6 +166,7 @@ export class Replica {
       await ended.catch(() => {}); // Already told, or aborted just now.
       this.#port = undefined;
       if (!signal.aborted) {
+        this.#exposure.end({ outOfMemory });
         await runtime.remove(spec.id);
         this.#restarts += 1;
       }
@@ -174,6 +198,7 @@ export class Replica {
     signal.throwIfAborted();
     this.#port = port;
     const readyAt = clock.monotonic();
+    this.#exposure.begin();
     this.#enter(ReplicaState.READY);
     for (let failures = 0; failures < LIVENESS_FAILURES; ) {
       await clock.sleep(LIVENESS_MS, signal);
@@ -191,4 +216,9 @@ export class Replica {
     this.#since = this.#options.clock.now();
     this.#options.onChange();
   }
+}
+
+/** Nobody tells why a plain process was killed; the kernel does it for memory, and we only after we let go of it. */
+function ranOutOfMemory({ kind }: Runtime, { outOfMemory, signal }: Exit): boolean {
+  return outOfMemory || (kind === RuntimeKind.PROCESS && signal === "SIGKILL");
 }

@@ -1,13 +1,14 @@
 import { errorMessage, isName } from "@kedge/domain";
 import type { Gateway, GatewayService } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
-import type { AppliedRoute, Assignment, ReplicaStatus, Route } from "@kedge/proto";
+import type { AppliedRoute, Assignment, ReplicaStatus, Route, Window } from "@kedge/proto";
 import { DocumentStore } from "./document-store.ts";
 import type { ModelCache } from "./model-cache.ts";
 import { routeOfNode } from "./node-route.ts";
 import { ReplicaSet } from "./replica-set.ts";
 import type { ReplicaRuntimes } from "./replica-spec.ts";
 import { Traffic } from "./traffic.ts";
+import { UserMetrics } from "./user-metrics/user-metrics.ts";
 
 /** What serving works with. */
 export interface ServingOptions {
@@ -38,6 +39,7 @@ export class Serving {
   readonly #options: ServingOptions;
   readonly #replicas: ReplicaSet;
   readonly #traffic: Traffic;
+  readonly #metrics: UserMetrics;
   readonly #store: DocumentStore;
   readonly #routes = new Map<string, Route>();
   readonly #watches = new Map<string, () => void>();
@@ -50,7 +52,7 @@ export class Serving {
 
   constructor(options: ServingOptions) {
     this.#options = options;
-    const { gateway, logger, onChange } = options;
+    const { clock, gateway, logger, onChange } = options;
     this.#store = new DocumentStore(options.documentsDir);
     this.#traffic = new Traffic({ gateway, logger, services: () => this.#services(), onApplied: onChange });
     this.#replicas = new ReplicaSet({
@@ -58,6 +60,11 @@ export class Serving {
       onChange: () => this.#changed(),
       applied: () => this.#traffic.apply(),
       inFlight: (replicaId) => gateway.inFlight(replicaId),
+    });
+    this.#metrics = new UserMetrics({
+      clock,
+      targets: (deployment) => this.#replicas.metricsTargets(deployment),
+      exposures: (deployment) => this.#replicas.takeExposures(deployment),
     });
   }
 
@@ -73,10 +80,15 @@ export class Serving {
     return this.#assignment?.generation ?? 0n;
   }
 
+  /** A window of the gateway's with what only this node's replicas tell. */
+  complete(window: Window): Window {
+    return this.#metrics.complete(window);
+  }
+
   /** Serves what the disk remembers; adopts what an earlier agent process left running. */
   async recover(): Promise<void> {
     const { logger } = this.#options;
-    for (const route of await this.#store.loadRoutes()) this.#routes.set(route.deployment, route);
+    for (const route of await this.#store.loadRoutes()) this.#takeRoute(route.deployment, route);
     const assignment = await this.#store.loadAssignment();
     if (assignment !== undefined) {
       this.#isAdopting = true;
@@ -99,8 +111,7 @@ export class Serving {
 
   /** Takes a deployment's new route, or its end. The gateway is told within the same turn. */
   setRoute(deployment: string, route: Route | undefined): void {
-    if (route === undefined) this.#routes.delete(deployment);
-    else this.#routes.set(deployment, route);
+    this.#takeRoute(deployment, route);
     this.#changed();
     this.#options.logger.info({ deployment, generation: String(route?.generation ?? 0) }, "route changed");
     this.#write(() => (route === undefined ? this.#store.removeRoute(deployment) : this.#store.saveRoute(route)));
@@ -111,6 +122,7 @@ export class Serving {
     for (const unwatch of this.#watches.values()) unwatch();
     this.#watches.clear();
     this.#cancelPrune();
+    await this.#metrics.stop();
     await this.#replicas.stop();
     await this.#adopting;
     await this.#writes;
@@ -124,12 +136,18 @@ export class Serving {
       if (deployments.has(deployment)) continue;
       unwatch();
       this.#watches.delete(deployment);
-      this.#routes.delete(deployment);
+      this.#takeRoute(deployment, undefined);
       this.#write(() => this.#store.removeRoute(deployment));
     }
     this.#replicas.reconcile(assignment.replicas);
     this.#changed();
     this.#pruneLater();
+  }
+
+  #takeRoute(deployment: string, route: Route | undefined): void {
+    if (route === undefined) this.#routes.delete(deployment);
+    else this.#routes.set(deployment, route);
+    this.#metrics.follow(deployment, route);
   }
 
   #watch(deployment: string): void {

@@ -10,8 +10,11 @@ export {
 export { errorMessage, isKedgeError, KedgeError, type KedgeErrorOptions } from "./error.ts";
 export { ERROR_REASONS, ErrorCode, type ErrorCodeName, type ErrorReason } from "./error-reasons.ts";
 export { isMetricName, MAX_USER_METRICS, OWN_METRIC_NAMES } from "./metric-names.ts";
-export { assertName, editDistance, isName, MAX_NAME_LENGTH, type NameKind, nearNames } from "./names.ts";
+export { assertName, editDistance, isFlagLabel, isName, MAX_NAME_LENGTH, type NameKind, nearNames } from "./names.ts";
+export { isFieldName, requestKeyProblem, requestMatchProblems } from "./request-keys.ts";
 export { type Amounts, addAmounts, capacityAmounts, requestAmounts, subtractAmounts } from "./resources.ts";
+export { compareSemver, parseSemver, type Semver } from "./semver.ts";
+export { assertNoProblems, fieldOf, type SpecProblem } from "./spec-problem.ts";
 export {
   isJobEnded,
   isRolloutEnded,
@@ -21,4 +24,5 @@ export {
   JOB_TRANSITIONS,
   TASK_TRANSITIONS,
 } from "./state-tables.ts";
+export { STRATEGY_LIMITS, strategyProblems } from "./strategy-problems.ts";
 export { isUlid, ulid } from "./ulid.ts";

@@ -39,6 +39,16 @@ export function assertName(kind: NameKind, value: string, field: string): void {
   );
 }
 
+const FLAG_LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
+
+/**
+ * Tells whether text can name a variant or rule of a feature flag, or be a split's salt: 1 to 64 letters, digits and
+ * inner `.`, `_` and `-`.
+ */
+export function isFlagLabel(text: string): boolean {
+  return FLAG_LABEL.test(text);
+}
+
 /** Names within a small edit distance of `wanted`, nearest first, for "did you mean" hints; at most three. */
 export function nearNames(wanted: string, known: Iterable<string>): string[] {
   const limit = Math.max(2, Math.floor(wanted.length / 3));

@@ -1,9 +1,8 @@
 import { toBinary } from "@bufbuild/protobuf";
 import type { Value } from "@bufbuild/protobuf/wkt";
-import { assertName, KedgeError } from "@kedge/domain";
+import { assertName, isFlagLabel, KedgeError, parseSemver } from "@kedge/domain";
 import { type Flag, FlagComparison, type FlagCondition, type FlagRule, FlagSchema, type FlagSplit } from "@kedge/proto";
 import { PLACES } from "./places.ts";
-import { parseSemver } from "./semver.ts";
 import { valueKinds } from "./typed-value.ts";
 
 /** Bounds on one flag. */
@@ -17,13 +16,6 @@ export const FLAG_LIMITS = {
   description: 1000,
   attribute: 256,
 } as const;
-
-const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
-
-/** Tells whether text can be the name of a variant or rule, or a salt: 1 to 64 letters, digits and inner `.`, `_`, `-`. */
-export function isFlagLabel(text: string): boolean {
-  return LABEL.test(text);
-}
 
 /**
  * Rejects a flag that cannot be evaluated as it says.

@@ -1,6 +1,6 @@
+import { compareSemver, parseSemver } from "@kedge/domain";
 import { FlagComparison as Comparison, type FlagComparison, type FlagCondition } from "@kedge/proto";
 import { attributeOf, type FlagAttributes } from "./attributes.ts";
-import { compareSemver, parseSemver } from "./semver.ts";
 
 /**
  * Tells whether a condition holds. Without the attribute none does, negated or not, so that nobody is reached about

@@ -1,4 +1,4 @@
-export { assertFlag, FLAG_LIMITS, isFlagLabel } from "./assert-flag.ts";
+export { assertFlag, FLAG_LIMITS } from "./assert-flag.ts";
 export { attributeOf, type FlagAttributes, TARGETING_KEY } from "./attributes.ts";
 export { describeFlagChange, sameFlag, withPlaces } from "./changes.ts";
 export { describeRule } from "./describe.ts";
@@ -6,5 +6,4 @@ export type { FlagChoice, FlagErrorCode, FlagOutcome, FlagReason } from "./evalu
 export { explainFlag, type FlagExplanation } from "./explain.ts";
 export { FlagSet } from "./flag-set.ts";
 export { PLACES } from "./places.ts";
-export { parseSemver } from "./semver.ts";
 export { askFlag, FLAG_VALUES, type FlagDetails, type FlagQuestion, type FlagValueType } from "./typed-value.ts";

@@ -1,5 +1,13 @@
+export { formatAlertPolicy } from "./alert-policy-format.ts";
+export { type AlertPolicyResult, parseAlertPolicy } from "./alert-policy-parse.ts";
+export { INCIDENT_KINDS, INCIDENT_SEVERITIES } from "./alert-policy-schema.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
-export { deploymentJsonSchema, pipelineJsonSchema, schedulingPolicyJsonSchema } from "./json-schema.ts";
+export {
+  alertPolicyJsonSchema,
+  deploymentJsonSchema,
+  pipelineJsonSchema,
+  schedulingPolicyJsonSchema,
+} from "./json-schema.ts";
 export { type CompileOptions, type CompileResult, compilePipeline, lintPipeline } from "./pipeline-compile.ts";
 export { type JobResult, type ResolveContext, resolveJob } from "./resolve.ts";
 export { formatSchedulingPolicy } from "./scheduling-policy-format.ts";

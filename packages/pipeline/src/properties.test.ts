@@ -3,7 +3,12 @@ import { describe, expect, it } from "vitest";
 import { parseDeployment } from "./deployment-compile.ts";
 import { type Token, tokenise, untokenise } from "./expressions.ts";
 import { topologicalOrder } from "./graph.ts";
-import { deploymentJsonSchema, pipelineJsonSchema, schedulingPolicyJsonSchema } from "./json-schema.ts";
+import {
+  alertPolicyJsonSchema,
+  deploymentJsonSchema,
+  pipelineJsonSchema,
+  schedulingPolicyJsonSchema,
+} from "./json-schema.ts";
 import { compilePipeline, lintPipeline } from "./pipeline-compile.ts";
 import { parseSchedulingPolicy } from "./scheduling-policy-parse.ts";
 
@@ -150,7 +155,8 @@ describe("the JSON schemas", () => {
       "concurrency",
       "jobs",
     ]);
-    for (const schema of [pipelineJsonSchema(), deploymentJsonSchema(), schedulingPolicyJsonSchema()]) {
+    const policies = [schedulingPolicyJsonSchema(), alertPolicyJsonSchema()];
+    for (const schema of [pipelineJsonSchema(), deploymentJsonSchema(), ...policies]) {
       expect(schema["additionalProperties"]).toBe(false);
     }
     expect(pipelineJsonSchema()["required"]).toEqual(["name", "jobs"]);

@@ -1,7 +1,9 @@
 export { Authority, type AuthorityOptions, type BusCredentials, openAuthority } from "./authority.ts";
+export { publishBeat, subscribeBeats } from "./beat.ts";
 export { type Bus, type BusOptions, type BusStatus, connectBus, serverAtLeast } from "./bus.ts";
 export type { KeyedCertificate } from "./certificates.ts";
 export { CHUNK_BYTES, getChunk, type PutChunkResult, putChunk } from "./chunk-store.ts";
+export { consumeDecisions, type DecisionConsumer, publishDecision } from "./decision-messages.ts";
 export { EmbeddedNats, type EmbeddedNatsOptions } from "./embedded-nats.ts";
 export { publishEvent, type ReadEventsOptions, readEvents } from "./events.ts";
 export {

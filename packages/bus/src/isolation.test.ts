@@ -114,6 +114,7 @@ describe("a hostile agent", () => {
     subjects.taskEvents("n2", "t1"),
     subjects.logs("n2", "r", "j"),
     subjects.metrics("n2", "d"),
+    subjects.decisions("n2"),
     subjects.offers("n2"),
     subjects.offers("n1"),
     subjects.document("assignments", "n2"),

@@ -1,5 +1,5 @@
 import type { Account, Export, Import, User } from "@nats-io/jwt";
-import { bucketStream, offersConsumer, STREAMS, subjects, subjectToken } from "./subjects.ts";
+import { BEAT_SUBJECT, bucketStream, offersConsumer, STREAMS, subjects, subjectToken } from "./subjects.ts";
 
 /** JetStream API prefix inside a node's account; the server keeps `$JS.API` itself for the account's own JetStream. */
 export const NODE_API_PREFIX = "KJS.API";
@@ -28,9 +28,10 @@ const PUBLISH_EXPORTS = [
   "kedge.node.*.task.*",
   "kedge.node.*.log.*.*",
   "kedge.node.*.metric.*",
+  "kedge.node.*.decision",
 ] as const;
 
-const DOCUMENT_EXPORTS = ["kedge.doc.assignments.*", "kedge.doc.routes.*", "kedge.doc.flags.*"] as const;
+const DOCUMENT_EXPORTS = ["kedge.doc.assignments.*", "kedge.doc.routes.*", "kedge.doc.flags.*", BEAT_SUBJECT] as const;
 
 /** What the controller's account offers to node accounts. Only accounts signed by our operator can import it. */
 export function controllerExports(): Export[] {
@@ -68,12 +69,13 @@ function nodePublishes(nodeId: string): string[] {
     `kedge.node.${id}.task.*`,
     `kedge.node.${id}.log.*.*`,
     `kedge.node.${id}.metric.*`,
+    subjects.decisions(id),
     `$JS.ACK.${STREAMS.offers}.${offersConsumer(id)}.>`,
   ];
 }
 
 function nodeDocuments(nodeId: string): string[] {
-  return [subjects.document("assignments", nodeId), "kedge.doc.routes.*", "kedge.doc.flags.*"];
+  return [subjects.document("assignments", nodeId), "kedge.doc.routes.*", "kedge.doc.flags.*", BEAT_SUBJECT];
 }
 
 /**

@@ -55,6 +55,9 @@ export async function provisionStore(bus: Bus, options: ProvisionOptions): Promi
   }
 }
 
+/** A node holds on to its decisions and tells them again: what one that floods pushes out is its own. */
+const DECISION_LIMITS = { max_msgs_per_subject: 64, max_msg_size: 16_384, max_age: 30 * DAY_NS };
+
 const BASE: Partial<StreamConfig> = {
   storage: StorageType.File,
   retention: RetentionPolicy.Limits,
@@ -79,6 +82,7 @@ function streamPlans({ logBytes }: ProvisionOptions, quick: boolean): StreamPlan
     },
     // Direct get lets an agent see whether a claim whose answer was lost had won.
     { name: STREAMS.tasks, subjects: [ALL_NODES.taskEvents], max_age: 7 * DAY_NS, allow_direct: true },
+    { name: STREAMS.decisions, subjects: [ALL_NODES.decisions], ...DECISION_LIMITS },
     { name: STREAMS.leases, subjects: [ALL_NODES.leases], max_msgs_per_subject: 1 },
     {
       name: STREAMS.logs,
@@ -151,12 +155,13 @@ export async function addNode(bus: Bus, nodeId: string): Promise<void> {
   }
 }
 
-/** Removes the node's consumer, its unclaimed offers and its lease. May be called twice. */
+/** Removes the node's consumer, its unclaimed offers, its lease and its decisions. May be called twice. */
 export async function removeNode(bus: Bus, nodeId: string): Promise<void> {
   try {
     await bus.manager.consumers.delete(STREAMS.offers, offersConsumer(nodeId)).catch(isMissing(CONSUMER_NOT_FOUND));
     await bus.manager.streams.purge(STREAMS.offers, { filter: subjects.offers(nodeId) });
     await bus.manager.streams.purge(STREAMS.leases, { filter: subjects.lease(nodeId) });
+    await bus.manager.streams.purge(STREAMS.decisions, { filter: subjects.decisions(nodeId) });
   } catch (error) {
     throw busError(error, `removing node ${nodeId}`);
   }

@@ -12,6 +12,7 @@ export const STREAMS = {
   logs: "KEDGE_LOGS",
   events: "KEDGE_EVENTS",
   chunks: "KEDGE_CHUNKS",
+  decisions: "KEDGE_DECISIONS",
   flagChanges: "KEDGE_FLAG_CHANGES",
 } as const;
 
@@ -73,6 +74,7 @@ export const subjects = {
   taskEvents: (nodeId: string, taskId: string) => `${node(nodeId)}.task.${subjectToken(taskId, "task")}`,
   logs: (nodeId: string, runId: string, job: string) =>
     `${node(nodeId)}.log.${subjectToken(runId, "run")}.${subjectToken(job, "job")}`,
+  decisions: (nodeId: string) => `${node(nodeId)}.decision`,
   metrics: (nodeId: string, deployment: string) => `${node(nodeId)}.metric.${subjectToken(deployment, "deployment")}`,
   offers: (nodeId: string) => `kedge.to.${subjectToken(nodeId, "node")}.task`,
   document: (bucket: DocumentBucket, key: string) => `kedge.doc.${bucket}.${subjectToken(key, "key")}`,
@@ -86,6 +88,9 @@ export const subjects = {
   kv: (bucket: BucketName, key: string) => `$KV.${bucket}.${documentKey(key)}`,
 } as const;
 
+/** What the leader says every second to all nodes: that it is there. */
+export const BEAT_SUBJECT = "kedge.beat";
+
 /** Filters over all nodes. */
 export const ALL_NODES = {
   heartbeats: "kedge.node.*.heartbeat",
@@ -93,6 +98,7 @@ export const ALL_NODES = {
   taskEvents: "kedge.node.*.task.*",
   logs: "kedge.node.*.log.*.*",
   metrics: "kedge.node.*.metric.*",
+  decisions: "kedge.node.*.decision",
   offers: "kedge.to.*.task",
 } as const;
 
@@ -109,7 +115,7 @@ export function offersConsumer(nodeId: string): string {
 /** A message's sender and what it is about, read from the one part of it that the server vouches for. */
 export interface NodeSubject {
   readonly nodeId: string;
-  readonly kind: "heartbeat" | "lease" | "task" | "log" | "metric";
+  readonly kind: "heartbeat" | "lease" | "task" | "log" | "metric" | "decision";
   /** Task id; run and job; deployment. */
   readonly rest: readonly string[];
 }
@@ -120,6 +126,7 @@ const NODE_KINDS: Readonly<Record<NodeSubject["kind"], number>> = {
   task: 1,
   log: 2,
   metric: 1,
+  decision: 0,
 };
 
 /** Takes `kedge.node.<id>.<kind>...` apart; undefined for any other shape. */

@@ -38,7 +38,7 @@ const SCRAPE_MS = 1000;
 const KINDS: readonly MetricKind[] = [MetricKind.SAMPLES, MetricKind.MEAN, MetricKind.COUNT];
 
 /**
- * Asks replicas for the metrics that routes name, once a second, and puts what they told into the gateway's windows, with the
+ * Asks replicas for the metrics that routes' judgements name, once a second, and puts what they told into the gateway's windows, with the
  * restarts of replicas. Nothing is asked for while no route names any.
  */
 export class UserMetrics {
@@ -52,7 +52,7 @@ export class UserMetrics {
 
   /** Follows a deployment's route, or its end. */
   follow(deployment: string, route: Route | undefined): void {
-    const specs = (route?.metrics ?? []).filter(isScraped).slice(0, MAX_USER_METRICS);
+    const specs = (route?.judgement?.analysis?.metrics ?? []).filter(isScraped).slice(0, MAX_USER_METRICS);
     const known = this.#followed.get(deployment);
     if (route !== undefined && known !== undefined && isSame(known.specs, specs)) {
       if (known.generation !== route.generation) known.metrics.restart();

@@ -48,6 +48,17 @@ export {
   type UserRequest,
   type UserWindow,
 } from "./judge/user-cohort.ts";
+export type {
+  FleetFacts,
+  Misfit,
+  NodeJudgement,
+  NodeLevel,
+  NodeReason,
+  NodeTrial,
+  OwnFacts,
+  WorkloadFacts,
+} from "./node-health/health-types.ts";
+export { judgeFleet } from "./node-health/judge-fleet.ts";
 export type { CauseQuery, ComponentChange, ComponentGroup, Suspect } from "./root-cause/cause-types.ts";
 export { anomalyOf } from "./root-cause/propagation.ts";
 export { rankCauses } from "./root-cause/rank-causes.ts";

@@ -32,7 +32,9 @@ export interface AnomalyDetectorOptions {
   readonly source?: "gauge" | "counter";
   /** Refractory period: an alarm holds back weaker ones for about so many points. Default 150. */
   readonly holdPoints?: number;
-  /** From an earlier detector's `state()`, of the same source; empty: start afresh. */
+  /** Values remembered to find periods and shapes in. Memory and time a point grow with it; default 1024. */
+  readonly historyPoints?: number;
+  /** From an earlier detector's `state()`, of the same source and history; empty: start afresh. */
   readonly state?: Uint8Array;
 }
 

@@ -11,7 +11,9 @@ import { shapeNovelty } from "./novelty.ts";
 import { Movement, ShiftSums } from "./slow-signs.ts";
 import { StreamTail } from "./tail.ts";
 
-const HISTORY_POINTS = 1024;
+const DEFAULT_HISTORY_POINTS = 1024;
+const MIN_HISTORY_POINTS = 64;
+const MAX_HISTORY_POINTS = 16_384;
 const TAIL_POINTS = 5000;
 const SHAPE_POINTS = 4;
 const DEFAULT_HOLD_POINTS = 150;
@@ -44,13 +46,19 @@ const SCALE = 1;
  * @throws KedgeError INVALID_OPTION for options out of range; INVALID_FIELD for a state it did not write.
  */
 export function createAnomalyDetector(options: AnomalyDetectorOptions = {}): AnomalyDetector {
-  const { source = "gauge", holdPoints = DEFAULT_HOLD_POINTS, state } = options;
+  const { source = "gauge", holdPoints = DEFAULT_HOLD_POINTS, historyPoints = DEFAULT_HISTORY_POINTS } = options;
   if (!(holdPoints >= 1 && holdPoints <= 1e6)) {
     throw new KedgeError("INVALID_OPTION", `holdPoints must be 1 to 1,000,000, not ${holdPoints}`, {
       field: "holdPoints",
     });
   }
-  return new StreamDetector(source === "counter", holdPoints, state ?? new Uint8Array());
+  if (!(historyPoints >= MIN_HISTORY_POINTS && historyPoints <= MAX_HISTORY_POINTS)) {
+    const expected = `${MIN_HISTORY_POINTS} to ${MAX_HISTORY_POINTS}`;
+    throw new KedgeError("INVALID_OPTION", `historyPoints must be ${expected}, not ${historyPoints}`, {
+      field: "historyPoints",
+    });
+  }
+  return new StreamDetector({ state: new Uint8Array(), ...options, source, holdPoints, historyPoints });
 }
 
 interface Sign {
@@ -64,8 +72,8 @@ class StreamDetector implements AnomalyDetector {
   readonly #layout: number;
   readonly #counter: CounterRate | undefined;
   readonly #cadence = new Cadence(this.#arena);
-  readonly #history = new History(this.#arena, HISTORY_POINTS);
-  readonly #forecaster = new Forecaster(this.#arena, this.#history);
+  readonly #history: History;
+  readonly #forecaster: Forecaster;
   readonly #shift = new ShiftSums(this.#arena);
   readonly #movement = new Movement(this.#arena);
   readonly #spikes = new StreamTail(this.#arena, TAIL_POINTS);
@@ -78,8 +86,11 @@ class StreamDetector implements AnomalyDetector {
   readonly #hold: AlarmHold;
   readonly #memory = this.#arena.take(2);
 
-  constructor(isCounter: boolean, holdPoints: number, state: Uint8Array) {
+  constructor({ source, holdPoints, historyPoints, state }: Required<AnomalyDetectorOptions>) {
+    const isCounter = source === "counter";
     this.#layout = isCounter ? 1 : 0;
+    this.#history = new History(this.#arena, Math.round(historyPoints));
+    this.#forecaster = new Forecaster(this.#arena, this.#history);
     this.#counter = isCounter ? new CounterRate(this.#arena) : undefined;
     this.#hold = new AlarmHold(this.#arena, holdPoints);
     if (state.length > 0) this.#arena.decode(state, this.#layout);

@@ -1,0 +1,115 @@
+import type { Misfit, NodeTrial, WorkloadFacts } from "./health-types.ts";
+import { logShareEvidence } from "./share-evidence.ts";
+
+/** Fewer failures than this say nothing of a node, however rare they are elsewhere. */
+const MIN_FAILURES = 3;
+/** A node must fail so many times as often as the others. */
+const MIN_RATIO = 3;
+/** Below this share of failed requests nobody minds. */
+const MIN_REQUEST_RATE = 0.01;
+
+/** A workload on one node, beside the others. */
+export interface Comparison extends Misfit {
+  /** Enough failures, and enough more than elsewhere, to count against the node. */
+  readonly isWorse: boolean;
+}
+
+/** Compares every node that has failures with the others, workload by workload. Those that run on one node say nothing. */
+export function compareWorkloads(
+  workloads: readonly WorkloadFacts[],
+  span: string,
+): ReadonlyMap<string, readonly Comparison[]> {
+  const byNode = new Map<string, Comparison[]>();
+  for (const facts of workloads) {
+    const all = totalOf(facts.byNode.values());
+    if (all.failures === 0) continue;
+    for (const [nodeId, here] of facts.byNode) {
+      const comparison = compare(facts, { here, all, span });
+      if (comparison !== undefined) byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), comparison]);
+    }
+  }
+  return byNode;
+}
+
+/** How many different workloads of one node failed, beside other nodes. */
+export interface Breadth {
+  readonly logEvidence: number;
+  readonly failing: number;
+  readonly tried: number;
+}
+
+/**
+ * Compares nodes by how many different jobs, and how many different revisions, fail on them, each counted once: a node that
+ * breaks everything shows even where nothing of it runs elsewhere. Jobs are compared with jobs only: what they fetch from
+ * outside may fail for all of them, on the few nodes that they are packed on.
+ */
+export function compareBreadth(workloads: readonly WorkloadFacts[]): ReadonlyMap<string, Breadth> {
+  const byNode = new Map<string, Breadth>();
+  for (const kind of ["tasks", "replicas"] as const) {
+    const trials = breadthTrials(workloads.filter((facts) => facts.kind === kind));
+    const all = totalOf(trials.values());
+    for (const [nodeId, { exposure, failures }] of trials) {
+      const share = { share: exposure / all.exposure, here: failures, all: all.failures };
+      const before = byNode.get(nodeId) ?? { logEvidence: 0, failing: 0, tried: 0 };
+      byNode.set(nodeId, {
+        logEvidence: before.logEvidence + logShareEvidence(share),
+        failing: before.failing + failures,
+        tried: before.tried + exposure,
+      });
+    }
+  }
+  return byNode;
+}
+
+function breadthTrials(workloads: readonly WorkloadFacts[]): ReadonlyMap<string, NodeTrial> {
+  const trials = new Map<string, NodeTrial>();
+  for (const { byNode } of workloads) {
+    for (const [nodeId, { exposure, failures }] of byNode) {
+      const before = trials.get(nodeId) ?? { exposure: 0, failures: 0 };
+      if (exposure <= 0) continue;
+      trials.set(nodeId, { exposure: before.exposure + 1, failures: before.failures + Number(failures > 0) });
+    }
+  }
+  return trials;
+}
+
+function totalOf(trials: Iterable<NodeTrial>): NodeTrial {
+  const total = { exposure: 0, failures: 0 };
+  for (const { exposure, failures } of trials) {
+    total.exposure += exposure;
+    total.failures += failures;
+  }
+  return total;
+}
+
+interface Beside {
+  readonly here: NodeTrial;
+  readonly all: NodeTrial;
+  readonly span: string;
+}
+
+function compare({ workload, kind }: WorkloadFacts, { here, all, span }: Beside): Comparison | undefined {
+  const elsewhere = { exposure: all.exposure - here.exposure, failures: all.failures - here.failures };
+  if (here.exposure <= 0 || elsewhere.exposure <= 0) return undefined;
+  const share = here.exposure / all.exposure;
+  const logEvidence = logShareEvidence({ share, here: here.failures, all: all.failures });
+  const rate = here.failures / here.exposure;
+  const isFrequent = kind !== "requests" || rate >= MIN_REQUEST_RATE;
+  const isMore = rate >= (MIN_RATIO * elsewhere.failures) / elsewhere.exposure;
+  const reason = {
+    text: `${describe(kind, workload, here)} here, ${count(kind, elsewhere)} elsewhere`,
+    clears: `nothing more of it fails here within ${span}`,
+  };
+  return { workload, kind, reason, logEvidence, isWorse: isFrequent && isMore && here.failures >= MIN_FAILURES };
+}
+
+function describe(kind: WorkloadFacts["kind"], workload: string, trial: NodeTrial): string {
+  const what = { tasks: "tasks of", replicas: "replicas of", requests: "requests to" }[kind];
+  return `${what} ${workload} failed: ${count(kind, trial)}`;
+}
+
+function count(kind: WorkloadFacts["kind"], { failures, exposure }: NodeTrial): string {
+  return kind === "replicas"
+    ? `${failures} times in ${exposure.toFixed(1)} replica-minutes`
+    : `${failures} of ${exposure}`;
+}

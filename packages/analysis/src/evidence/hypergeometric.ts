@@ -26,6 +26,17 @@ export function hypergeometricLog(stratum: Stratum, logOdds: number): number {
   );
 }
 
+/**
+ * Logarithm of the number of ways that each possible number of hits can be the canary's, from the smallest on, up to a
+ * constant; undefined when more than `most` numbers are possible.
+ */
+export function logWaysOf(stratum: Stratum, most: number): readonly number[] | undefined {
+  const draw = drawOf(stratum);
+  const count = draw.highest - draw.lowest + 1;
+  if (count > most) return undefined;
+  return Array.from({ length: count }, (_, i) => logWays(draw, draw.lowest + i));
+}
+
 interface Draw {
   readonly canary: number;
   readonly baseline: number;

@@ -9,10 +9,13 @@ export function logWeightedSum(logs: ArrayLike<number>, weights: ArrayLike<numbe
 }
 
 /** log Σ exp(logs[i]), without overflow; −Infinity of nothing. */
-export function logSum(logs: readonly number[]): number {
-  const highest = logs.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+export function logSum(logs: ArrayLike<number>): number {
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logs.length; i++) highest = Math.max(highest, logs[i] ?? 0);
   if (!Number.isFinite(highest)) return highest;
-  return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0));
+  let sum = 0;
+  for (let i = 0; i < logs.length; i++) sum += Math.exp((logs[i] ?? 0) - highest);
+  return highest + Math.log(sum);
 }
 
 /** Weights scaled to add up to 1. */

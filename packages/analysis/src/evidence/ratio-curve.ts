@@ -1,5 +1,6 @@
-import { hypergeometricLog, type Stratum } from "./hypergeometric.ts";
-import { logWeightedSum } from "./log-mean.ts";
+import type { Outcomes } from "./boosted-evidence.ts";
+import { hypergeometricLog, logWaysOf, type Stratum } from "./hypergeometric.ts";
+import { logSum, logWeightedSum } from "./log-mean.ts";
 import type { RatioGrid } from "./ratio-grid.ts";
 
 /** A range of ratios. */
@@ -35,6 +36,31 @@ export class RatioCurve {
     const hits = baselineHits + canaryHits;
     if (hits === 0 || baselineTrials === 0 || canaryTrials === 0 || hits === baselineTrials + canaryTrials) return;
     this.#add((logRatio) => hypergeometricLog(stratum, logRatio));
+  }
+
+  /**
+   * What the evidence against "the ratio is at most 1" would be multiplied by, for each number of the stratum's hits that
+   * may be the canary's; undefined when there are more than `most`. It rises with that number, so that what has mean 1 at
+   * ratio 1 has less below, also after it was capped.
+   */
+  outcomes(stratum: Stratum, most: number): Outcomes | undefined {
+    const logWays = logWaysOf(stratum, most);
+    if (logWays === undefined) return undefined;
+    const logTotal = logSum(logWays);
+    const terms = this.logs.map((log, i) => log + Math.log(this.grid.worse[i] ?? 0));
+    const logNow = logSum(terms);
+    const tilts = this.grid.logRatios.flatMap((logRatio, i) => {
+      const part = Math.exp((terms[i] ?? 0) - logNow);
+      return part > 0
+        ? [{ logRatio, scale: part * Math.exp(logTotal - logSum(logWays.map((way, j) => way + j * logRatio))) }]
+        : [];
+    });
+    return {
+      chances: logWays.map((way) => Math.exp(way - logTotal)),
+      factors: logWays.map((_, j) =>
+        tilts.reduce((sum, { logRatio, scale }) => sum + scale * Math.exp(j * logRatio), 0),
+      ),
+    };
   }
 
   /** Adds events at the canary's share of the exposure, strictly between 0 and 1. */

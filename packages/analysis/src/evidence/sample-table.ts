@@ -15,7 +15,15 @@ export interface SampleTable {
 }
 
 /** What a canary's value is compared as when it is tested against a bound rather than the baseline. */
-export type Allowance = (value: number) => number;
+export interface Allowance {
+  /** Not decreasing. */
+  map(value: number): number;
+  /** Which end of its bucket a histogram's value is taken for: the one that the canary does not gain by. */
+  readonly end: "lower" | "upper";
+}
+
+/** Part of a bound within which a mapped one meets it: 24 bounds a decade are 1.1007 apart, and a tenth is to be one bucket. */
+const BOUND_SLACK = 0.001;
 
 /** Whether samples are numbers, and a histogram's bounds ascend and its counts are whole and not negative. */
 export function isSamples(samples: Samples): boolean {
@@ -45,9 +53,8 @@ export function sampleQuantile(samples: Samples, part: number): number {
 
 /**
  * Both arms on common values. When one is a histogram the other is put in its bounds, when both are with different
- * bounds, both in those they share. `allowance`, not decreasing, is applied to the canary's values; within a bucket as if
- * all were its upper bound, so that the canary never looks smaller than it is. Arms must be treated alike for the test to
- * hold: undefined when they share no bound.
+ * bounds, both in those they share. `allowance` is applied to the canary's values. Arms must be treated alike for the test
+ * to hold: undefined when they share no bound.
  */
 export function sampleTable(baseline: Samples, canary: Samples, allowance?: Allowance): SampleTable | undefined {
   const bounds = commonBounds(baseline, canary);
@@ -109,16 +116,27 @@ function tally(samples: Samples, bounds: readonly number[] | undefined): Map<num
 
 function mapped(
   counts: ReadonlyMap<number, number>,
-  allowance: Allowance,
+  { map, end }: Allowance,
   bounds: readonly number[] | undefined,
 ): Map<number, number> {
   const result = new Map<number, number>();
   for (const [value, count] of counts) {
-    const allowed = allowance(value);
-    const at = bounds === undefined ? allowed : boundAbove(bounds, allowed);
+    const at = bounds === undefined ? map(value) : mappedBucket(bounds, value, { map, end });
     result.set(at, (result.get(at) ?? 0) + count);
   }
   return result;
+}
+
+/** Upper bound of the bucket that a bucket's end is mapped into. */
+function mappedBucket(bounds: readonly number[], bound: number, { map, end }: Allowance): number {
+  if (end === "upper") {
+    const at = map(bound);
+    return boundAbove(bounds, at - Math.abs(at) * BOUND_SLACK);
+  }
+  // A bucket does not hold its lower end.
+  const place = bound === Infinity ? bounds.length : bounds.indexOf(bound);
+  const at = map(bounds[place - 1] ?? Number.NEGATIVE_INFINITY);
+  return boundAbove(bounds, at + Math.abs(at) * BOUND_SLACK + Number.MIN_VALUE);
 }
 
 function boundAbove(bounds: readonly number[], value: number): number {

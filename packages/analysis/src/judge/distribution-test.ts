@@ -9,6 +9,7 @@ import type { ArmWindow, JudgeWindow } from "./judge-types.ts";
 import type { DistributionMetricOptions } from "./metric-options.ts";
 import type { Finding, MetricTest, Reading } from "./metric-test.ts";
 import type { StateReader, StateWriter } from "./state-bytes.ts";
+import { allowanceOf, type Tolerance } from "./tolerance.ts";
 
 /** Distinct values kept of the past, and of each arm for its quantiles. */
 const PAST_VALUES = 192;
@@ -17,12 +18,22 @@ const NO_PAST = new Sketch(0);
 const ANY_RATIO: Interval = { low: 0, high: Infinity };
 
 /** Which distribution is compared, and where it is found in a window. */
-export interface DistributionTestOptions extends Omit<DistributionMetricOptions, "kind"> {
+export interface DistributionTestOptions extends Pick<DistributionMetricOptions, "name" | "worse"> {
   readonly margin: number;
+  readonly tolerance: Tolerance;
+  /** Values of the canary's that are not judged at first: its start. */
+  readonly settle: number;
   /** Unit of the values, for people. */
   readonly unit: string;
   /** The metric's samples in an arm; undefined when it has none. */
   samplesOf(arm: ArmWindow): Samples | undefined;
+}
+
+/** Both arms' samples of a stratum, and the e-value that would decide. */
+interface Compared {
+  readonly baseline: Samples;
+  readonly canary: Samples;
+  readonly logCap: number;
 }
 
 /** Evidence that values, seen one way round, are not larger by more than allowed. */
@@ -32,7 +43,10 @@ interface Guard {
   readonly evidence: RankEvidence;
 }
 
-/** A whole distribution: rank-tilt test. To pass, the canary must be shown better than the baseline made worse by the margin. */
+/**
+ * A whole distribution: rank-tilt test against the baseline made worse by what is tolerated. To pass, the canary must be
+ * shown better than the baseline made worse by the margin, or by the tolerance where that is more.
+ */
 export class DistributionTest implements MetricTest {
   readonly name: string;
   readonly #options: DistributionTestOptions;
@@ -41,6 +55,8 @@ export class DistributionTest implements MetricTest {
   #arms = { baseline: new Sketch(ARM_VALUES), canary: new Sketch(ARM_VALUES) };
   #worse: RankEvidence;
   #guards: Guard[];
+  /** Canary's values seen. */
+  #settled = 0;
 
   constructor(options: DistributionTestOptions) {
     this.name = options.name;
@@ -62,8 +78,16 @@ export class DistributionTest implements MetricTest {
     if (baseline === undefined || canary === undefined) return undefined;
     const table = sampleTable(baseline, canary);
     if (table === undefined) return undefined;
-    const isInformative = table.values.length > 1 && sampleSize(baseline) > 0 && sampleSize(canary) > 0;
-    return { isInformative, add: () => this.#add(table, baseline, canary) };
+    // By what was seen before, so that which strata are judged does not hang on what is in them.
+    const isSettled = this.#settled >= this.#options.settle;
+    const isInformative = isSettled && table.values.length > 1 && sampleSize(baseline) > 0 && sampleSize(canary) > 0;
+    return {
+      isInformative,
+      add: (logCap) => {
+        if (isSettled) this.#add(table, { baseline, canary, logCap });
+        else this.#settled += sampleSize(canary);
+      },
+    };
   }
 
   get logWorse(): number {
@@ -89,35 +113,49 @@ export class DistributionTest implements MetricTest {
 
   save(out: StateWriter): void {
     for (const sketch of [this.#past, this.#arms.baseline, this.#arms.canary]) saveSketch(out, sketch);
-    out.numbers(this.#worse.logs);
-    for (const { evidence } of this.#guards) out.numbers(evidence.logs);
+    for (const value of this.#rules()) out.number(value);
+    out.number(this.#settled);
+    out.numbers(this.#worse.memory);
+    for (const { evidence } of this.#guards) out.numbers(evidence.memory);
   }
 
   load(from: StateReader): void {
     this.#past = loadSketch(from, PAST_VALUES);
     this.#arms = { baseline: loadSketch(from, ARM_VALUES), canary: loadSketch(from, ARM_VALUES) };
-    this.#worse = new RankEvidence(this.#tilts, from.numbers(this.#tilts.tilts.length));
-    this.#guards = this.#guards.map(({ isNegated }) => ({
+    for (const value of this.#rules()) from.expect(value);
+    this.#settled = from.number();
+    this.#worse = new RankEvidence(this.#tilts, from.numbers(this.#worse.memory.length));
+    this.#guards = this.#guards.map(({ isNegated, evidence }) => ({
       isNegated,
-      evidence: new RankEvidence(SHIFTED_DOWN, from.numbers(SHIFTED_DOWN.tilts.length)),
+      evidence: new RankEvidence(SHIFTED_DOWN, from.numbers(evidence.memory.length)),
     }));
   }
 
-  #add(table: SampleTable, baseline: Samples, canary: Samples): void {
-    this.#worse.add(rankStratum(table, this.#past));
-    remember(this.#past, table);
+  /** What the evidence is of: with others it would be of another question. */
+  #rules(): readonly number[] {
+    const { margin, tolerance, settle } = this.#options;
+    return [margin, tolerance.part, tolerance.floor, settle];
+  }
+
+  #add(table: SampleTable, { baseline, canary, logCap }: Compared): void {
+    const { worse, tolerance } = this.#options;
+    const allowance = worse === "different" ? undefined : allowanceOf(tolerance, worse);
+    const tolerated = allowance === undefined ? table : (sampleTable(baseline, canary, allowance) ?? table);
+    this.#worse.add(rankStratum(tolerated, this.#past), logCap);
+    remember(this.#past, tolerated);
     this.#arms.baseline.add({ values: table.values, weights: table.baseline });
     this.#arms.canary.add({ values: table.values, weights: table.canary });
     for (const guard of this.#guards) this.#guard(guard, baseline, canary);
   }
 
+  /** The canary's bucket is taken at its worse end here. */
   #guard({ isNegated, evidence }: Guard, baseline: Samples, canary: Samples): void {
     const oriented = (samples: Samples): Samples => (isNegated ? negated(samples) : samples);
-    const factor = 1 + this.#options.margin;
-    const allowed = sampleTable(oriented(baseline), oriented(canary), (value) =>
-      value > 0 ? value / factor : value * factor,
-    );
-    if (allowed !== undefined) evidence.add(rankStratum(allowed, NO_PAST));
+    const { margin, tolerance } = this.#options;
+    const allowed = { part: Math.max(margin, tolerance.part), floor: tolerance.floor };
+    const allowance = allowanceOf(allowed, "higher");
+    const table = sampleTable(oriented(baseline), oriented(canary), allowance && { ...allowance, end: "upper" });
+    if (table !== undefined) evidence.add(rankStratum(table, NO_PAST));
   }
 }
 

@@ -1,3 +1,5 @@
+import { BoostedEvidence } from "../evidence/boosted-evidence.ts";
+import type { Stratum } from "../evidence/hypergeometric.ts";
 import { logWeightedSum, normalised } from "../evidence/log-mean.ts";
 import { RatioCurve } from "../evidence/ratio-curve.ts";
 import { ratioGrid } from "../evidence/ratio-grid.ts";
@@ -7,6 +9,8 @@ import type { Finding, MetricTest, Reading } from "./metric-test.ts";
 import type { StateReader, StateWriter } from "./state-bytes.ts";
 
 const GRID_SIZE = 20;
+/** Possible numbers of the canary's errors in a stratum, up to which its evidence is boosted. */
+const MOST_OUTCOMES = 128;
 /** Error rates, as parts of the negligible one, that a canary may turn out to have. */
 const LOWER_PARTS = [0.05, 0.3, 0.6];
 const LOWER_WEIGHTS = normalised(LOWER_PARTS.map(() => 1));
@@ -27,6 +31,7 @@ export class ErrorTest implements MetricTest {
   readonly name = "errors";
   readonly #options: ErrorTestOptions;
   #curve: RatioCurve;
+  #worse = new BoostedEvidence();
   /** Log likelihood of each lower rate against the negligible one, from the canary alone. */
   #lowerLogs: Float64Array = new Float64Array(LOWER_PARTS.length);
   /** Baseline's requests and errors, then the canary's. */
@@ -45,11 +50,11 @@ export class ErrorTest implements MetricTest {
     const hits = baseline.errors + canary.errors;
     const trials = baseline.requests + canary.requests;
     const isInformative = hits > 0 && hits < trials && baseline.requests > 0 && canary.requests > 0;
-    return { isInformative, add: () => this.#add({ baseline, canary }) };
+    return { isInformative, add: (logCap) => this.#add({ baseline, canary }, logCap) };
   }
 
   get logWorse(): number {
-    return this.#curve.logWorse;
+    return this.#worse.log;
   }
 
   logAcceptable(): number {
@@ -81,27 +86,40 @@ export class ErrorTest implements MetricTest {
 
   save(out: StateWriter): void {
     for (const list of [this.#curve.logs, this.#lowerLogs, this.#counts]) out.numbers(list);
+    out.number(this.#worse.log);
   }
 
   load(from: StateReader): void {
     this.#curve = new RatioCurve(this.#curve.grid, from.numbers(this.#curve.logs.length));
     this.#lowerLogs = from.numbers(this.#lowerLogs.length);
     this.#counts = from.numbers(this.#counts.length);
+    this.#worse = new BoostedEvidence(from.number());
   }
 
-  #add({ baseline, canary }: Pick<JudgeWindow, "baseline" | "canary">): void {
+  #add({ baseline, canary }: Pick<JudgeWindow, "baseline" | "canary">, logCap: number): void {
     const added = [baseline.requests, baseline.errors, canary.requests, canary.errors];
     for (const [i, value] of added.entries()) this.#counts[i] = (this.#counts[i] ?? 0) + value;
-    this.#curve.addStratum({
-      baselineTrials: baseline.requests,
-      canaryTrials: canary.requests,
-      baselineHits: baseline.errors,
-      canaryHits: canary.errors,
-    });
+    this.#compare(
+      {
+        baselineTrials: baseline.requests,
+        canaryTrials: canary.requests,
+        baselineHits: baseline.errors,
+        canaryHits: canary.errors,
+      },
+      logCap,
+    );
     const limit = this.#options.negligibleErrorRate;
     for (const [i, part] of LOWER_PARTS.entries()) {
       const ifFine = (canary.requests - canary.errors) * (Math.log1p(-part * limit) - Math.log1p(-limit));
       this.#lowerLogs[i] = (this.#lowerLogs[i] ?? 0) + canary.errors * Math.log(part) + ifFine;
     }
+  }
+  #compare(stratum: Stratum, logCap: number): void {
+    const before = this.#curve.logWorse;
+    const outcomes = () => this.#curve.outcomes(stratum, MOST_OUTCOMES);
+    const curve = new RatioCurve(this.#curve.grid, this.#curve.logs.slice());
+    curve.addStratum(stratum);
+    this.#worse.add({ logFactor: curve.logWorse - before, logCap, outcomes });
+    this.#curve = curve;
   }
 }

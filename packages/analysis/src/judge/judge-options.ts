@@ -1,6 +1,7 @@
 import { KedgeError } from "@kedge/domain";
-import type { JudgeOptions } from "./judge-types.ts";
+import type { JudgeOptions, LatencyOptions } from "./judge-types.ts";
 import type { MetricOptions } from "./metric-options.ts";
+import { NO_TOLERANCE, type Tolerance } from "./tolerance.ts";
 
 /** Options with defaults, checked. */
 export interface ResolvedJudgeOptions {
@@ -8,6 +9,7 @@ export interface ResolvedJudgeOptions {
   readonly margin: number;
   readonly negligibleErrorRate: number;
   readonly labelMargin: number;
+  readonly latency: Required<LatencyOptions>;
   readonly metrics: readonly MetricOptions[];
   readonly unit: "request" | "user";
   /** Part of the wealth by metric name. */
@@ -25,6 +27,7 @@ export function resolveJudgeOptions(options: JudgeOptions): ResolvedJudgeOptions
     margin: options.margin ?? 0.5,
     negligibleErrorRate: options.negligibleErrorRate ?? 0.002,
     labelMargin: options.labelMargin ?? 0.1,
+    latency: { tolerance: options.latency?.tolerance ?? NO_TOLERANCE, settle: options.latency?.settle ?? 0 },
     metrics: options.metrics ?? [],
     unit: options.unit ?? "request",
   };
@@ -32,6 +35,9 @@ export function resolveJudgeOptions(options: JudgeOptions): ResolvedJudgeOptions
     if (!(resolved[name] > 0 && resolved[name] < 1)) throw invalid(name, "between 0 and 1", resolved[name]);
   }
   if (!isPositive(resolved.margin)) throw invalid("margin", "a number above 0", resolved.margin);
+  const { tolerance, settle } = resolved.latency;
+  checkTolerance("latency", tolerance);
+  if (!(settle >= 0 && Number.isFinite(settle))) throw invalid("latency.settle", "a number of answers", settle);
   const shares = options.shares ?? {};
   for (const [name, share] of Object.entries(shares)) {
     if (!isPositive(share)) throw invalid(`shares.${name}`, "a number above 0", share);
@@ -49,9 +55,21 @@ function checkMetrics(metrics: readonly MetricOptions[]): void {
     if (metric.margin !== undefined && !isPositive(metric.margin)) {
       throw invalid(`margin of ${metric.name}`, "a number above 0", metric.margin);
     }
+    if (metric.kind === "distribution" && metric.tolerance !== undefined) {
+      checkTolerance(metric.name, metric.tolerance);
+      if (metric.worse === "different")
+        throw invalid(`tolerance of ${metric.name}`, "none with worse: different", metric.tolerance);
+    }
     if (metric.kind === "bounded" && !isPositive(metric.high - metric.low)) {
       throw invalid(`bounds of ${metric.name}`, "low below high", [metric.low, metric.high]);
     }
+  }
+}
+
+function checkTolerance(name: string, tolerance: Tolerance): void {
+  for (const value of [tolerance.part, tolerance.floor]) {
+    if (!(value >= 0 && Number.isFinite(value)))
+      throw invalid(`tolerance of ${name}`, "numbers of 0 or more", tolerance);
   }
 }
 

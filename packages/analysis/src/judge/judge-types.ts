@@ -3,6 +3,7 @@ import type { LabelCounts } from "../evidence/label-shift.ts";
 import type { Interval } from "../evidence/ratio-curve.ts";
 import type { Samples } from "../evidence/sample-table.ts";
 import type { MetricOptions } from "./metric-options.ts";
+import type { Tolerance } from "./tolerance.ts";
 
 /** Events over an exposure of any unit, the same for both arms: restarts over replica seconds, OOM kills over GPU hours. */
 export interface EventCount {
@@ -73,11 +74,19 @@ export interface Judge {
   state(): Uint8Array;
 }
 
+/** How latencies are judged. */
+export interface LatencyOptions {
+  /** What a canary may be slower by without that it counts, `floor` in milliseconds; default: nothing. */
+  readonly tolerance?: Tolerance;
+  /** Answers of the canary whose latencies are not judged at first: its start; default 0. */
+  readonly settle?: number;
+}
+
 /** How a judge decides. */
 export interface JudgeOptions {
   /** Chance of ever rolling back a canary that is not worse, over all metrics; default (and for 0) 0.01. */
   readonly alpha?: number;
-  /** From an earlier judge's `state()` with the same metrics and margin; empty: start afresh. Alpha may differ. */
+  /** From an earlier judge's `state()` with the same metrics, margins and tolerances; empty: start afresh. Alpha may differ. */
   readonly state?: Uint8Array;
   /** `pass` needs the canary's error odds, and its latencies, below (1 + margin) times the baseline's; default 0.5. */
   readonly margin?: number;
@@ -85,6 +94,7 @@ export interface JudgeOptions {
   readonly negligibleErrorRate?: number;
   /** `pass` needs every label's share to change by less than this; default 0.1. */
   readonly labelMargin?: number;
+  readonly latency?: LatencyOptions;
   /** The user's metrics, besides errors, latency and predictions. */
   readonly metrics?: readonly MetricOptions[];
   /** Parts of alpha by metric, relative to each other; default errors 0.7, latency 0.25, predictions 0.05, others 0.1 each. */

@@ -11,7 +11,7 @@ import { Portfolio } from "./portfolio.ts";
 import { StateReader, StateWriter } from "./state-bytes.ts";
 import { Strata } from "./strata.ts";
 
-const STATE_VERSION = 2;
+const STATE_VERSION = 3;
 /** What a mixture typically lags behind its best member, in nats; for forecasts only. */
 const TYPICAL_LAG = 1;
 
@@ -112,7 +112,11 @@ class MetricJudge implements Judge {
     const readings = this.#tests.map((test) => test.read(stratum));
     // Who joins is settled on unlabelled data before any evidence of this stratum is looked at.
     for (const [i, reading] of readings.entries()) if (reading?.isInformative) this.#portfolio.join(i, before);
-    for (const reading of readings) reading?.add();
+    const logNeeded = Math.log(1 / this.#options.alpha);
+    for (const [i, reading] of readings.entries()) {
+      // Beyond what takes the metric's own part to the threshold its e-value is of no use.
+      reading?.add(logNeeded - (this.#portfolio.logPart(i, before) - (before[i] ?? 0)));
+    }
     const requests = stratum.baseline.requests + stratum.canary.requests;
     this.#requests.total += requests;
     this.#requests.weighted += stratum.weight * requests;

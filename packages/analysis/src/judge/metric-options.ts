@@ -1,3 +1,5 @@
+import type { Tolerance } from "./tolerance.ts";
+
 /** Events over exposure, more of which is worse: tested as a ratio of rates. */
 export interface EventMetricOptions {
   readonly kind: "events";
@@ -22,6 +24,8 @@ export interface DistributionMetricOptions {
   readonly kind: "distribution";
   readonly name: string;
   readonly worse: "higher" | "lower" | "different";
+  /** What a canary may be worse by without that it counts; default: nothing. Not with `worse: "different"`. */
+  readonly tolerance?: Tolerance;
   /** Factor, less 1, that a canary's values must be shown to be worse by less than to pass; default 0.5. */
   readonly margin?: number;
 }

@@ -6,8 +6,8 @@ import type { StateReader, StateWriter } from "./state-bytes.ts";
 export interface Reading {
   /** Whether its unlabelled data could tell the arms apart at all. */
   readonly isInformative: boolean;
-  /** Takes it into the evidence; once. */
-  add(): void;
+  /** Takes it into the evidence; once. `logCap`: logarithm of the metric's e-value at which the judge rolls back. */
+  add(logCap: number): void;
 }
 
 /** What one metric has shown so far. */

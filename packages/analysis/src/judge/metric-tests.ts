@@ -7,6 +7,7 @@ import { MeanTest } from "./mean-test.ts";
 import type { MetricOptions } from "./metric-options.ts";
 import type { MetricTest } from "./metric-test.ts";
 import { isSampleValue } from "./metric-value.ts";
+import { NO_TOLERANCE } from "./tolerance.ts";
 
 const DEFAULT_MEAN_MARGIN = 0.05;
 
@@ -17,6 +18,7 @@ export function createMetricTests(options: ResolvedJudgeOptions): readonly Metri
       name: "latency",
       worse: "higher",
       margin: options.margin,
+      ...options.latency,
       unit: " ms",
       samplesOf: (arm) => arm.latencyMs,
     }),
@@ -40,6 +42,8 @@ function testOf(metric: MetricOptions, margin: number): MetricTest {
       return new DistributionTest({
         ...metric,
         margin: metric.margin ?? margin,
+        tolerance: metric.tolerance ?? NO_TOLERANCE,
+        settle: 0,
         unit: "",
         samplesOf: ({ metrics }) => {
           const value = metrics?.[metric.name];

@@ -47,6 +47,8 @@ function compileMetric(
     budget: fields.budget ?? 1,
     passMargin: fields["pass-margin"] ?? 0,
     ...{ lower, upper },
+    ...(fields.tolerance === undefined ? {} : { tolerance: fields.tolerance }),
+    ...(fields["tolerance-floor"] === undefined ? {} : { toleranceFloor: fields["tolerance-floor"] }),
   };
 }
 

@@ -15,6 +15,18 @@ const userMetric = z
     worse: z.enum(["higher", "lower", "different"]).optional(),
     budget: z.number().gt(0).max(1000).optional().meta({ description: "Its part of alpha beside the others' parts." }),
     "pass-margin": margin.optional(),
+    tolerance: z
+      .number()
+      .gte(0)
+      .max(10)
+      .optional()
+      .meta({ description: "How much worse it may be without that it counts, as a part of the old figure." }),
+    "tolerance-floor": z
+      .number()
+      .gte(0)
+      .max(1_000_000)
+      .optional()
+      .meta({ description: "The same in the metric's unit, latency's in milliseconds; the larger of both holds." }),
     between: z
       .tuple([z.number(), z.number()])
       .optional()
@@ -29,12 +41,24 @@ function checkMetric(metric: z.output<typeof userMetric>, ctx: z.RefinementCtx):
   }
   if (!isOwn && metric.kind === undefined)
     report(ctx, `"kind" is required: samples, mean or count, as ${quote(metric.name)} is your own metric`);
+  checkTolerance(metric, ctx);
   const [lower = 0, upper = 0] = metric.between ?? [];
   if (metric.kind === "mean" && metric.between === undefined)
     report(ctx, '"between" is required with kind mean: the bounds of the values');
   if (metric.between === undefined) return;
   if (metric.kind !== "mean") report(ctx, "between is for kind mean", { path: ["between"], atKey: true });
   else if (lower >= upper) report(ctx, `must ascend: ${upper} comes after ${lower}`, { path: ["between"] });
+}
+
+function checkTolerance(metric: z.output<typeof userMetric>, ctx: z.RefinementCtx): void {
+  for (const key of ["tolerance", "tolerance-floor"] as const) {
+    if (metric[key] === undefined) continue;
+    if (metric.name !== "latency" && metric.kind !== "samples") {
+      report(ctx, `${key} is for latency, and for your own metrics of kind samples`, { path: [key], atKey: true });
+    } else if (metric.worse === "different") {
+      report(ctx, `${key} needs a side to be worse on: worse is higher or lower`, { path: [key], atKey: true });
+    }
+  }
 }
 
 /** Tells whether Kedge measures a metric itself. */

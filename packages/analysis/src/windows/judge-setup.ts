@@ -29,11 +29,14 @@ const WORSE: Readonly<Record<OwnMetric, WorseWhen>> = {
   latency: WorseWhen.HIGHER,
   predictions: WorseWhen.DIFFERENT,
 };
+const DEFAULT_METRICS: readonly OwnMetric[] = ["errors", "latency"];
 /**
- * Latency is judged where it is asked for: a process that has just started is slower for its first hundreds of requests, by
- * less than anybody minds but by enough for a test that finds any difference.
+ * What a new revision may be slower by before it counts. A tenth is what a pass allows by default; below 2 ms a network
+ * makes more difference than a model, and a process that is not yet warm is slower by so much.
  */
-const DEFAULT_METRICS: readonly OwnMetric[] = ["errors"];
+const LATENCY_TOLERANCE = { part: 0.1, floor: 2 };
+/** The new revision's first answers, in which code is compiled, caches fill and connections are made. */
+const SETTLE = 50;
 const DEFAULT_MARGIN = 0.1;
 /** A label's share changes by less than all of it. */
 const MAX_LABEL_MARGIN = 0.99;
@@ -51,11 +54,18 @@ export function judgeSetup({ alpha, analysis, byUser }: RouteJudgement): JudgeSe
       alpha,
       margin,
       labelMargin: labels || Math.min(margin, MAX_LABEL_MARGIN),
+      latency: { tolerance: toleranceOf(metrics.find(({ name }) => name === "latency")?.metric), settle: SETTLE },
       unit: byUser ? "user" : "request",
       ...(metrics.length === 0 ? {} : { shares: sharesOf(metrics) }),
     },
     sees: new Set(metrics.length === 0 ? DEFAULT_METRICS : metrics.map(({ name }) => name)),
   };
+}
+
+/** A tolerance of 0 alone means that any difference counts. */
+function toleranceOf(metric: MetricSpec | undefined): { readonly part: number; readonly floor: number } {
+  const part = metric?.tolerance ?? LATENCY_TOLERANCE.part;
+  return { part, floor: metric?.toleranceFloor ?? (part === 0 ? 0 : LATENCY_TOLERANCE.floor) };
 }
 
 function sharesOf(metrics: readonly { readonly name: OwnMetric; readonly metric: MetricSpec }[]) {
@@ -82,7 +92,12 @@ export function assertJudgeable({ alpha, passMargin, metrics, thresholds }: Anal
   }
 }
 
-function assertMetric(name: OwnMetric, { worseWhen, budget, passMargin }: MetricSpec): void {
+function assertMetric(name: OwnMetric, { worseWhen, budget, passMargin, tolerance, toleranceFloor }: MetricSpec): void {
+  for (const value of [tolerance, toleranceFloor]) {
+    if (value === undefined) continue;
+    if (name !== "latency") throw invalid("metrics", `${name} has no tolerance; latency has`);
+    if (!(value >= 0 && Number.isFinite(value))) throw invalid("metrics", "latency: expected a tolerance of 0 or more");
+  }
   // A bare metric says nothing, and an unset word is read as "higher" wherever there is a choice.
   if (worseWhen !== WorseWhen.UNSPECIFIED && worseWhen !== WORSE[name]) {
     const only = WorseWhen[WORSE[name]].toLowerCase();

@@ -59,6 +59,7 @@ export type {
   WorkloadFacts,
 } from "./node-health/health-types.ts";
 export { judgeFleet } from "./node-health/judge-fleet.ts";
+export { type FleetNode, obstacleToQuarantine, type QuarantineRoom } from "./node-health/quarantine-room.ts";
 export type { CauseQuery, ComponentChange, ComponentGroup, Suspect } from "./root-cause/cause-types.ts";
 export { anomalyOf } from "./root-cause/propagation.ts";
 export { rankCauses } from "./root-cause/rank-causes.ts";

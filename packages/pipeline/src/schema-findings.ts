@@ -136,8 +136,8 @@ export function valueAt(root: unknown, path: Path): unknown {
 
 /** The keys that an object schema knows at a path of values; records and lists are passed through. */
 export function knownKeys(schema: unknown, path: Path): readonly string[] {
-  let current = unwrap(schema);
-  for (const part of path) current = unwrap(child(current, part));
+  let current = unwrap(schema, path[0]);
+  for (const [i, part] of path.entries()) current = unwrap(child(current, part), path[i + 1]);
   const shape = Reflect.get(Object(current), "shape");
   return typeof shape === "object" && shape !== null ? Object.keys(shape) : [];
 }
@@ -147,11 +147,17 @@ function child(schema: unknown, part: string | number): unknown {
   return def.shape?.[part] ?? def.valueType ?? def.element;
 }
 
-/** The object, record or array schema inside optional, default, nullable, transform and union wrappers. */
-function unwrap(schema: unknown): unknown {
+/**
+ * The object, record or array schema inside optional, default, nullable, transform and union wrappers. Of a union the one
+ * that has the next part of the path.
+ */
+function unwrap(schema: unknown, next: string | number | undefined): unknown {
   const def = Object(Reflect.get(Object(schema), "def"));
-  if (def.innerType !== undefined) return unwrap(def.innerType);
-  if (def.type === "pipe") return unwrap(def.in);
+  if (def.innerType !== undefined) return unwrap(def.innerType, next);
+  if (def.type === "pipe") return unwrap(def.in, next);
   if (!Array.isArray(def.options)) return schema;
-  return def.options.map(unwrap).find((option: unknown) => "shape" in Object(option) || "element" in Object(option));
+  const options: unknown[] = def.options.map((option: unknown) => unwrap(option, next));
+  const isList = (option: unknown): boolean => "element" in Object(option);
+  const isMapping = (option: unknown): boolean => "shape" in Object(option) || "valueType" in Object(option);
+  return options.find(typeof next === "number" ? isList : isMapping) ?? options.find(isList);
 }

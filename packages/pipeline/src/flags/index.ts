@@ -1,0 +1,3 @@
+export { formatFlag } from "./flag-format.ts";
+export { flagJsonSchema } from "./flag-json-schema.ts";
+export { type FlagResult, parseFlag } from "./flag-parse.ts";

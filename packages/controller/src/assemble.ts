@@ -3,6 +3,7 @@ import { isTaskEnded } from "@kedge/domain";
 import {
   DeploymentService,
   EventService,
+  IncidentService,
   ModelService,
   NodeService,
   PipelineService,
@@ -21,6 +22,7 @@ import { RolloutJudges } from "./deployments/judges.ts";
 import { Rebalancer } from "./deployments/rebalance.ts";
 import { RouteWriter } from "./deployments/route-writer.ts";
 import { EventRecorder } from "./events/recorder.ts";
+import { IncidentWatch } from "./incidents/incident-watch.ts";
 import { ControllerLoops } from "./loops.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
 import { ModelRegistry } from "./models/registry.ts";
@@ -37,6 +39,7 @@ import { recordHolds } from "./scheduling/hold-events.ts";
 import { Scheduling } from "./scheduling/scheduling.ts";
 import { createDeploymentService } from "./services/deployment-service.ts";
 import { createEventService } from "./services/event-service.ts";
+import { createIncidentService } from "./services/incident-service.ts";
 import { createModelService } from "./services/model-service.ts";
 import { createNodeService } from "./services/node-service.ts";
 import { createPipelineService } from "./services/pipeline-service.ts";
@@ -85,7 +88,8 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
   const assignments = new AssignmentWriter(stores);
   const nodeWriter = new NodeWriter({ bus, admin, stores, authority, tokens, registry, events, clock });
   const deployments = new DeploymentWriter({ stores, models, clock, events });
-  const judges = new RolloutJudges(clock);
+  const incidents = new IncidentWatch({ stores, registry, events, clock });
+  const judges = new RolloutJudges(clock, (deployment, window) => incidents.window(deployment, window));
   const inbox = new TaskInbox();
   const deployJobs = new DeployJobs(stores, deployments);
   const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address });
@@ -113,6 +117,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     ...shared,
     routes: new RouteWriter(stores),
     judges,
+    blame: (deployment) => incidents.blame(deployment),
     scheduling,
     onRolloutEnd: ({ state }) => metrics?.rolloutEnd(state),
   });
@@ -130,6 +135,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     runReconciler,
     deploymentReconciler,
     judges,
+    incidents,
     inbox,
     scheduling,
     metrics: () => metrics,
@@ -177,6 +183,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
         createNodeService({ ...nodeOptions, controllerAddress: () => address, natsServers: () => [natsServer] }),
       ),
       bindService(EventService, createEventService(bus)),
+      bindService(IncidentService, createIncidentService({ stores, events, clock })),
       bindService(SchedulingService, createSchedulingService({ stores, scheduling, rebalancer, clock })),
       bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
     ],

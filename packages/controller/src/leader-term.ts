@@ -6,6 +6,8 @@ import { type Heartbeat, JobState, NodeSchema, NodeState, type Run, type TaskEve
 import type { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
 import type { RolloutJudges } from "./deployments/judges.ts";
 import type { EventRecorder } from "./events/recorder.ts";
+import { collectOldIncidents } from "./incidents/incident-retention.ts";
+import type { IncidentWatch } from "./incidents/incident-watch.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import type { AssignmentWriter } from "./nodes/assignment-writer.ts";
 import type { CapacityBook } from "./nodes/capacity-book.ts";
@@ -31,6 +33,7 @@ export interface LoopsOptions {
   readonly runReconciler: RunReconciler;
   readonly deploymentReconciler: DeploymentReconciler;
   readonly judges: RolloutJudges;
+  readonly incidents: IncidentWatch;
   readonly inbox: TaskInbox;
   readonly scheduling: Scheduling;
   readonly events: EventRecorder;
@@ -57,6 +60,7 @@ export class LeaderTerm {
   readonly #runs: Reconciler;
   readonly #deployments: Reconciler;
   readonly #nodes: Reconciler;
+  readonly #incidents: Reconciler;
   readonly #janitor: Reconciler;
   /** Deployments that runs wait for, by run. */
   readonly #deploying = new Map<string, ReadonlySet<string>>();
@@ -83,12 +87,20 @@ export class LeaderTerm {
       concurrency: NODE_WRITES,
       reconcile: (key) => this.#node(key),
     });
+    this.#incidents = new Reconciler({
+      name: "incidents",
+      clock,
+      logger,
+      concurrency: 4,
+      reconcile: (key) => options.incidents.reconcile(key),
+    });
     this.#janitor = new Reconciler({
       name: "janitor",
       clock,
       logger,
       reconcile: async () => {
         await collectOldRuns(options.stores, options.clock);
+        await collectOldIncidents(options.stores, options.clock);
         return { requeueAfterMs: RETENTION_MS };
       },
     });
@@ -100,12 +112,17 @@ export class LeaderTerm {
   }
 
   queueDepths(): Readonly<Record<string, number>> {
-    return { runs: this.#runs.depth, deployments: this.#deployments.depth, nodes: this.#nodes.depth };
+    return {
+      runs: this.#runs.depth,
+      deployments: this.#deployments.depth,
+      nodes: this.#nodes.depth,
+      incidents: this.#incidents.depth,
+    };
   }
 
   /** Starts with everything queued once: whatever happened while nobody looked is found by looking. Call once. */
   async start(): Promise<void> {
-    const { bus, stores, book, registry, judges, scheduling } = this.#options;
+    const { bus, stores, book, registry, judges, scheduling, incidents } = this.#options;
     const signal = this.#abort.signal;
     registry.restart();
     judges.restart();
@@ -116,7 +133,10 @@ export class LeaderTerm {
     if (signal.aborted) return;
     book.load();
     scheduling.start((runId) => this.#runs.add(runId));
+    incidents.start((key) => this.#incidents.add(key));
     this.#stops = [
+      () => incidents.stop(),
+      stores.incidents.onChange((id) => this.#incidentChanged(id)),
       subscribeHeartbeats(bus, (heartbeat) => registry.heartbeat(heartbeat)),
       subscribeWindows(bus, (window) => this.#window(window)),
       registry.onHeartbeat((nodeId, previous) => this.#heartbeat(nodeId, previous)),
@@ -154,7 +174,7 @@ export class LeaderTerm {
   }
 
   #all(): Reconciler[] {
-    return [this.#runs, this.#deployments, this.#nodes, this.#janitor];
+    return [this.#runs, this.#deployments, this.#nodes, this.#incidents, this.#janitor];
   }
 
   async #run(runId: string) {
@@ -198,6 +218,7 @@ export class LeaderTerm {
     const { clock, stores, registry } = this.#options;
     if (this.#abort.signal.aborted) return;
     for (const [nodeId] of stores.nodes.entries()) if (registry.noteState(nodeId)) this.#nodes.add(nodeId);
+    this.#options.incidents.tick();
     const cancel = clock.after(NODE_CHECK_MS, () => this.#watchStates());
     this.#stopWatch = cancel;
   }
@@ -222,6 +243,7 @@ export class LeaderTerm {
     if (heartbeat === undefined) return;
     if (registry.noteState(nodeId) || needsNodeLook(previous, heartbeat)) this.#nodes.add(nodeId);
     for (const deployment of changedDeployments(previous, heartbeat)) this.#deployments.add(deployment);
+    this.#options.incidents.beat(nodeId, previous);
   }
 
   #window(window: Window): void {
@@ -235,8 +257,15 @@ export class LeaderTerm {
     if (judges.observe(deployment, window)) this.#deployments.add(window.deployment);
   }
 
+  /** A promoted revision may be to blame. */
+  #incidentChanged(id: string): void {
+    const deployment = this.#options.stores.incidents.get(id)?.value.subject?.deployment ?? "";
+    if (deployment !== "") this.#deployments.add(deployment);
+  }
+
   #deploymentChanged(name: string): void {
     this.#deployments.add(name);
+    this.#options.incidents.deploymentChanged(name);
     for (const [runId, names] of this.#deploying) if (names.has(name)) this.#runs.add(runId);
   }
 

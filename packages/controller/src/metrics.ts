@@ -1,4 +1,4 @@
-import { NodeState, RolloutState, RunState } from "@kedge/proto";
+import { IncidentKind, IncidentState, NodeState, RolloutState, RunState } from "@kedge/proto";
 import { hasActiveRollout } from "@kedge/rollout";
 import type { StillWaiting } from "@kedge/scheduler";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
@@ -28,6 +28,14 @@ export interface ControllerMetrics extends SchedulingMetrics {
 
 /** States in which rollouts end; counted from zero, so that a first one shows as an increase. */
 const OUTCOMES = [RolloutState.SUCCEEDED, RolloutState.ROLLED_BACK] as const;
+
+const INCIDENT_KINDS = [
+  IncidentKind.ANOMALY,
+  IncidentKind.BURN_RATE,
+  IncidentKind.ROLLOUT,
+  IncidentKind.NODE,
+  IncidentKind.REPLICA,
+] as const;
 
 /** Metrics under `kedge_`, plus Node's own. */
 export function createMetrics(sources: MetricSources): ControllerMetrics {
@@ -63,6 +71,7 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
 }
 
 function addGauges(registry: Registry, sources: MetricSources): void {
+  addIncidents(registry, sources.stores);
   gauge(registry, {
     name: "kedge_nodes",
     help: "Nodes by state.",
@@ -86,6 +95,23 @@ function addGauges(registry: Registry, sources: MetricSources): void {
     help: "Evidence (e-value) against the new revision of each rollout under way.",
     label: "deployment",
     read: () => judgeEvidence(sources.stores),
+  });
+}
+
+function addIncidents(registry: Registry, { incidents }: Stores): void {
+  new Gauge({
+    name: "kedge_incidents",
+    help: "Incidents kept, by state and kind.",
+    labelNames: ["state", "kind"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      // What is alerted on is there from the start.
+      for (const kind of INCIDENT_KINDS) this.set({ state: "open", kind: labelOf(IncidentKind[kind]) }, 0);
+      for (const [, { value }] of incidents.entries()) {
+        this.inc({ state: labelOf(IncidentState[value.state]), kind: labelOf(IncidentKind[value.kind]) });
+      }
+    },
   });
 }
 

@@ -46,6 +46,7 @@ export const ERROR_REASONS = {
   DEPLOYMENT_NOT_FOUND: entry("NOT_FOUND", "No deployment has this name."),
   REVISION_NOT_FOUND: entry("NOT_FOUND", "The deployment has no such revision."),
   FLAG_NOT_FOUND: entry("NOT_FOUND", "No feature flag has this name."),
+  INCIDENT_NOT_FOUND: entry("NOT_FOUND", "No incident has this id; closed ones are forgotten after 30 days."),
   TOKEN_NOT_FOUND: entry("NOT_FOUND", "No token has this id."),
   RECEIVER_NOT_FOUND: entry("NOT_FOUND", "The alert policy has no receiver of this name."),
   SILENCE_NOT_FOUND: entry("NOT_FOUND", "No silence has this id."),

@@ -9,6 +9,7 @@ import {
   desiredScales,
   findRevision,
   hasActiveRollout,
+  type Incident,
   type RevisionScale,
   stepDeployment,
 } from "@kedge/rollout";
@@ -37,6 +38,8 @@ export interface DeploymentReconcilerOptions {
   readonly assignments: AssignmentWriter;
   readonly routes: RouteWriter;
   readonly judges: RolloutJudges;
+  /** What is wrong with the revision that was promoted. */
+  readonly blame: (deployment: Deployment) => Incident | undefined;
   readonly scheduling: Pick<Scheduling, "makeRoom" | "takeRoom">;
   readonly events: EventRecorder;
   /** Called once a rollout's end is stored. */
@@ -100,10 +103,10 @@ export class DeploymentReconciler {
   }
 
   #step(deployment: Deployment, world: ReplicaWorld, now: number): DeploymentStep {
-    const { routes, judges } = this.#options;
+    const { routes, judges, blame } = this.#options;
     const { name, rollout } = deployment;
     if (!hasActiveRollout(deployment)) judges.endTrial(name);
-    const incident = judges.incident(deployment);
+    const incident = blame(deployment);
     const inForce = routeInForce(name, routes.current(name), this.#options);
     const observation = {
       ...world,

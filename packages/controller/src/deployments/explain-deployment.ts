@@ -1,6 +1,10 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRolloutEnded } from "@kedge/domain";
 import { type Deployment, ReplicaState, type Rollout, type RolloutOutlook, RolloutState } from "@kedge/proto";
+import { describeDecision } from "./describe-decision.ts";
+
+/** More would hide the rest. */
+const MAX_DECISIONS = 8;
 
 /**
  * What is going on with a deployment, why, what would change it and when; one line each, for people. The deployment is one
@@ -37,6 +41,8 @@ function rolloutLines(rollout: Rollout): string[] {
   }
   const { compared = 0n, differing = 0n } = rollout.comparisons ?? {};
   if (compared > 0n) lines.push(`Compared: ${differing} of ${compared} mirrored answers differ.`);
+  for (const decision of rollout.localDecisions.slice(-MAX_DECISIONS))
+    lines.push(`Cut off: ${describeDecision(decision)}.`);
   return lines;
 }
 

@@ -1,8 +1,7 @@
 import { type ArmTotals, type Comparisons, comparisonsOf, RolloutTrial, totalsOf } from "@kedge/analysis";
 import type { Clock } from "@kedge/kernel";
 import type { Deployment, Rollout, Verdict, Window } from "@kedge/proto";
-import { hasActiveRollout, type Incident, isJudged, judgementOf } from "@kedge/rollout";
-import { PromotionWatch } from "./promotion-watch.ts";
+import { hasActiveRollout, isJudged, judgementOf } from "@kedge/rollout";
 
 interface Totals {
   canary: ArmTotals;
@@ -34,31 +33,32 @@ interface Newest {
 }
 
 /**
- * Feeds the windows of each rollout under way to its judge, and those after a promotion to the watch over it. State that matters is kept in the rollout document; the
- * users that a judge by users has counted are not, so after a restart of the controller each may count once more.
+ * Feeds the windows of each rollout under way to its judge. State that matters is kept in the rollout document; the users
+ * that a judge by users has counted are not, so after a restart of the controller each may count once more.
  */
 export class RolloutJudges {
   readonly #clock: Clock;
   readonly #trials = new Map<string, Trial>();
-  readonly #watch: PromotionWatch;
+  readonly #onWindow: (deployment: Deployment, window: Window) => void;
   /** Newest window by deployment and node: a window counts once. */
   readonly #newest = new Map<string, Map<string, Newest>>();
 
-  constructor(clock: Clock) {
+  /** `onWindow` is called with every window, once. */
+  constructor(clock: Clock, onWindow: (deployment: Deployment, window: Window) => void = () => {}) {
     this.#clock = clock;
-    this.#watch = new PromotionWatch(clock);
+    this.#onWindow = onWindow;
   }
 
   /**
    * Takes a window of a deployment's gateway. Repeated ones and ones without both revisions' share change nothing.
    *
-   * @returns whether the window belongs to a rollout under way, or makes an incident.
+   * @returns whether the window belongs to a rollout under way.
    */
   observe(deployment: Deployment, window: Window): boolean {
     if (!this.#isNew(deployment.name, window)) return false;
-    const isIncident = this.#watch.observe(deployment, window);
+    this.#onWindow(deployment, window);
     const rollout = deployment.rollout;
-    if (rollout === undefined || !hasActiveRollout(deployment)) return isIncident;
+    if (rollout === undefined || !hasActiveRollout(deployment)) return false;
     const trial = this.#trial(deployment.name, rollout);
     trial.totals.canary = sum(trial.totals.canary, totalsOf(window, rollout.toRevision));
     trial.totals.baseline = sum(trial.totals.baseline, totalsOf(window, rollout.fromRevision));
@@ -85,16 +85,10 @@ export class RolloutJudges {
     };
   }
 
-  /** What is wrong with a deployment's promoted revision, while it is watched. */
-  incident(deployment: Deployment): Incident | undefined {
-    return this.#watch.incident(deployment);
-  }
-
   /** Forgets everything, as a new term does: another controller may have written newer evidence since. */
   restart(): void {
     this.#trials.clear();
     this.#newest.clear();
-    this.#watch.restart();
   }
 
   /** Forgets a deployment's rollout, which has ended. */
@@ -106,7 +100,6 @@ export class RolloutJudges {
   forget(deployment: string): void {
     this.endTrial(deployment);
     this.#newest.delete(deployment);
-    this.#watch.forget(deployment);
   }
 
   #isNew(deployment: string, { nodeId, bootId, sequence }: Window): boolean {

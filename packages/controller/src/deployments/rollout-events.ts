@@ -1,6 +1,8 @@
 import { equals } from "@bufbuild/protobuf";
 import {
   type Deployment,
+  type LocalDecision,
+  LocalDecisionKind,
   type Rollout,
   RolloutCause,
   RolloutState,
@@ -8,6 +10,7 @@ import {
   RolloutTransitionSchema,
 } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
+import { describeDecision } from "./describe-decision.ts";
 import type { EndedMove } from "./moves.ts";
 
 const REASONS: Readonly<Record<RolloutState, string>> = {
@@ -33,6 +36,27 @@ export function recordRolloutEvents(events: EventRecorder, before: Deployment, a
     }
     recordTransitions(events, after.name, rollout, told.get(rollout.id) ?? []);
   }
+  recordDecisions(events, before, after);
+}
+
+/** Of every rollout that there is a record of: a decision may come long after its end. */
+function recordDecisions(events: EventRecorder, before: Deployment, after: Deployment): void {
+  const key = ({ rolloutId, nodeId, kind }: LocalDecision): string => `${rolloutId} ${nodeId} ${kind}`;
+  const known = new Set(decisionsOf(before).map(key));
+  for (const decision of decisionsOf(after)) {
+    if (known.has(key(decision))) continue;
+    const { rolloutId, nodeId, revision, kind } = decision;
+    events.record({
+      ...{ kind: "rollout", name: after.name, reason: "NodeDecided" },
+      message: `revision ${revision}: ${describeDecision(decision)}`,
+      warning: kind !== LocalDecisionKind.CONTINUE,
+      fields: { rollout: rolloutId, node: nodeId },
+    });
+  }
+}
+
+function decisionsOf({ history, rollout }: Deployment): LocalDecision[] {
+  return [...history, ...(rollout === undefined ? [] : [rollout])].flatMap(({ localDecisions }) => localDecisions);
 }
 
 /** The one under way or last ended, and the one before: one may end and the next begin in the same step. */

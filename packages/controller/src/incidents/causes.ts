@@ -149,8 +149,7 @@ function changeSuspect(
   const ageMs = Math.max(0, beganAtMs - atMs);
   const fresh = CHANGE_WEIGHT * Math.exp(-ageMs / CHANGE_FADE_MS);
   const age = `${Math.round(ageMs / 1000)} s before`;
-  const sumOf = (names: readonly string[]): number =>
-    names.reduce((sum, name) => sum + (anomalies.get(name) ?? 0), 0);
+  const sumOf = (names: readonly string[]): number => names.reduce((sum, name) => sum + (anomalies.get(name) ?? 0), 0);
   const known = new Set(components.map(({ name }) => name));
   const hit = (touched ?? []).filter((name) => known.has(name));
   const inside = sumOf(hit);

@@ -53,7 +53,9 @@ export function gatherEvidence(incident: Incident, sources: EvidenceSources): Ev
       ...(isServed ? { revision: { name: `${deployment} revision ${served.revision}`, nodes } } : {}),
       changes: changes
         .since(beganAtMs, nodesOf)
-        .filter(({ touched }) => touched === undefined || touched.some((name) => known.has(name) || name === deployment)),
+        .filter(
+          ({ touched }) => touched === undefined || touched.some((name) => known.has(name) || name === deployment),
+        ),
     }),
   };
 }
@@ -78,7 +80,10 @@ function deploymentComponents(name: string, { watch }: EvidenceSources, metric: 
   if (served === undefined) return [];
   const nodes = chooseNodes(served, metric).map((nodeId): Component => {
     const track = served.nodeTrack(nodeId);
-    const own = (["error rate", "response time"] as const).map((each) => ({ name: each, points: pointsOf(track, each) }));
+    const own = (["error rate", "response time"] as const).map((each) => ({
+      name: each,
+      points: pointsOf(track, each),
+    }));
     return { name: nodeId, kind: "node", metrics: [...own, ...nodeFigures(nodeId, watch)] };
   });
   const requests = { name: "requests", points: served.track.points("requests") };
@@ -126,7 +131,11 @@ function seriesOf(incident: Incident, watch: FleetWatch): IncidentSeries[] {
 
 const hasPoints = ({ points }: IncidentSeries): boolean => points.length > 0;
 
-function series<M extends TrafficMetric | NodeMetric>(track: Track<M> | undefined, metric: M, where = ""): IncidentSeries {
+function series<M extends TrafficMetric | NodeMetric>(
+  track: Track<M> | undefined,
+  metric: M,
+  where = "",
+): IncidentSeries {
   const points = pointsOf(track, metric).map(({ atMs, value }) => ({ at: timestampFromMs(atMs), value }));
   return create(IncidentSeriesSchema, { metric: `${metric}${where}`, unit: UNITS[metric], points });
 }

@@ -1,6 +1,12 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { type Incident, IncidentActionSchema, IncidentSchema, IncidentState, IncidentSubjectSchema } from "@kedge/proto";
+import {
+  type Incident,
+  IncidentActionSchema,
+  IncidentSchema,
+  IncidentState,
+  IncidentSubjectSchema,
+} from "@kedge/proto";
 import type { Evidence } from "./evidence.ts";
 import type { Finding, FindingAction } from "./finding.ts";
 

@@ -15,9 +15,19 @@ export async function collectOldIncidents(stores: Stores, clock: Clock): Promise
   closed.sort(([a], [b]) => (a < b ? -1 : 1));
   const oldest = clock.now() - INCIDENT_RETENTION.ageMs;
   const surplus = closed.length - INCIDENT_RETENTION.count;
-  const doomed = closed.filter(([, { value: { resolvedAt } }], i) => {
-    return i < surplus || (resolvedAt !== undefined && timestampMs(resolvedAt) < oldest);
-  });
+  const doomed = closed.filter(
+    (
+      [
+        ,
+        {
+          value: { resolvedAt },
+        },
+      ],
+      i,
+    ) => {
+      return i < surplus || (resolvedAt !== undefined && timestampMs(resolvedAt) < oldest);
+    },
+  );
   for (const [key, { revision }] of doomed.slice(0, MAX_PER_PASS)) {
     await stores.incidents.delete(key, revision).catch((error: unknown) => {
       // It was opened again just now.

@@ -88,11 +88,11 @@ export class NodeWatch {
 }
 
 /** Mean by requests of what is known; NaN when nothing is. */
-function mean(shares: readonly NodeShare[], valueOf: (share: NodeShare) => number): number {
+function mean(shares: readonly NodeShare[], figureOf: (share: NodeShare) => number): number {
   let sum = 0;
   let weight = 0;
   for (const share of shares) {
-    const value = valueOf(share);
+    const value = figureOf(share);
     if (!Number.isFinite(value)) continue;
     sum += share.requests * value;
     weight += share.requests;

@@ -32,7 +32,9 @@ export function rolloutFinding({ name, rollout }: Deployment): Finding | undefin
   if (rollout === undefined || rollout.returning) return undefined;
   const isTakenBack = rollout.state === RolloutState.ROLLING_BACK || rollout.state === RolloutState.ROLLED_BACK;
   if (isTakenBack && BAD_CAUSES.has(rollout.cause)) return takenBack(name, rollout);
-  return rollout.state === RolloutState.PAUSED && BAD_PAUSES.has(rollout.pauseCause) ? paused(name, rollout) : undefined;
+  return rollout.state === RolloutState.PAUSED && BAD_PAUSES.has(rollout.pauseCause)
+    ? paused(name, rollout)
+    : undefined;
 }
 
 function takenBack(deployment: string, rollout: Rollout): Finding {
@@ -76,7 +78,8 @@ export function rolloutOver({ key, subject }: Incident, deployment: Deployment |
   if (deployment === undefined) return "the deployment was deleted";
   const { rollout, stableRevision } = deployment;
   const isSame = rollout?.id === subject?.rolloutId;
-  if (key.endsWith("/paused")) return isSame && rollout?.state === RolloutState.PAUSED ? undefined : "the rollout goes on";
+  if (key.endsWith("/paused"))
+    return isSame && rollout?.state === RolloutState.PAUSED ? undefined : "the rollout goes on";
   if (isSame || rollout?.state !== RolloutState.SUCCEEDED || rollout.returning) return undefined;
   return `revision ${stableRevision} was promoted`;
 }

@@ -1,4 +1,4 @@
-import { KedgeError } from "@kedge/domain";
+import { isFieldName, KedgeError } from "@kedge/domain";
 import { MatchKind, type RequestKey, type RequestMatch, RequestSource, type Route } from "@kedge/proto";
 
 /** What a route asks for besides its split. */
@@ -7,7 +7,6 @@ export type RouteRules = Pick<Route, "matches" | "sticky" | "mirrors" | "preview
 /** Most values of all matches of a route. */
 const MOST_VALUES = 64;
 const MOST_VALUE_BYTES = 128;
-const NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/;
 const SALT = /^[A-Za-z0-9]{1,32}$/;
 const WHOLE = 10_000;
 
@@ -48,7 +47,7 @@ function assertKey(field: string, key: RequestKey | undefined): void {
   if (key?.source !== RequestSource.HEADER && key?.source !== RequestSource.COOKIE) {
     throw invalid(`${field}.source`, "expected a header or a cookie");
   }
-  if (!NAME.test(key.name)) {
+  if (!isFieldName(key.name)) {
     throw invalid(`${field}.name`, `${JSON.stringify(key.name.slice(0, 80))} is not the name of a header or cookie`);
   }
 }

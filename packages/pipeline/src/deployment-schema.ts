@@ -4,7 +4,8 @@ import { duration, early, env, exactlyOne, name, reference, report, version, who
 import { nodeLabels, placementFields, priority } from "./placement.ts";
 import { checkPlacement } from "./placement-check.ts";
 import { resourcesSchema } from "./resources.ts";
-import { checkStrategy, strategyFields } from "./strategy-schema.ts";
+import { checkStrategy } from "./strategy-findings.ts";
+import { checkOneStrategy, strategyFields } from "./strategy-schema.ts";
 
 const healthPath = early((value) => /^\/[^\s?#]{0,255}$/.test(value), "a path that begins with /");
 
@@ -52,7 +53,8 @@ function checkShared(spec: Shared, ctx: z.RefinementCtx): void {
   checkTemplate(spec, ctx);
   checkPlacement({ selectorKey: "on", selector: spec.on, fields: spec }, ctx);
   if (spec["replicas-per-node"] !== undefined) checkPerNode(spec, ctx);
-  checkStrategy(spec, ctx);
+  checkOneStrategy(spec, ctx);
+  if (ctx.issues.length === 0) checkStrategy(spec, ctx);
   if (spec.replicas !== undefined && spec["replicas-per-node"] !== undefined) {
     const message = "replicas and replicas-per-node exclude each other";
     report(ctx, message, { path: ["replicas-per-node"], atKey: true });

@@ -31,7 +31,12 @@ export function compileStrategy(fields: StrategyFields): Strategy {
     deadlineAction: fields["on-deadline"] === "pause" ? DeadlineAction.PAUSE : DeadlineAction.ABORT,
     scaleDownDelaySeconds: fields["scale-down-delay"] ?? (isBlueGreen ? BLUE_GREEN_DELAY_SECONDS : 0),
     ...(fields.sticky === undefined ? {} : { sticky: compileKey(fields.sticky) }),
+    ...(fields["warm-up"] === undefined ? {} : { warmUp: compileWarmUp(fields["warm-up"]) }),
   });
+}
+
+function compileWarmUp({ time = 0, requests = 0 }: NonNullable<StrategyFields["warm-up"]>) {
+  return { seconds: time, requests };
 }
 
 type KindInit = NonNullable<MessageInitShape<typeof StrategySchema>["kind"]>;

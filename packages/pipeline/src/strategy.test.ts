@@ -64,6 +64,12 @@ describe("a strategy", () => {
     });
   });
 
+  it("may say how long new replicas warm up", () => {
+    expect(strategyOf("rolling:\nwarm-up: { time: 30s, requests: 50 }")).toMatchObject({
+      warmUp: { seconds: 30, requests: 50 },
+    });
+  });
+
   it("may be a shadow", () => {
     expect(strategyOf("shadow: { run: 1h, mirror: 10, max-differing-percent: 0.5, promote: true }")).toMatchObject({
       shadow: {
@@ -80,47 +86,86 @@ describe("a strategy", () => {
     [
       "rolling: {}\nreplicas-per-node: 1",
       [
-        "4:1 rolling: rolling and replicas-per-node exclude each other (use canary with waves to go over a fleet bit by bit)",
+        "4:10 rolling: rolling and replicas-per-node exclude each other (use a canary with waves to go over a fleet bit by bit)",
       ],
     ],
     [
       "rolling:\nscale-down-delay: 5m",
-      ["5:1 scale-down-delay: a rolling rollout has taken the old replicas away when it ends"],
+      ["5:19 scale-down-delay: a rolling rollout has taken the old replicas away when it ends"],
     ],
     [
       "canary: { steps: [5], waves: [rest, { name: eu, on: { site: eu } }] }\nreplicas-per-node: 1",
       [
-        "4:31 canary.waves[0]: takes all nodes that are left, so it must be the last (give it labels: { name, on })",
-        "4:37 canary.waves[1]: the last wave must be the nodes that are left (end with a name alone, e.g. rest)",
+        "4:31 canary.waves[0]: takes all nodes that are left, so it must be the last (give it labels)",
+        "4:53 canary.waves[1].on: the last wave must be the nodes that are left (end with a wave without labels)",
       ],
     ],
     [
       "canary: { steps: [5], waves: [{ name: eu, on: {} }, eu] }\nreplicas-per-node: 1",
-      ["4:47 canary.waves[0].on: must name a label", '4:53 canary.waves[1]: there is a wave "eu" already'],
+      [
+        "4:47 canary.waves[0].on: takes all nodes that are left, so it must be the last (give it labels)",
+        '4:53 canary.waves[1]: there is a wave "eu" already',
+      ],
     ],
     [
       "canary: { steps: [5], waves: [{ name: eu, on: { site: eu } }, rest] }",
-      ["4:23 canary.waves: waves go from node to node and need replicas on every one (write replicas-per-node)"],
+      [
+        "4:30 canary.waves: waves go from node to node, so they need replicas on every node (give replicas-per-node in place of replicas)",
+      ],
     ],
     [
       "canary: { steps: [5], max-failed-percent: 5 }",
-      [
-        "4:23 canary.max-failed-percent: max-failed-percent is for waves (without waves one failed replica ends the rollout)",
-      ],
+      ["4:43 canary.max-failed-percent: is for waves (without waves one failed replica ends the rollout)"],
     ],
     ["ab-test: {}", ["4:10 ab-test: one of match, hash is required"]],
     ["ab-test: { match: { header: x-group } }", ["4:19 ab-test.match: one of values, prefixes is required"]],
-    ["ab-test: { hash: { cookie: a b } }", ['4:28 ab-test.hash.cookie: must be the name of a cookie, not "a b"']],
+    [
+      "ab-test: { hash: { cookie: a b } }",
+      [
+        '4:28 ab-test.hash.cookie: "a b" is not the name of a cookie (letters, digits and !#$%&\'*+-.^_`|~ (a token of RFC 9110), 1 to 64 characters)',
+      ],
+    ],
     [
       "ab-test: { match: { header: a, values: [''] } }",
       ["4:41 ab-test.match.values[0]: must be 1 to 128 bytes, not 0"],
     ],
     [
       "ab-test: { hash: { cookie: u } }\nsticky: { cookie: u }",
-      ["5:1 sticky: sticky and ab-test.hash exclude each other (the test's hash keeps users where they are)"],
+      ["5:9 sticky: sticky and ab-test.hash exclude each other (the test's hash keeps users where they are)"],
     ],
+    [
+      "canary: { steps: [5], waves: [{ name: eu, on: { zone: eu } }, { name: paris, on: { zone: eu, site: paris } }, rest] }\nreplicas-per-node: 1",
+      [
+        '4:82 canary.waves[1].on: no node is left for it: all that have its labels are in wave "eu" (put the wave with more labels first)',
+      ],
+    ],
+    [
+      "ab-test: { hash: { header: Kedge-Revision } }",
+      ["4:28 ab-test.hash.header: header kedge-revision is the gateway's own (name a header of your clients)"],
+    ],
+    [
+      "sticky: { header: Host }",
+      [
+        "4:19 sticky.header: header host is about the connection and says nothing of who sends a request (name a header of your clients, e.g. x-user)",
+      ],
+    ],
+    [
+      'ab-test: { match: { cookie: g, prefixes: [a, "b;c", a, " d"] } }',
+      [
+        "4:46 ab-test.match.prefixes[1]: would never match: a semicolon ends a cookie's value",
+        "4:53 ab-test.match.prefixes[2]: is there already",
+        "4:56 ab-test.match.prefixes[3]: would never match: blanks around a value are no part of it",
+      ],
+    ],
+    [
+      "all-at-once:\nanalysis: { pass-required: true }",
+      [
+        "5:28 analysis.pass-required: this strategy has no step in which the judge could pass anything (use a canary, or an A/B test by hash)",
+      ],
+    ],
+    ["warm-up: { time: 2h }", ["4:18 warm-up.time: must be at most 3600, not 7200"]],
     ["shadow: {}", ['4:1 shadow.run: "run" is required: text']],
-    ["shadow: { run: 1h }\nsticky: { header: u }", ["5:1 sticky: sticky needs a split, and shadow has none"]],
+    ["shadow: { run: 1h }\nsticky: { header: u }", ["5:9 sticky: needs a split, and this strategy has none"]],
     ["shadow: { run: 1h }\nblue-green:", ["4:1 shadow: blue-green and shadow exclude each other"]],
     ["on-deadline: stop", ['4:14 on-deadline: must be abort or pause, not "stop" (known are abort, pause)']],
   ])("is refused: %j", (lines, expected) => {
@@ -134,7 +179,8 @@ describe("an analysis", () => {
   metrics:
     - errors
     - predictions
-    - { name: gpu_ms, kind: samples, budget: 2, pass-margin: 0.2 }
+    - { name: latency, tolerance: 0.2, tolerance-floor: 5 }
+    - { name: gpu_ms, kind: samples, budget: 2, pass-margin: 0.2, tolerance: 0 }
     - { name: score, kind: mean, between: [0, 1], worse: lower }
   thresholds: [{ metric: latency, quantile: 0.99, at-most: 250, consecutive: 3 }]
   action: pause
@@ -148,7 +194,14 @@ describe("an analysis", () => {
       metrics: [
         { name: "errors", kind: "METRIC_KIND_ERRORS", worseWhen: "WORSE_WHEN_HIGHER", budget: 1 },
         { name: "predictions", kind: "METRIC_KIND_PREDICTIONS", worseWhen: "WORSE_WHEN_DIFFERENT", budget: 1 },
-        { name: "gpu_ms", kind: "METRIC_KIND_SAMPLES", worseWhen: "WORSE_WHEN_HIGHER", budget: 2, passMargin: 0.2 },
+        {
+          ...{ name: "latency", kind: "METRIC_KIND_LATENCY", worseWhen: "WORSE_WHEN_HIGHER", budget: 1 },
+          ...{ tolerance: 0.2, toleranceFloor: 5 },
+        },
+        {
+          ...{ name: "gpu_ms", kind: "METRIC_KIND_SAMPLES", worseWhen: "WORSE_WHEN_HIGHER", budget: 2 },
+          ...{ passMargin: 0.2, tolerance: 0 },
+        },
         { name: "score", kind: "METRIC_KIND_MEAN", worseWhen: "WORSE_WHEN_LOWER", budget: 1, upper: 1 },
       ],
       thresholds: [

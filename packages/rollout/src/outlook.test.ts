@@ -86,6 +86,7 @@ test("a canary tells what its step lacks, when it has that at the present rate, 
     waitsFor: "40 of 200 requests seen at 10 %",
     requestsMissing: 160n,
     requestsPerSecond: 4,
+    evidenceNeeded: expect.closeTo(111.1, 1),
     next: "50 % of the traffic goes to revision 2",
     commands: ["promote", "pause", "abort"],
   });

@@ -2,7 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRolloutEnded } from "@kedge/domain";
 import { PauseCause, type Rollout, type RolloutOutlook, RolloutOutlookSchema, RolloutState } from "@kedge/proto";
+import { isJudged } from "./desired-route.ts";
 import { rolloutObstacle } from "./find-failure.ts";
+import { judgementOf } from "./judgement.ts";
 import type { RolloutObservation } from "./observation.ts";
 import { phaseOf } from "./share.ts";
 import { needsPass, seenAtStep } from "./step-completion.ts";
@@ -22,6 +24,7 @@ export function rolloutOutlook(rollout: Rollout, observation: RolloutObservation
     commands: commandsFor(rollout),
     requestsMissing: requestsMissing(rollout),
     requestsPerSecond: ratePerSecond(rollout, now),
+    evidenceNeeded: hasJudge(rollout) ? 1 / judgementOf(rollout).alpha : 0,
     ...(endsAt === undefined ? {} : { stepEndsAt: timestampFromMs(endsAt) }),
     ...(deadline === undefined ? {} : { deadlineAt: timestampFromMs(deadline) }),
   });
@@ -29,6 +32,10 @@ export function rolloutOutlook(rollout: Rollout, observation: RolloutObservation
 
 function isAtStep({ state, stepStartedAt }: Rollout): boolean {
   return state === RolloutState.PROGRESSING && stepStartedAt !== undefined;
+}
+
+function hasJudge(rollout: Rollout): boolean {
+  return rollout.fromRevision > 0 && !isRolloutEnded(rollout.state) && isJudged(rollout);
 }
 
 function requestsMissing(rollout: Rollout): bigint {

@@ -20,7 +20,7 @@ export function rolloutView(deployment: Deployment): View {
   return [
     `rollout ${rolloutWord(rollout)}, step ${rollout.step + 1}`,
     ...outlookLines(deployment),
-    ...judgeLines(rollout),
+    ...judgeLines(rollout, neededBy(deployment)),
     transitionTable(rollout),
   ];
 }
@@ -31,7 +31,7 @@ export function historyView({ history, rollout }: Deployment): View {
   if (all.length === 0) return ["no rollout yet"];
   return all.flatMap((one) => [
     `${one.returning ? "return" : "rollout"} ${rolloutWord(one)}`,
-    ...judgeLines(one),
+    ...(one.verdict?.reason ? [safeText(`verdict: ${one.verdict.reason}`)] : []),
     transitionTable(one),
   ]);
 }
@@ -44,7 +44,9 @@ export function deploymentLine(deployment: Deployment): string {
     rollout === undefined ? "no rollout" : rolloutWord(rollout),
     splits || "no traffic",
     ...(outlook?.waitsFor ? [outlook.waitsFor] : []),
-    ...(rollout?.verdict?.reason ? [`${evidenceBar(rollout, rollout.verdict)} ${rollout.verdict.reason}`] : []),
+    ...(rollout?.verdict?.reason
+      ? [`${evidenceBar(rollout.verdict, neededBy(deployment))} ${rollout.verdict.reason}`]
+      : []),
   ];
   return safeText(`deployment ${name}: ${parts.join(", ")}`);
 }
@@ -79,15 +81,14 @@ function until(at: Timestamp): string {
   return formatSpan(timestampMs(at) - systemClock.now());
 }
 
-function judgeLines(rollout: Rollout): string[] {
-  const { verdict } = rollout;
+function judgeLines({ verdict }: Rollout, needed: number): string[] {
   if (verdict === undefined || verdict.reason === "") return [];
   const { effectLow, effectHigh, moreRequests } = verdict;
   const isKnown = effectLow !== 0 || effectHigh !== 0;
   const more = moreRequests > 0n ? `, about ${moreRequests} more requests to a roll-back` : "";
   return [
     `verdict: ${verdict.reason}`,
-    `evidence: ${evidenceBar(rollout, verdict)} ${numberText(verdict.evidence)} of ${numberText(neededBy(rollout))}${more}`,
+    `evidence: ${evidenceBar(verdict, needed)} ${numberText(verdict.evidence)} of ${numberText(needed)}${more}`,
     ...(isKnown ? [`effect on ${verdict.metric}: ${effectText(verdict)}`] : []),
   ].map(safeText);
 }
@@ -96,13 +97,13 @@ function effectText({ effect, effectLow, effectHigh }: Verdict): string {
   return `${numberText(effect)}, at all times between ${numberText(effectLow)} and ${numberText(effectHigh)}`;
 }
 
-function neededBy({ alpha }: Rollout): number {
-  return 1 / (alpha || DEFAULT_ALPHA);
+function neededBy({ outlook, rollout }: Deployment): number {
+  return outlook?.evidenceNeeded || 1 / (rollout?.alpha || DEFAULT_ALPHA);
 }
 
 /** Evidence multiplies, so its bar is as long as its logarithm. */
-function evidenceBar(rollout: Rollout, { evidence, kind }: Verdict): string {
-  const part = evidence > 1 ? Math.log(evidence) / Math.log(neededBy(rollout)) : 0;
+function evidenceBar({ evidence, kind }: Verdict, needed: number): string {
+  const part = evidence > 1 ? Math.log(evidence) / Math.log(needed) : 0;
   const isDecided = kind === VerdictKind.PASS || kind === VerdictKind.ROLLBACK;
   const filled = isDecided ? BAR : Math.min(BAR - 1, Math.floor(part * BAR));
   return `[${"#".repeat(filled)}${"-".repeat(BAR - filled)}]`;

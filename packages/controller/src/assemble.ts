@@ -4,6 +4,7 @@ import {
   DeploymentService,
   EventService,
   IncidentService,
+  type LocalDecision,
   ModelService,
   NodeService,
   PipelineService,
@@ -22,6 +23,7 @@ import { RolloutJudges } from "./deployments/judges.ts";
 import { Rebalancer } from "./deployments/rebalance.ts";
 import { RouteWriter } from "./deployments/route-writer.ts";
 import { EventRecorder } from "./events/recorder.ts";
+import { Inbox } from "./inbox.ts";
 import { IncidentWatch } from "./incidents/incident-watch.ts";
 import { ControllerLoops } from "./loops.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
@@ -91,6 +93,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
   const incidents = new IncidentWatch({ stores, registry, events, clock });
   const judges = new RolloutJudges(clock, (deployment, window) => incidents.window(deployment, window));
   const inbox = new TaskInbox();
+  const decisions = new Inbox<LocalDecision>();
   const deployJobs = new DeployJobs(stores, deployments);
   const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address });
   const shared = { stores, book, registry, models, assignments, events, clock };
@@ -117,6 +120,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     ...shared,
     routes: new RouteWriter(stores),
     judges,
+    decisions,
     blame: (deployment) => incidents.blame(deployment),
     scheduling,
     onRolloutEnd: ({ state }) => metrics?.rolloutEnd(state),
@@ -137,6 +141,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     judges,
     incidents,
     inbox,
+    decisions,
     scheduling,
     metrics: () => metrics,
     logger,

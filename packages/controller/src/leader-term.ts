@@ -1,11 +1,30 @@
 import { equals } from "@bufbuild/protobuf";
-import { type Bus, consumeTaskEvents, subscribeHeartbeats, subscribeWindows, watchLeases } from "@kedge/bus";
+import {
+  type Bus,
+  consumeDecisions,
+  consumeTaskEvents,
+  publishBeat,
+  subscribeHeartbeats,
+  subscribeWindows,
+  watchLeases,
+} from "@kedge/bus";
 import { isRunEnded } from "@kedge/domain";
 import { type Clock, type Logger, Reconciler } from "@kedge/kernel";
-import { type Heartbeat, JobState, NodeSchema, NodeState, type Run, type TaskEvent, type Window } from "@kedge/proto";
+import {
+  type Heartbeat,
+  JobState,
+  type LocalDecision,
+  NodeSchema,
+  NodeState,
+  type Run,
+  type TaskEvent,
+  type Window,
+} from "@kedge/proto";
+import { checkDecision } from "./deployments/check-decision.ts";
 import type { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
 import type { RolloutJudges } from "./deployments/judges.ts";
 import type { EventRecorder } from "./events/recorder.ts";
+import type { Inbox } from "./inbox.ts";
 import { collectOldIncidents } from "./incidents/incident-retention.ts";
 import type { IncidentWatch } from "./incidents/incident-watch.ts";
 import type { ControllerMetrics } from "./metrics.ts";
@@ -35,6 +54,8 @@ export interface LoopsOptions {
   readonly judges: RolloutJudges;
   readonly incidents: IncidentWatch;
   readonly inbox: TaskInbox;
+  /** Decisions of nodes, by deployment. */
+  readonly decisions: Inbox<LocalDecision>;
   readonly scheduling: Scheduling;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
@@ -44,6 +65,7 @@ export interface LoopsOptions {
 
 /** How often nodes that fell silent are looked for, and cancels that are over are dropped. */
 const NODE_CHECK_MS = 1_000;
+const BEAT_MS = 1_000;
 /** First heartbeats of a big cluster are stored so many at a time. */
 const NODE_WRITES = 16;
 /** Events that change nothing for others wait this long for company, so that one write takes several. */
@@ -67,6 +89,7 @@ export class LeaderTerm {
   readonly #abort = new AbortController();
   #stops: (() => void)[] = [];
   #stopWatch = (): void => {};
+  #stopBeat = (): void => {};
   #streams: Promise<unknown>[] = [];
 
   constructor(options: LoopsOptions) {
@@ -151,6 +174,7 @@ export class LeaderTerm {
     ];
     this.#streams.push(
       consumeTaskEvents(bus, { durable: "controller", onEvents: (events) => this.#taskEvents(events) }, signal),
+      consumeDecisions(bus, { durable: "controller", onDecisions: (all) => this.#decisions(all) }, signal),
     );
     for (const [key, { value }] of stores.runs.entries()) if (!isRunEnded(value.state)) this.#runs.add(key);
     for (const [key] of stores.deployments.entries()) this.#deployments.add(key);
@@ -159,15 +183,17 @@ export class LeaderTerm {
     this.#janitor.add(RETENTION_KEY);
     for (const loop of this.#all()) loop.start();
     this.#watchStates();
+    this.#beat();
   }
 
   /** Ends the term; may be called while it starts. Task events that no document includes yet stay unacknowledged. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    for (const stop of [...this.#stops, this.#stopWatch]) stop();
+    for (const stop of [...this.#stops, this.#stopWatch, this.#stopBeat]) stop();
     this.#stops = [];
     this.#options.scheduling.stop();
     this.#options.inbox.clear();
+    this.#options.decisions.clear();
     await Promise.all(this.#all().map((loop) => loop.stop()));
     await Promise.allSettled(this.#streams);
     this.#streams = [];
@@ -223,6 +249,14 @@ export class LeaderTerm {
     this.#stopWatch = cancel;
   }
 
+  /** Nodes that hear nothing are on their own. */
+  #beat(): void {
+    const { bus, clock } = this.#options;
+    if (this.#abort.signal.aborted) return;
+    publishBeat(bus);
+    this.#stopBeat = clock.after(BEAT_MS, () => this.#beat());
+  }
+
   #nodeChanged(nodeId: string, before: NodeState | undefined, after: NodeState): void {
     this.#wakeDeployments();
     if (after === NodeState.READY) {
@@ -273,6 +307,29 @@ export class LeaderTerm {
     this.#options.book.syncAssignment(nodeId);
     this.#options.scheduling.noteRoom();
     if ((this.#options.stores.assignments.get(nodeId)?.value.cancelledTasks.length ?? 0) > 0) this.#nodes.add(nodeId);
+  }
+
+  /** Resolves once all of them are on record, or known to be nothing that belongs there. */
+  async #decisions(decisions: readonly LocalDecision[]): Promise<void> {
+    const { stores, clock, logger } = this.#options;
+    const stored = decisions.map((decision) => {
+      const { nodeId, deployment: name, rolloutId } = decision;
+      const checked = checkDecision(decision, {
+        deployment: stores.deployments.get(name)?.value,
+        assignment: stores.assignments.get(nodeId)?.value,
+        routeGeneration: stores.routes.get(name)?.value.generation ?? 0n,
+        nowMs: clock.now(),
+      });
+      if (checked.kind === "refused") {
+        const { reason } = checked;
+        logger.warn({ nodeId, deployment: name, rolloutId, reason }, "a node's decision is not taken");
+        return undefined;
+      }
+      const done = this.#options.decisions.put(name, checked.decision);
+      this.#deployments.add(name);
+      return done;
+    });
+    await Promise.all(stored);
   }
 
   async #taskEvents(events: readonly TaskEvent[]): Promise<void> {

@@ -2,7 +2,14 @@ import { clone, equals } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRolloutEnded } from "@kedge/domain";
 import { type Clock, type ReconcileResult, secureBytes } from "@kedge/kernel";
-import { type Deployment, DeploymentSchema, type ReplicaAssignment, type Rollout, RolloutState } from "@kedge/proto";
+import {
+  type Deployment,
+  DeploymentSchema,
+  type LocalDecision,
+  type ReplicaAssignment,
+  type Rollout,
+  RolloutState,
+} from "@kedge/proto";
 import {
   type DeploymentStep,
   deploymentRoute,
@@ -11,9 +18,11 @@ import {
   hasActiveRollout,
   type Incident,
   type RevisionScale,
+  type RolloutObservation,
   stepDeployment,
 } from "@kedge/rollout";
 import type { EventRecorder } from "../events/recorder.ts";
+import type { Inbox } from "../inbox.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
@@ -38,6 +47,8 @@ export interface DeploymentReconcilerOptions {
   readonly assignments: AssignmentWriter;
   readonly routes: RouteWriter;
   readonly judges: RolloutJudges;
+  /** What nodes decided while they were cut off, by deployment. */
+  readonly decisions: Inbox<LocalDecision>;
   /** What is wrong with the revision that was promoted. */
   readonly blame: (deployment: Deployment) => Incident | undefined;
   readonly scheduling: Pick<Scheduling, "makeRoom" | "takeRoom">;
@@ -46,6 +57,9 @@ export interface DeploymentReconcilerOptions {
   readonly onRolloutEnd: (rollout: Rollout) => void;
   readonly clock: Clock;
 }
+
+/** What nodes report, of their replicas and of what they decided alone. */
+type SeenWorld = ReplicaWorld & Pick<RolloutObservation, "localDecisions">;
 
 const TICK_MS = 250;
 const RESYNC_MS = 5_000;
@@ -69,7 +83,7 @@ export class DeploymentReconciler {
   }
 
   async reconcile(name: string): Promise<ReconcileResult | undefined> {
-    const { stores, clock, routes, events } = this.#options;
+    const { stores, clock, routes, events, decisions } = this.#options;
     const stored = stores.deployments.get(name);
     if (stored === undefined) return this.#cleanUp(name);
     if (stored.value.deleting) return this.#delete(name, stored.revision);
@@ -77,7 +91,8 @@ export class DeploymentReconciler {
     const now = clock.now();
     const ended = endMoves(draft, now, this.#options);
     const world = observeReplicas(draft, this.#options);
-    const { deployment, checkAfterMs = RESYNC_MS } = this.#step(draft, world, now);
+    const localDecisions = decisions.peek(name);
+    const { deployment, checkAfterMs = RESYNC_MS } = this.#step(draft, { ...world, localDecisions }, now);
     const plans = this.#plan(deployment, now);
     try {
       if (!equals(DeploymentSchema, deployment, stored.value)) {
@@ -86,6 +101,7 @@ export class DeploymentReconciler {
         recordMoves(events, name, ended);
         for (const rollout of endedRollouts(stored.value, deployment)) this.#options.onRolloutEnd(rollout);
       }
+      decisions.settle(name, localDecisions.length);
       const { rollout } = deployment;
       if (rollout !== undefined) {
         const nodes = new Set([...this.#options.assignments.replicas(name)].map(({ nodeId }) => nodeId)).size;
@@ -102,7 +118,7 @@ export class DeploymentReconciler {
     return { requeueAfterMs: isBusy ? TICK_MS : Math.min(RESYNC_MS, checkAfterMs) };
   }
 
-  #step(deployment: Deployment, world: ReplicaWorld, now: number): DeploymentStep {
+  #step(deployment: Deployment, world: SeenWorld, now: number): DeploymentStep {
     const { routes, judges, blame } = this.#options;
     const { name, rollout } = deployment;
     if (!hasActiveRollout(deployment)) judges.endTrial(name);
@@ -176,6 +192,7 @@ export class DeploymentReconciler {
     await this.#options.routes.remove(name);
     await this.#assign(name, new Map());
     this.#options.judges.forget(name);
+    this.#options.decisions.settle(name, Number.POSITIVE_INFINITY);
     this.#options.scheduling.makeRoom(name, [], 0);
     this.#tagged.delete(name);
   }

@@ -1,6 +1,8 @@
 import {
+  AlertService,
   DeploymentService,
   EventService,
+  FlagService,
   ModelService,
   NodeService,
   PipelineService,
@@ -17,8 +19,10 @@ export interface KedgeClient {
   readonly models: RpcMethods<typeof ModelService>;
   readonly deployments: RpcMethods<typeof DeploymentService>;
   readonly nodes: RpcMethods<typeof NodeService>;
+  readonly alerts: RpcMethods<typeof AlertService>;
   readonly scheduling: RpcMethods<typeof SchedulingService>;
   readonly events: RpcMethods<typeof EventService>;
+  readonly flags: RpcMethods<typeof FlagService>;
   readonly tokens: RpcMethods<typeof TokenService>;
   /** Cancels calls in progress. May be called twice. */
   close(): void;
@@ -37,8 +41,10 @@ export function createKedgeClient(options: RpcClientOptions): KedgeClient {
     models: connection.client(ModelService),
     deployments: connection.client(DeploymentService),
     nodes: connection.client(NodeService),
+    alerts: connection.client(AlertService),
     scheduling: connection.client(SchedulingService),
     events: connection.client(EventService),
+    flags: connection.client(FlagService),
     tokens: connection.client(TokenService),
     close: () => connection.close(),
   };

@@ -1,8 +1,10 @@
 import type { Authority, Bus } from "@kedge/bus";
 import { isTaskEnded } from "@kedge/domain";
 import {
+  AlertService,
   DeploymentService,
   EventService,
+  FlagService,
   IncidentService,
   type LocalDecision,
   ModelService,
@@ -14,6 +16,9 @@ import {
   TokenService,
 } from "@kedge/proto";
 import { type BoundService, bindService, type MethodName, type Principal } from "@kedge/rpc";
+import type { FastifyInstance } from "fastify";
+import { AlertTerm } from "./alerts/alert-term.ts";
+import { graphRoutes } from "./alerts/graph-routes.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { TokenRegistry } from "./auth/tokens.ts";
 import type { ControllerConfig } from "./config.ts";
@@ -23,6 +28,8 @@ import { RolloutJudges } from "./deployments/judges.ts";
 import { Rebalancer } from "./deployments/rebalance.ts";
 import { RouteWriter } from "./deployments/route-writer.ts";
 import { EventRecorder } from "./events/recorder.ts";
+import { FlagPublisher } from "./flags/flag-publisher.ts";
+import { FlagWriter } from "./flags/flag-writer.ts";
 import { Inbox } from "./inbox.ts";
 import { IncidentWatch } from "./incidents/incident-watch.ts";
 import { ControllerLoops } from "./loops.ts";
@@ -39,8 +46,10 @@ import { RunReconciler } from "./runs/run-reconciler.ts";
 import { currentTask } from "./runs/task-events.ts";
 import { recordHolds } from "./scheduling/hold-events.ts";
 import { Scheduling } from "./scheduling/scheduling.ts";
+import { createAlertService } from "./services/alert-service.ts";
 import { createDeploymentService } from "./services/deployment-service.ts";
 import { createEventService } from "./services/event-service.ts";
+import { createFlagService } from "./services/flag-service.ts";
 import { createIncidentService } from "./services/incident-service.ts";
 import { createModelService } from "./services/model-service.ts";
 import { createNodeService } from "./services/node-service.ts";
@@ -72,8 +81,10 @@ export interface Assembly {
   readonly authenticate: (token: string | undefined, call: MethodName) => Principal;
   readonly loops: ControllerLoops;
   readonly metrics: ControllerMetrics;
-  /** Tells the parts the address that agents reach us at, once the port is known. */
-  setAddress(address: string): void;
+  /** What the HTTP server answers besides metrics and health. */
+  readonly httpRoutes: (server: FastifyInstance) => void;
+  /** Tells the parts the addresses, host:port, that agents and people's browsers reach us at, once the ports are known. */
+  setAddresses(addresses: { readonly rpc: string; readonly http: string }): void;
 }
 
 /** Wires a controller. The one place that knows every part. */
@@ -81,6 +92,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
   const { clock, logger } = config;
   const signer = authority.signer;
   let address = `${config.advertise}:${config.listen.port}`;
+  let httpAddress = `${config.advertise}:${config.httpListen.port}`;
   const stores = openStores(bus, signer);
   const events = new EventRecorder(bus, clock, logger);
   const tokens = new TokenRegistry(stores, clock);
@@ -132,6 +144,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     writer: deployments,
     queue: () => scheduling.queue,
   });
+  const alerts = { stores, clock, logger, events, httpAddress: () => httpAddress };
   const loops = new ControllerLoops({
     ...shared,
     bus,
@@ -140,9 +153,11 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     deploymentReconciler,
     judges,
     incidents,
+    newAlertTerm: () => new AlertTerm({ ...alerts, onOutcome: (...outcome) => metrics?.alert(...outcome) }),
     inbox,
     decisions,
     scheduling,
+    flags: new FlagPublisher({ bus, stores }),
     metrics: () => metrics,
     logger,
   });
@@ -165,8 +180,10 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     authenticate,
     loops,
     metrics,
-    setAddress: (value) => {
-      address = value;
+    httpRoutes: graphRoutes(stores, clock),
+    setAddresses: ({ rpc, http }) => {
+      address = rpc;
+      httpAddress = http;
     },
     services: [
       bindService(
@@ -188,7 +205,12 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
         createNodeService({ ...nodeOptions, controllerAddress: () => address, natsServers: () => [natsServer] }),
       ),
       bindService(EventService, createEventService(bus)),
+      bindService(
+        FlagService,
+        createFlagService({ bus, stores, writer: new FlagWriter({ bus, stores, events, clock }) }),
+      ),
       bindService(IncidentService, createIncidentService({ stores, events, clock })),
+      bindService(AlertService, createAlertService(alerts)),
       bindService(SchedulingService, createSchedulingService({ stores, scheduling, rebalancer, clock })),
       bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
     ],

@@ -119,6 +119,7 @@ async function serve({ config, assembly, bus, leadership }: ServeOptions, signal
   const http = new HttpServer({
     listen: config.httpListen,
     metrics: assembly.metrics,
+    routes: assembly.httpRoutes,
     notReady: () => {
       if (!bus.connected) return "NATS does not answer";
       return leadership.isLeader ? undefined : "another controller holds the lease";
@@ -126,7 +127,8 @@ async function serve({ config, assembly, bus, leadership }: ServeOptions, signal
   });
   const stopping = new ComponentGroup([leadership, rpc, http], logger);
   await stopping.start(signal);
-  assembly.setAddress(`${config.advertise}:${rpc.port}`);
+  const httpPort = http.address.slice(http.address.lastIndexOf(":") + 1);
+  assembly.setAddresses({ rpc: `${config.advertise}:${rpc.port}`, http: `${config.advertise}:${httpPort}` });
   rpc.setServing(bus.connected);
   const unfollow = bus.onStatus((status) => rpc.setServing(status === "connected"));
   const stop = async (): Promise<void> => {

@@ -7,11 +7,13 @@ import type { ControllerMetrics } from "./metrics.ts";
 export interface HttpServerOptions {
   readonly listen: HostPort;
   readonly metrics: ControllerMetrics;
+  /** Adds what else is answered; each route guards itself. */
+  readonly routes: (server: FastifyInstance) => void;
   /** Undefined: ready; else what is missing. */
   readonly notReady: () => string | undefined;
 }
 
-/** Plain HTTP for machines that watch the controller: /metrics, /healthz, /readyz. No secrets, no changes. */
+/** Plain HTTP for those that watch: /metrics, /healthz, /readyz, graphs of incidents. No secrets, no changes. */
 export class HttpServer implements Component {
   readonly name = "http";
   readonly #options: HttpServerOptions;
@@ -30,6 +32,7 @@ export class HttpServer implements Component {
       reply.header("content-type", options.metrics.registry.contentType);
       return options.metrics.registry.metrics();
     });
+    options.routes(this.#server);
   }
 
   /** host:port it listens on, once started. */

@@ -20,10 +20,12 @@ import {
   type TaskEvent,
   type Window,
 } from "@kedge/proto";
+import type { AlertTerm } from "./alerts/alert-term.ts";
 import { checkDecision } from "./deployments/check-decision.ts";
 import type { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
 import type { RolloutJudges } from "./deployments/judges.ts";
 import type { EventRecorder } from "./events/recorder.ts";
+import type { FlagPublisher } from "./flags/flag-publisher.ts";
 import type { Inbox } from "./inbox.ts";
 import { collectOldIncidents } from "./incidents/incident-retention.ts";
 import type { IncidentWatch } from "./incidents/incident-watch.ts";
@@ -53,10 +55,13 @@ export interface LoopsOptions {
   readonly deploymentReconciler: DeploymentReconciler;
   readonly judges: RolloutJudges;
   readonly incidents: IncidentWatch;
+  /** What tells people of incidents, for one term. */
+  readonly newAlertTerm: () => AlertTerm;
   readonly inbox: TaskInbox;
   /** Decisions of nodes, by deployment. */
   readonly decisions: Inbox<LocalDecision>;
   readonly scheduling: Scheduling;
+  readonly flags: FlagPublisher;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
   readonly clock: Clock;
@@ -84,6 +89,8 @@ export class LeaderTerm {
   readonly #nodes: Reconciler;
   readonly #incidents: Reconciler;
   readonly #janitor: Reconciler;
+  readonly #alerts: AlertTerm;
+  readonly #flags: Reconciler;
   /** Deployments that runs wait for, by run. */
   readonly #deploying = new Map<string, ReadonlySet<string>>();
   readonly #abort = new AbortController();
@@ -117,6 +124,8 @@ export class LeaderTerm {
       concurrency: 4,
       reconcile: (key) => options.incidents.reconcile(key),
     });
+    this.#flags = new Reconciler({ name: "flags", clock, logger, reconcile: (key) => options.flags.reconcile(key) });
+    this.#alerts = options.newAlertTerm();
     this.#janitor = new Reconciler({
       name: "janitor",
       clock,
@@ -145,7 +154,7 @@ export class LeaderTerm {
 
   /** Starts with everything queued once: whatever happened while nobody looked is found by looking. Call once. */
   async start(): Promise<void> {
-    const { bus, stores, book, registry, judges, scheduling, incidents } = this.#options;
+    const { bus, stores, book, registry, flags, judges, scheduling, incidents } = this.#options;
     const signal = this.#abort.signal;
     registry.restart();
     judges.restart();
@@ -171,6 +180,7 @@ export class LeaderTerm {
         this.#nodes.add(key);
       }),
       stores.assignments.onChange((key) => this.#assignmentChanged(key)),
+      flags.onChange((key) => this.#flags.add(key)),
     ];
     this.#streams.push(
       consumeTaskEvents(bus, { durable: "controller", onEvents: (events) => this.#taskEvents(events) }, signal),
@@ -180,8 +190,10 @@ export class LeaderTerm {
     for (const [key] of stores.deployments.entries()) this.#deployments.add(key);
     for (const [key] of stores.nodes.entries()) this.#nodes.add(key);
     for (const [key] of stores.assignments.entries()) this.#nodes.add(key);
+    for (const key of flags.keys()) this.#flags.add(key);
     this.#janitor.add(RETENTION_KEY);
     for (const loop of this.#all()) loop.start();
+    this.#alerts.start();
     this.#watchStates();
     this.#beat();
   }
@@ -194,13 +206,13 @@ export class LeaderTerm {
     this.#options.scheduling.stop();
     this.#options.inbox.clear();
     this.#options.decisions.clear();
-    await Promise.all(this.#all().map((loop) => loop.stop()));
+    await Promise.all([...this.#all(), this.#alerts].map((loop) => loop.stop()));
     await Promise.allSettled(this.#streams);
     this.#streams = [];
   }
 
   #all(): Reconciler[] {
-    return [this.#runs, this.#deployments, this.#nodes, this.#incidents, this.#janitor];
+    return [this.#runs, this.#deployments, this.#nodes, this.#incidents, this.#flags, this.#janitor];
   }
 
   async #run(runId: string) {

@@ -2,6 +2,7 @@ import { IncidentKind, IncidentState, NodeState, RolloutState, RunState } from "
 import { hasActiveRollout } from "@kedge/rollout";
 import type { StillWaiting } from "@kedge/scheduler";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { DeliveryOutcome } from "./alerts/receiver-lane.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import { createSchedulingMetrics, type SchedulingMetrics } from "./scheduling/scheduling-metrics.ts";
 import type { Stores } from "./stores.ts";
@@ -24,6 +25,8 @@ export interface ControllerMetrics extends SchedulingMetrics {
   taskEvents(count: number): void;
   /** Call once a finished rollout, with the state it ended in. */
   rolloutEnd(state: RolloutState): void;
+  /** Call once an attempt to tell a receiver of an incident, or when it is given up. */
+  alert(receiver: string, outcome: DeliveryOutcome): void;
 }
 
 /** States in which rollouts end; counted from zero, so that a first one shows as an increase. */
@@ -57,6 +60,12 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     labelNames: ["outcome"],
     registers,
   });
+  const alerts = new Counter({
+    name: "kedge_alert_deliveries_total",
+    help: "Attempts to tell receivers of incidents, by outcome, and notices given up.",
+    labelNames: ["receiver", "outcome"],
+    registers,
+  });
   const scheduling = createSchedulingMetrics(registry, sources.queue);
   for (const state of OUTCOMES) rollouts.inc({ outcome: labelOf(RolloutState[state]) }, 0);
   addGauges(registry, sources);
@@ -66,6 +75,7 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     window: () => windows.inc(),
     taskEvents: (count) => events.inc(count),
     ...scheduling,
+    alert: (receiver, outcome) => alerts.inc({ receiver, outcome }),
     rolloutEnd: (state) => rollouts.inc({ outcome: labelOf(RolloutState[state]) }),
   };
 }

@@ -1,4 +1,5 @@
 import {
+  AlertService,
   DeploymentService,
   EventService,
   ModelService,
@@ -13,6 +14,7 @@ import { expect, test } from "vitest";
 import { isOpenMethod, isRead, mayCall } from "./principal.ts";
 
 const SERVICES = [
+  AlertService,
   RunService,
   PipelineService,
   ModelService,
@@ -28,16 +30,16 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
   VIEWER: [
     "getRun listRuns watchRun streamLogs getPipeline listPipelines lintPipeline planPipeline pullModel getModel",
     "listModels getDeployment listDeployments watchDeployment explainDeployment getNode listNodes watchNodes",
-    "watchEvents whoAmI getSchedulingPolicy listQueue listTeams explainJob planDemand",
+    "watchEvents whoAmI getSchedulingPolicy getAlertPolicy listDeliveries listQueue listTeams explainJob planDemand",
   ],
   OPERATOR: [
     "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
     "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment retryRollout",
-    "rebalance",
+    "testReceiver silence unsilence rebalance",
   ],
   ADMIN: [
     "createJoinToken enroll cordonNode uncordonNode drainNode quarantineNode releaseNode removeNode createToken listTokens",
-    "revokeToken setSchedulingPolicy",
+    "revokeToken setSchedulingPolicy setAlertPolicy",
   ],
 };
 

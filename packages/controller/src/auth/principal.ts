@@ -21,7 +21,10 @@ const READS = /^(get|list|watch|stream|explain|lint|plan|pull|whoAmI)/;
 const ADMIN_SERVICES: ReadonlySet<string> = new Set(["kedge.v1.TokenService", "kedge.v1.NodeService"]);
 
 /** Methods for admins in services that are not. */
-const ADMIN_METHODS: ReadonlySet<string> = new Set(["kedge.v1.SchedulingService/setSchedulingPolicy"]);
+const ADMIN_METHODS: ReadonlySet<string> = new Set([
+  "kedge.v1.SchedulingService/setSchedulingPolicy",
+  "kedge.v1.AlertService/setAlertPolicy",
+]);
 
 /** Methods anybody may call: the join token is the credential, or there is nothing to protect. */
 const OPEN_METHODS: ReadonlySet<string> = new Set(["kedge.v1.NodeService/enroll"]);

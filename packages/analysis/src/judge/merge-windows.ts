@@ -24,7 +24,8 @@ function mergeArms(a: ArmWindow, b: ArmWindow): ArmWindow {
   };
 }
 
-function mergeValues(a: MetricValue, b: MetricValue): MetricValue {
+/** Two values of one metric as one; the first when they are of different kinds. */
+export function mergeValues(a: MetricValue, b: MetricValue): MetricValue {
   if (isSampleValue(a)) return isSampleValue(b) ? mergeSamples(a, b) : a;
   if (isEventCount(a)) {
     return isEventCount(b) ? { events: a.events + b.events, exposure: a.exposure + b.exposure } : a;

@@ -19,6 +19,7 @@ export class Strata {
 
   /** Takes a checked window; returns what is to be judged now. */
   add(window: JudgeWindow): readonly JudgeWindow[] {
+    if (isExposure(window)) return [window];
     const at = this.#waiting.findIndex(({ weight }) => weight === window.weight);
     const known = this.#waiting[at];
     const merged = known === undefined ? window : mergeWindows(known, window);
@@ -36,6 +37,11 @@ export class Strata {
   load(from: StateReader): void {
     this.#waiting = Array.from({ length: from.count() }, () => loadWindow(from));
   }
+}
+
+/** Events without requests: each was of an arm by the shares of the exposure at its own time, so none may be merged with another. */
+function isExposure(window: JudgeWindow): boolean {
+  return sizeOf(window) === 0 && Object.values(window.canary.metrics ?? {}).some(isEventCount);
 }
 
 function sizeOf({ baseline, canary }: JudgeWindow): number {

@@ -8,6 +8,8 @@ import {
   WorseWhen,
 } from "@kedge/proto";
 import type { JudgeOptions } from "../judge/judge-types.ts";
+import { assertOwnMetrics, assertOwnThreshold } from "./assert-own-metrics.ts";
+import { isUserMetric, metricOptions, RESTARTS } from "./own-metrics.ts";
 
 /** What windows tell that a judge can look at. */
 export type OwnMetric = "errors" | "latency" | "predictions";
@@ -17,6 +19,10 @@ export interface JudgeSetup {
   readonly options: Omit<JudgeOptions, "state">;
   /** What it is shown; the rest is left out of its windows. */
   readonly sees: ReadonlySet<OwnMetric>;
+  /** Metrics of the user's that it is shown as well. */
+  readonly userMetrics: readonly MetricSpec[];
+  /** Whether it is shown the restarts of replicas. */
+  readonly seesRestarts: boolean;
 }
 
 const NAMES: Readonly<Partial<Record<MetricKind, OwnMetric>>> = {
@@ -43,7 +49,8 @@ const MAX_LABEL_MARGIN = 0.99;
 
 /** The judge that a rollout's analysis asks for. What a server does not carry out was refused when it was applied. */
 export function judgeSetup({ alpha, analysis, byUser }: RouteJudgement): JudgeSetup {
-  const metrics = (analysis?.metrics ?? []).flatMap((metric) => {
+  const listed = analysis?.metrics ?? [];
+  const metrics = listed.flatMap((metric) => {
     const name = NAMES[metric.kind];
     return name === undefined ? [] : [{ name, metric }];
   });
@@ -56,9 +63,12 @@ export function judgeSetup({ alpha, analysis, byUser }: RouteJudgement): JudgeSe
       labelMargin: labels || Math.min(margin, MAX_LABEL_MARGIN),
       latency: { tolerance: toleranceOf(metrics.find(({ name }) => name === "latency")?.metric), settle: SETTLE },
       unit: byUser ? "user" : "request",
-      ...(metrics.length === 0 ? {} : { shares: sharesOf(metrics) }),
+      metrics: listed.flatMap((metric) => metricOptions(metric, margin) ?? []),
+      ...(listed.length === 0 ? {} : { shares: sharesOf(listed) }),
     },
-    sees: new Set(metrics.length === 0 ? DEFAULT_METRICS : metrics.map(({ name }) => name)),
+    sees: new Set(listed.length === 0 ? DEFAULT_METRICS : metrics.map(({ name }) => name)),
+    userMetrics: listed.filter(isUserMetric),
+    seesRestarts: listed.some(({ kind }) => kind === MetricKind.RESTARTS),
   };
 }
 
@@ -68,8 +78,9 @@ function toleranceOf(metric: MetricSpec | undefined): { readonly part: number; r
   return { part, floor: metric?.toleranceFloor ?? (part === 0 ? 0 : LATENCY_TOLERANCE.floor) };
 }
 
-function sharesOf(metrics: readonly { readonly name: OwnMetric; readonly metric: MetricSpec }[]) {
-  return Object.fromEntries(metrics.map(({ name, metric }) => [name, metric.budget || 1]));
+function sharesOf(metrics: readonly MetricSpec[]) {
+  const nameOf = ({ name, kind }: MetricSpec) => NAMES[kind] ?? (kind === MetricKind.RESTARTS ? RESTARTS : name);
+  return Object.fromEntries(metrics.map((metric) => [nameOf(metric), metric.budget || 1]));
 }
 
 /**
@@ -81,7 +92,8 @@ export function assertJudgeable({ alpha, passMargin, metrics, thresholds }: Anal
   if (!(alpha >= 0 && alpha < 1)) throw invalid("alpha", `expected 0 to 1, got ${alpha}`);
   if (!(passMargin >= 0 && Number.isFinite(passMargin)))
     throw invalid("pass_margin", `expected 0 or more, got ${passMargin}`);
-  for (const threshold of thresholds) assertThreshold(threshold);
+  for (const threshold of thresholds) assertThreshold(threshold, metrics);
+  assertOwnMetrics(metrics);
   const seen = new Set<OwnMetric>();
   for (const metric of metrics) {
     const name = NAMES[metric.kind];
@@ -109,13 +121,9 @@ function assertMetric(name: OwnMetric, { worseWhen, budget, passMargin, toleranc
   if (!(passMargin > 0 && passMargin < 1)) throw invalid("metrics", `${name}: expected a pass margin of 0 to 1`);
 }
 
-function assertThreshold({ metric, quantile, atMost, atLeast }: Threshold): void {
-  if (metric !== "errors" && metric !== "latency") {
-    throw invalid(
-      "thresholds",
-      `${metric || "a threshold without a metric"} is not carried out; errors and latency are`,
-    );
-  }
+function assertThreshold(threshold: Threshold, metrics: readonly MetricSpec[]): void {
+  const { metric, quantile, atMost, atLeast } = threshold;
+  if (metric !== "errors" && metric !== "latency") assertOwnThreshold(threshold, metrics);
   if (atMost === undefined && atLeast === undefined) throw invalid("thresholds", `${metric} has no limit`);
   const isQuantile = quantile > 0 && quantile < 1;
   if (metric === "latency" && !isQuantile) throw invalid("thresholds", "latency needs a quantile between 0 and 1");

@@ -1,8 +1,9 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { ArmCounts, Histogram, RevisionWindow, RouteJudgement, Window } from "@kedge/proto";
-import type { ArmWindow, JudgeWindow } from "../judge/judge-types.ts";
+import type { ArmCounts, Histogram, MetricSpec, RevisionWindow, RouteJudgement, Window } from "@kedge/proto";
+import type { ArmWindow, JudgeWindow, MetricValue } from "../judge/judge-types.ts";
 import type { UserCohort } from "../judge/user-cohort.ts";
-import type { OwnMetric } from "./judge-setup.ts";
+import type { JudgeSetup } from "./judge-setup.ts";
+import { RESTARTS, toldValue } from "./own-metrics.ts";
 
 /** What a gateway's window tells of the two revisions of a rollout. */
 export interface Arms {
@@ -27,7 +28,7 @@ export interface Comparisons {
 
 /** How a window is shown to a judge. */
 export interface ShownWindow {
-  readonly sees: ReadonlySet<OwnMetric>;
+  readonly setup: Pick<JudgeSetup, "sees" | "userMetrics" | "seesRestarts">;
   /** Given when users are assigned at random: they are counted, not requests. */
   readonly cohort?: UserCohort | undefined;
 }
@@ -99,19 +100,24 @@ export function comparisonsOf({ shadows }: Window, revision: number): Comparison
 export function judgeWindow(
   window: Window,
   arms: Arms,
-  { sees, cohort }: ShownWindow,
+  { setup, cohort }: ShownWindow,
 ): JudgeWindow | "estimated" | undefined {
   const canaryShare = Math.min(arms.canary?.basisPoints ?? 0, ALL);
   const share = canaryShare + Math.min(arms.baseline?.basisPoints ?? 0, ALL);
   if (share === 0) return undefined;
   const shown = { seconds: secondsOf(window), weight: canaryShare / share };
-  if (cohort === undefined) return { ...shown, baseline: armOf(arms.baseline, sees), canary: armOf(arms.canary, sees) };
+  if (cohort === undefined) return { ...shown, ...mapArms(arms, (part) => armOf(part, setup)) };
   const baseline = usersOf(arms.baseline);
   const canary = usersOf(arms.canary);
   return baseline && canary ? cohort.distinctWindow({ ...shown, baseline, canary }) : "estimated";
 }
 
-function armOf(part: RevisionWindow | undefined, sees: ReadonlySet<OwnMetric>): ArmWindow {
+function mapArms<T>({ baseline, canary }: Arms, map: (part: RevisionWindow | undefined) => T): Record<keyof Arms, T> {
+  return { baseline: map(baseline), canary: map(canary) };
+}
+
+function armOf(part: RevisionWindow | undefined, setup: ShownWindow["setup"]): ArmWindow {
+  const { sees } = setup;
   const { requests, errors } = countsOf(part);
   const arm = { requests, errors: sees.has("errors") ? errors : 0 };
   if (part === undefined) return arm;
@@ -122,7 +128,22 @@ function armOf(part: RevisionWindow | undefined, sees: ReadonlySet<OwnMetric>): 
     ...arm,
     ...(sees.has("latency") && isHistogram ? { latencyMs } : {}),
     ...(sees.has("predictions") && isLabelled ? { predictions } : {}),
+    metrics: { ...userValues(part, setup.userMetrics), ...(setup.seesRestarts ? restartsTold(part) : {}) },
   };
+}
+
+function userValues({ metrics }: RevisionWindow, specs: readonly MetricSpec[]): Record<string, MetricValue> {
+  const values = specs.flatMap((spec): [string, MetricValue][] => {
+    const told = metrics.find(({ name }) => name === spec.name);
+    const value = told && toldValue(spec, told);
+    return value === undefined ? [] : [[spec.name, value]];
+  });
+  return Object.fromEntries(values);
+}
+
+/** Only that they are told: the events themselves are counted over the whole fleet, see ExposureLedger. */
+function restartsTold({ exposure }: RevisionWindow): Record<string, MetricValue> {
+  return exposure === undefined ? {} : { [RESTARTS]: { events: 0, exposure: 0 } };
 }
 
 /** Finite bounds that ascend, with a count each, and one for what is beyond. */

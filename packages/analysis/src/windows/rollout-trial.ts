@@ -5,8 +5,10 @@ import type { Judge, JudgeWindow } from "../judge/judge-types.ts";
 import { mergeWindows } from "../judge/merge-windows.ts";
 import { UserCohort } from "../judge/user-cohort.ts";
 import { verdictMessage } from "../verdict-message.ts";
+import { ExposureLedger } from "./exposure-ledger.ts";
 import { type JudgeSetup, judgeSetup } from "./judge-setup.ts";
 import { armsOf, judgeWindow } from "./judge-windows.ts";
+import { MetricProblems } from "./metric-problems.ts";
 import { Thresholds } from "./thresholds.ts";
 
 /** More would be kept in vain: each is judged on its own. */
@@ -31,7 +33,11 @@ export class RolloutTrial {
   readonly #judge: Judge;
   readonly #cohort: UserCohort | undefined;
   readonly #thresholds: Thresholds;
+  readonly #exposures: ExposureLedger | undefined;
+  readonly #problems: MetricProblems;
   readonly #waiting = new Map<number, JudgeWindow>();
+  /** Restarts, each with the exposure of its own time. */
+  readonly #restarts: JudgeWindow[] = [];
   #verdict: Verdict | undefined;
   #missing: readonly string[] = [];
 
@@ -40,26 +46,31 @@ export class RolloutTrial {
     this.#setup = judgeSetup(judgement);
     this.#judge = judgeFrom(this.#setup, state);
     this.#cohort = judgement.byUser ? new UserCohort() : undefined;
-    this.#thresholds = new Thresholds(judgement.analysis?.thresholds ?? [], nowMs);
+    this.#thresholds = new Thresholds(judgement.analysis, nowMs);
+    this.#exposures = this.#setup.seesRestarts ? new ExposureLedger(nowMs) : undefined;
+    this.#problems = new MetricProblems(this.#setup.userMetrics);
     this.#verdict = verdict;
   }
 
   /** What stopped coming although there is traffic, for people. */
   get missing(): readonly string[] {
-    return this.#missing;
+    return this.#missing.map((name) => this.#problems.explain(name));
   }
 
   /** Takes a window. One without both revisions' share says nothing to the judge, but does to fixed limits. */
   observe(window: Window, nowMs: number): void {
-    if (this.#waiting.size >= MAX_WEIGHTS) this.verdict(nowMs);
+    if (this.#waiting.size >= MAX_WEIGHTS || this.#restarts.length >= MAX_WEIGHTS) this.verdict(nowMs);
     this.#gather(window);
+    this.#problems.observe(window, this.judgement);
+    const restarts = this.#exposures?.observe(window, this.judgement, nowMs);
+    if (restarts !== undefined) this.#restarts.push(restarts);
     const broken = this.#thresholds.observe(window, this.judgement.toRevision, nowMs);
     if (broken !== undefined) this.#verdict = broken;
   }
 
   /** Judges what came since the last call. A rollback is final, whoever said it. */
   verdict(nowMs: number): Verdict | undefined {
-    for (const window of this.#waiting.values()) {
+    for (const window of [...this.#waiting.values(), ...this.#restarts.splice(0)]) {
       const found = this.#judge.observe(window);
       this.#missing = found.missing;
       const isDecided = this.#verdict?.kind === VerdictKind.ROLLBACK && found.verdict !== "rollback";
@@ -76,7 +87,7 @@ export class RolloutTrial {
 
   #gather(window: Window): void {
     const shown = judgeWindow(window, armsOf(window, this.judgement), {
-      sees: this.#setup.sees,
+      setup: this.#setup,
       cohort: this.#cohort,
     });
     if (shown === undefined) return;

@@ -13,6 +13,8 @@ const LEVEL_EDGES = levelEdges();
 const LEVEL_MIDDLES = [...LEVEL_EDGES, 1].map((edge, i) => (edge + (LEVEL_EDGES[i - 1] ?? 0)) / 2);
 /** Shifts in standard deviations, and how much each is expected. */
 const SHIFTS = [
+  { size: 0.1, weight: 0.05 },
+  { size: 0.2, weight: 0.15 },
   { size: 0.3, weight: 0.4 },
   { size: 0.45, weight: 0.4 },
   { size: 0.65, weight: 0.7 },

@@ -17,24 +17,27 @@ export interface RatioGrid {
 
 const SMALLEST = 0.06;
 const LARGEST = 3.4;
+/** Log ratios beyond, up to one in 10,000, that a confidence sequence tells from each other. */
+const FAR = [4.2, 5.2, 6.5, 7.8, Math.log(10_000)];
 
 /**
  * A grid of `2·size + 2` ratios between 1/30 and 30, denser near 1, as the requests that a ratio needs grow with the
  * inverse square of its logarithm. Weights are such that small and large regressions are found about equally far from the
  * information limit; large ones get more, for they are found within few errors, each of which carries the evidence far
- * beyond the threshold.
+ * beyond the threshold. `isFar` adds ratios up to 10,000 both ways for confidence sequences.
  */
-export function ratioGrid(size: number, margin: number): RatioGrid {
+export function ratioGrid(size: number, margin: number, isFar = false): RatioGrid {
   const steps = logSpaced(SMALLEST, LARGEST, size);
   const limit = Math.log(1 + margin);
-  const logRatios = [...steps.map((step) => -step), 0, ...steps, limit].sort((a, b) => a - b);
+  const sizes = isFar ? [...steps, ...FAR] : steps;
+  const logRatios = [...sizes.map((step) => -step), 0, ...sizes, limit].sort((a, b) => a - b);
   const ratio = (weight: (log: number) => number): readonly number[] => normalised(logRatios.map(weight));
   return {
     logRatios,
     even: logRatios.indexOf(0),
     bound: logRatios.indexOf(limit),
     worse: ratio((log) => (log > 0 && steps.includes(log) ? expectation(log) : 0)),
-    better: ratio((log) => (log < limit ? 1 : 0)),
+    better: ratio((log) => (log < limit && log > -LARGEST - 0.1 ? 1 : 0)),
     all: ratio((log) => expectation(Math.abs(log))),
   };
 }

@@ -6,8 +6,8 @@ export interface WeightedValues {
 
 /**
  * A mergeable summary of a distribution: at most `capacity` weighted values, exact until there are more distinct ones.
- * Then neighbours are merged into the upper one, least weight first, which moves a rank by at most two parts in the
- * capacity. What it holds depends on the values alone, never on chance.
+ * Then neighbours are merged into their weighted mean, which moves a rank by at most two parts in the capacity, and however
+ * often it is done, to neither side. What it holds depends on the values alone, never on chance.
  */
 export class Sketch {
   readonly #capacity: number;
@@ -53,6 +53,16 @@ export class Sketch {
     return this.#values.at(-1) ?? Number.NaN;
   }
 
+  /** The next smaller value than that quantile: what lies between them may have been counted as the larger. */
+  below(part: number): number {
+    return this.#values[this.#values.indexOf(this.quantile(part)) - 1] ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** What ranks may be off by. */
+  get error(): number {
+    return 2 / this.#capacity;
+  }
+
   /** Merges neighbours into parts of even weight, half as many as fit. */
   #compact(): void {
     const part = (2 * this.total) / this.#capacity;
@@ -62,9 +72,10 @@ export class Sketch {
     for (const [i, value] of this.#values.entries()) {
       const weight = this.#weights[i] ?? 0;
       if (gathered > 0 && gathered + weight <= part) {
-        values[values.length - 1] = value;
-        weights[weights.length - 1] = (weights.at(-1) ?? 0) + weight;
+        const last = values[values.length - 1] ?? value;
         gathered += weight;
+        values[values.length - 1] = last === value ? value : last + ((value - last) * weight) / gathered;
+        weights[weights.length - 1] = gathered;
         continue;
       }
       values.push(value);

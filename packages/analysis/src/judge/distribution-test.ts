@@ -1,10 +1,10 @@
-import { quantileRanks } from "../confseq/quantile-bounds.ts";
+import { medianRanks } from "../confseq/quantile-bounds.ts";
 import { RankEvidence, rankStratum, remember } from "../evidence/rank-test.ts";
 import { DIFFERENT, LARGER, type RankTilts, SHIFTED_DOWN, SMALLER } from "../evidence/rank-tilts.ts";
 import type { Interval } from "../evidence/ratio-curve.ts";
 import { negated, type Samples, type SampleTable, sampleSize, sampleTable } from "../evidence/sample-table.ts";
 import { Sketch } from "../evidence/sketch.ts";
-import { formatInterval, formatNumber } from "./format.ts";
+import { formatInterval, formatNumber, within } from "./format.ts";
 import type { ArmWindow, JudgeWindow } from "./judge-types.ts";
 import type { DistributionMetricOptions } from "./metric-options.ts";
 import type { Finding, MetricTest, Reading } from "./metric-test.ts";
@@ -13,9 +13,10 @@ import { allowanceOf, type Tolerance } from "./tolerance.ts";
 
 /** Distinct values kept of the past, and of each arm for its quantiles. */
 const PAST_VALUES = 192;
-const ARM_VALUES = 96;
+const ARM_VALUES = 144;
 const NO_PAST = new Sketch(0);
-const ANY_RATIO: Interval = { low: 0, high: Infinity };
+/** Ratios of medians are told up to here. */
+const RATIO_ENDS: Interval = { low: 1e-3, high: 1e3 };
 
 /** Which distribution is compared, and where it is found in a window. */
 export interface DistributionTestOptions extends Pick<DistributionMetricOptions, "name" | "worse"> {
@@ -101,14 +102,14 @@ export class DistributionTest implements MetricTest {
   finding(alpha: number): Finding {
     const { baseline, canary } = this.#arms;
     const [theirs, ours] = [baseline.quantile(0.5), canary.quantile(0.5)];
-    if (Number.isNaN(theirs) || Number.isNaN(ours)) return { effect: 1, interval: ANY_RATIO, text: "no values yet" };
+    if (Number.isNaN(theirs) || Number.isNaN(ours)) return { effect: 1, interval: RATIO_ENDS, text: "no values yet" };
     const medians = `median ${formatNumber(ours)}${this.#options.unit} against ${formatNumber(theirs)}${this.#options.unit}`;
     // Only positive values have a ratio.
-    if (!(theirs > 0 && ours > 0)) return { effect: 1, interval: ANY_RATIO, text: medians };
+    if (!(theirs > 0 && ours > 0)) return { effect: 1, interval: RATIO_ENDS, text: medians };
     const [their, our] = [medianInterval(baseline, alpha / 2), medianInterval(canary, alpha / 2)];
-    const interval = { low: our.low / their.high, high: their.low > 0 ? our.high / their.low : Infinity };
-    const effect = Number.isFinite(theirs) ? ours / theirs : 1;
-    return { effect, interval, text: `${medians}, ratio in ${formatInterval(interval)}` };
+    const interval = within({ low: our.low / their.high, high: our.high / their.low }, RATIO_ENDS);
+    const effect = Number.isFinite(theirs) && Number.isFinite(ours) ? ours / theirs : 1;
+    return { effect, interval, text: `${medians}, ratio ${formatInterval(interval, RATIO_ENDS)}` };
   }
 
   save(out: StateWriter): void {
@@ -161,8 +162,9 @@ export class DistributionTest implements MetricTest {
 
 /** Bounds of the median of positive values; 0 and Infinity before there are any. */
 function medianInterval(sketch: Sketch, alpha: number): Interval {
-  const { low, high } = quantileRanks(sketch.total, 0.5, alpha);
-  return { low: low > 0 ? Math.max(0, sketch.quantile(low)) : 0, high: high < 1 ? sketch.quantile(high) : Infinity };
+  const ranks = medianRanks(sketch.total, alpha);
+  const [low, high] = [ranks.low - sketch.error, ranks.high + sketch.error];
+  return { low: low > 0 ? Math.max(0, sketch.below(low)) : 0, high: high < 1 ? sketch.quantile(high) : Infinity };
 }
 
 function saveSketch(out: StateWriter, sketch: Sketch): void {

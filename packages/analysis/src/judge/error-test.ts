@@ -1,9 +1,9 @@
 import { BoostedEvidence } from "../evidence/boosted-evidence.ts";
 import type { Stratum } from "../evidence/hypergeometric.ts";
 import { logWeightedSum, normalised } from "../evidence/log-mean.ts";
-import { RatioCurve } from "../evidence/ratio-curve.ts";
+import { type Interval, RatioCurve } from "../evidence/ratio-curve.ts";
 import { ratioGrid } from "../evidence/ratio-grid.ts";
-import { formatInterval } from "./format.ts";
+import { formatInterval, within } from "./format.ts";
 import type { JudgeWindow } from "./judge-types.ts";
 import type { Finding, MetricTest, Reading } from "./metric-test.ts";
 import type { StateReader, StateWriter } from "./state-bytes.ts";
@@ -14,6 +14,9 @@ const MOST_OUTCOMES = 128;
 /** Error rates, as parts of the negligible one, that a canary may turn out to have. */
 const LOWER_PARTS = [0.05, 0.3, 0.6];
 const LOWER_WEIGHTS = normalised(LOWER_PARTS.map(() => 1));
+
+/** Ratios are told up to here. */
+const RATIO_ENDS: Interval = { low: 1e-4, high: 1e4 };
 
 /** How the errors of both arms are compared. */
 export interface ErrorTestOptions {
@@ -39,7 +42,7 @@ export class ErrorTest implements MetricTest {
 
   constructor(options: ErrorTestOptions) {
     this.#options = options;
-    this.#curve = new RatioCurve(ratioGrid(GRID_SIZE, options.margin));
+    this.#curve = new RatioCurve(ratioGrid(GRID_SIZE, options.margin, true));
   }
 
   isPresent(): boolean {
@@ -64,14 +67,18 @@ export class ErrorTest implements MetricTest {
 
   finding(alpha: number): Finding {
     const [baselineRequests = 0, baselineErrors = 0, canaryRequests = 0, canaryErrors = 0] = this.#counts;
-    const isKnown = baselineRequests > 0 && canaryRequests > 0 && baselineErrors + canaryErrors > 0;
-    const interval = this.#curve.interval(alpha);
     const counts = `${canaryErrors} errors in ${canaryRequests} ${this.#options.units} against ${baselineErrors} in ${baselineRequests}`;
-    return {
-      effect: isKnown ? canaryErrors / canaryRequests / (baselineErrors / baselineRequests) : 1,
-      interval,
-      text: isKnown ? `${counts}, odds ratio in ${formatInterval(interval)}` : counts,
-    };
+    if (baselineRequests === 0 || canaryRequests === 0 || baselineErrors + canaryErrors === 0) {
+      return { effect: 1, interval: RATIO_ENDS, text: counts };
+    }
+    // A baseline without errors is taken to have half of one.
+    const baselineRate = Math.max(0.5, baselineErrors) / baselineRequests;
+    const ofRates = (oddsRatio: number): number => oddsRatio / (1 - baselineRate + baselineRate * oddsRatio);
+    const odds = within(this.#curve.interval(alpha), RATIO_ENDS);
+    const ends = { low: ofRates(RATIO_ENDS.low), high: ofRates(RATIO_ENDS.high) };
+    const interval = { low: ofRates(odds.low), high: ofRates(odds.high) };
+    const effect = canaryErrors / canaryRequests / baselineRate;
+    return { effect, interval, text: `${counts}, ratio of rates ${formatInterval(interval, ends)}` };
   }
 
   /** Error rates with half an error added to each arm; undefined before both have traffic. */

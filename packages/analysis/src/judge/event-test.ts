@@ -1,6 +1,6 @@
-import { RatioCurve } from "../evidence/ratio-curve.ts";
+import { type Interval, RatioCurve } from "../evidence/ratio-curve.ts";
 import { ratioGrid } from "../evidence/ratio-grid.ts";
-import { formatInterval, formatNumber } from "./format.ts";
+import { formatInterval, formatNumber, within } from "./format.ts";
 import type { EventCount, JudgeWindow } from "./judge-types.ts";
 import type { EventMetricOptions } from "./metric-options.ts";
 import type { Finding, MetricTest, Reading } from "./metric-test.ts";
@@ -10,6 +10,8 @@ import type { StateReader, StateWriter } from "./state-bytes.ts";
 const GRID_SIZE = 20;
 /** Where the grid ends when passing needs no evidence. */
 const NO_MARGIN = 0.5;
+/** Ratios are told up to here. */
+const RATIO_ENDS: Interval = { low: 1e-4, high: 1e4 };
 
 /** Events over exposure (restarts, OOM kills): ratio of rates, from the arm of each event. */
 export class EventTest implements MetricTest {
@@ -22,7 +24,7 @@ export class EventTest implements MetricTest {
   constructor({ name, margin }: Omit<EventMetricOptions, "kind">) {
     this.name = name;
     this.#margin = margin;
-    this.#curve = new RatioCurve(ratioGrid(GRID_SIZE, margin ?? NO_MARGIN));
+    this.#curve = new RatioCurve(ratioGrid(GRID_SIZE, margin ?? NO_MARGIN, true));
   }
 
   isPresent(window: JudgeWindow, arm: "baseline" | "canary"): boolean {
@@ -47,14 +49,14 @@ export class EventTest implements MetricTest {
 
   finding(alpha: number): Finding {
     const [baselineEvents = 0, baselineExposure = 0, canaryEvents = 0, canaryExposure = 0] = this.#sums;
-    const isKnown = baselineEvents + canaryEvents > 0 && baselineExposure > 0 && canaryExposure > 0;
-    const interval = this.#curve.interval(alpha);
     const counts = `${canaryEvents} in ${formatNumber(canaryExposure)} against ${baselineEvents} in ${formatNumber(baselineExposure)}`;
-    return {
-      effect: isKnown ? canaryEvents / canaryExposure / (baselineEvents / baselineExposure) : 1,
-      interval,
-      text: `${counts}, ratio in ${formatInterval(interval)}`,
-    };
+    if (baselineEvents + canaryEvents === 0 || baselineExposure === 0 || canaryExposure === 0) {
+      return { effect: 1, interval: RATIO_ENDS, text: counts };
+    }
+    const interval = within(this.#curve.interval(alpha), RATIO_ENDS);
+    // A baseline without events is taken to have half of one.
+    const effect = canaryEvents / canaryExposure / (Math.max(0.5, baselineEvents) / baselineExposure);
+    return { effect, interval, text: `${counts}, ratio ${formatInterval(interval, RATIO_ENDS)}` };
   }
 
   save(out: StateWriter): void {

@@ -51,11 +51,11 @@ export interface JudgeVerdict {
   readonly evidence: number;
   /**
    * The metric's size in the canary against the baseline: ratio of error rates, event rates or medians; for bounded metrics
-   * the difference of means, for predictions the largest change of a label's share. 1 (differences: 0) without data,
-   * Infinity when only the canary has errors.
+   * the difference of means, for predictions the largest change of a label's share. 1 (differences: 0) without data. A
+   * baseline without a single error is taken to have half of one.
    */
   readonly effect: number;
-  /** Covers the effect (errors: of odds) at all times at once with probability 1 − alpha. */
+  /** Covers the effect at all times at once with probability 1 − alpha; never infinite: ratios end at 10,000, of medians at 1,000. */
   readonly interval: Interval;
   /** One readable sentence with numbers. */
   readonly reason: string;

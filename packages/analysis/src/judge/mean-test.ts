@@ -44,7 +44,7 @@ export class MeanTest implements MetricTest {
     const [a, b] = [scale * ends.low, scale * ends.high];
     const interval = { low: Math.min(a, b), high: Math.max(a, b) };
     const effect = scale * this.#bets.difference;
-    const text = `mean differs by ${formatNumber(effect)}, within ${formatInterval(interval)}`;
+    const text = `mean differs by ${formatNumber(effect)}, ${formatInterval(interval)}`;
     return { effect, interval, text };
   }
 

@@ -3,6 +3,8 @@ import {
   AlertDeliverySchema,
   AssignmentSchema,
   DeploymentSchema,
+  FlagRecordSchema,
+  FlagsSchema,
   IncidentSchema,
   ModelSchema,
   ModelVersionSchema,
@@ -31,10 +33,13 @@ export interface Stores {
   readonly incidents: Store<typeof IncidentSchema>;
   /** By incident and receiver: what was told. */
   readonly alerts: Store<typeof AlertDeliverySchema>;
+  readonly flagRecords: Store<typeof FlagRecordSchema>;
   /** Signed for the node the key names. */
   readonly assignments: Store<typeof AssignmentSchema>;
   /** Signed for every node. */
   readonly routes: Store<typeof RouteSchema>;
+  /** One document, under "all", signed for every node. */
+  readonly flags: Store<typeof FlagsSchema>;
 }
 
 /** Opens all buckets; they are empty until started. */
@@ -51,12 +56,14 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     alertPolicy: openStore(bus, { bucket: "policies", schema: StoredAlertPolicySchema, onlyKey: "alerts" }),
     incidents: openStore(bus, { bucket: "incidents", schema: IncidentSchema }),
     alerts: openStore(bus, { bucket: "alerts", schema: AlertDeliverySchema, keyTokens: 2 }),
+    flagRecords: openStore(bus, { bucket: "flagrecords", schema: FlagRecordSchema }),
     assignments: openStore(bus, {
       bucket: "assignments",
       schema: AssignmentSchema,
       signing: { signer, audience: (nodeId) => nodeId },
     }),
     routes: openStore(bus, { bucket: "routes", schema: RouteSchema, signing: { signer, audience: () => "*" } }),
+    flags: openStore(bus, { bucket: "flags", schema: FlagsSchema, signing: { signer, audience: () => "*" } }),
   };
 }
 

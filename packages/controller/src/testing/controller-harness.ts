@@ -5,6 +5,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Clock, silentLogger, systemClock } from "@kedge/kernel";
 import {
   DeploymentService,
+  FlagService,
   ModelService,
   NodeService,
   PipelineService,
@@ -85,6 +86,9 @@ export class ControllerHarness {
   }
   get pipelines() {
     return this.client(PipelineService);
+  }
+  get flags() {
+    return this.client(FlagService);
   }
   get scheduling() {
     return this.client(SchedulingService);

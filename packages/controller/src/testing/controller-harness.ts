@@ -5,6 +5,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Clock, silentLogger, systemClock } from "@kedge/kernel";
 import {
   DeploymentService,
+  IncidentService,
   FlagService,
   ModelService,
   NodeService,
@@ -89,6 +90,9 @@ export class ControllerHarness {
   }
   get flags() {
     return this.client(FlagService);
+  }
+  get incidents() {
+    return this.client(IncidentService);
   }
   get scheduling() {
     return this.client(SchedulingService);

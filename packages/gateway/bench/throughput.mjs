@@ -48,7 +48,6 @@ const gateway = new Gateway({
   clock: systemClock,
   logger: silentLogger,
   threads: 1,
-  warmUpMs: 0,
   onWindow: (window) => {
     for (const revision of [...window.revisions, ...window.matched]) counted += revision.requests;
     for (const shadow of window.shadows) {

@@ -44,8 +44,6 @@ export interface GatewayOptions {
   readonly logger: Logger;
   /** Gets every window when it closes. Must not throw. */
   onWindow(window: Window): void;
-  /** How long the requests of a new endpoint are not judged while there are two revisions to compare; default 0. */
-  readonly warmUpMs?: number;
   /** Connections of users at once; default 4096. */
   readonly maxConnections?: number;
   /** HAProxy's threads; default 0: as many as it finds cores. */
@@ -72,7 +70,6 @@ export function resolveGatewayOptions(options: GatewayOptions): ResolvedGatewayO
   if (isIP(listen.host) === 0 || listen.host.includes("%")) throw invalid("listen.host", "an IP address", listen.host);
   const resolved: ResolvedGatewayOptions = {
     haproxyPath: "/usr/sbin/haproxy",
-    warmUpMs: 0,
     maxConnections: 4096,
     threads: 0,
     capacity: { backends: 32, serversPerBackend: 16 },
@@ -80,7 +77,6 @@ export function resolveGatewayOptions(options: GatewayOptions): ResolvedGatewayO
     onWindow: (window) => options.onWindow(window),
   };
   assertInteger("listen.port", listen.port, 0, 65_535);
-  assertInteger("warmUpMs", resolved.warmUpMs, 0, 3_600_000);
   assertInteger("maxConnections", resolved.maxConnections, 1, 1_000_000);
   assertInteger("threads", resolved.threads, 0, 64);
   assertInteger("capacity.backends", resolved.capacity.backends, 1, 4096);

@@ -17,6 +17,8 @@ export interface PlannedServer {
   readonly weight: number;
   /** Until then it is warming up: what it answers is not judged. Milliseconds since 1970. */
   readonly warmUntilMs: number;
+  /** And until it has answered so many requests; 0 once it has. */
+  readonly warmAfter: number;
   /** Set once the endpoint was removed: it finishes what it has and gets nothing new. */
   readonly draining: boolean;
   /** Epoch in which it was removed; 0 while in use. Slots longest out of use are taken first. */
@@ -47,6 +49,15 @@ export interface SplitEpoch {
   readonly slotRevisions: readonly number[];
   /** Slots whose requests are not judged. */
   readonly warmingSlots: readonly number[];
+  /** Replicas that have requests to answer before they are warm, whether there is anything to judge or not. */
+  readonly cold: readonly ColdReplica[];
+}
+
+/** A replica that is warm once it has answered so many requests. */
+export interface ColdReplica {
+  readonly slot: number;
+  readonly replicaId: string;
+  readonly warmAfter: number;
 }
 
 /** One of HAProxy's backends; without a split it is free. */
@@ -73,8 +84,8 @@ export interface PlanOptions {
   readonly isBusy: IsBusy;
   /** Milliseconds since 1970. */
   readonly nowMs: number;
-  /** How long a new endpoint is warming up. */
-  readonly warmUpMs: number;
+  /** Requests that a replica has answered since it is cold. */
+  answered(deployment: string, replicaId: string): number;
 }
 
 /** A plan that serves nothing. */
@@ -113,7 +124,8 @@ export function planServices(
     const backend = backends[index];
     if (backend === undefined) return { kind: "full", of: "backends" };
     const isBusy = (slot: number) => options.isBusy(index, slot);
-    const planned = planBackend(backend, service, { ...options, epoch: nextEpoch, isBusy });
+    const answered = (replicaId: string) => options.answered(service.deployment, replicaId);
+    const planned = planBackend(backend, service, { nowMs: options.nowMs, epoch: nextEpoch, isBusy, answered });
     if (planned === undefined) return { kind: "full", of: "servers" };
     backends[index] = planned;
     nextEpoch = Math.max(nextEpoch, (planned.split?.epoch ?? 0) + 1);
@@ -131,7 +143,7 @@ export function nextWarmMs(plan: GatewayPlan, nowMs: number): number | undefined
 interface BackendOptions {
   readonly epoch: number;
   readonly nowMs: number;
-  readonly warmUpMs: number;
+  readonly answered: (replicaId: string) => number;
   readonly isBusy: (slot: number) => boolean;
 }
 
@@ -197,8 +209,16 @@ function planSplit(
   },
 ): SplitEpoch {
   const { placed, shares, ranges, options } = parts;
+  const cold = placed.flatMap((server, slot) =>
+    server === undefined || server.draining || server.warmAfter === 0
+      ? []
+      : { slot, replicaId: server.replicaId, warmAfter: server.warmAfter },
+  );
   const isWarming = (server: PlannedServer | undefined) =>
-    shares.size > 1 && server !== undefined && !server.draining && server.warmUntilMs > options.nowMs;
+    shares.size > 1 &&
+    server !== undefined &&
+    !server.draining &&
+    (server.warmUntilMs > options.nowMs || server.warmAfter > 0);
   const judged = countedShares(ranges, (slot) => (isWarming(placed[slot]) ? undefined : placed[slot]?.revision));
   return {
     epoch: options.epoch,
@@ -212,6 +232,7 @@ function planSplit(
     })),
     slotRevisions: placed.map((server) => server?.revision ?? 0),
     warmingSlots: placed.flatMap((server, slot) => (isWarming(server) ? [slot] : [])),
+    cold,
   };
 }
 
@@ -233,9 +254,10 @@ function weightOf(revision: number, shares: ReadonlyMap<number, number>, stable:
 function placeEndpoints(
   slots: readonly (PlannedServer | undefined)[],
   service: GatewayService,
-  { epoch, isBusy, nowMs, warmUpMs }: BackendOptions,
+  { epoch, isBusy, nowMs, answered }: BackendOptions,
 ): (PlannedServer | undefined)[] | undefined {
-  const warmUntilMs = nowMs + warmUpMs;
+  const { seconds = 0, requests: warmAfter = 0 } = service.route.warmUp ?? {};
+  const warmUntilMs = nowMs + seconds * 1000;
   const missing = new Map(service.endpoints.map((endpoint) => [endpoint.replicaId, endpoint]));
   const servers = slots.map((server) => {
     const endpoint = server && missing.get(server.replicaId);
@@ -243,13 +265,16 @@ function placeEndpoints(
       return released(server, epoch);
     }
     missing.delete(endpoint.replicaId);
-    return server.draining ? { ...server, warmUntilMs, draining: false, releasedIn: 0 } : server;
+    if (server.draining) return { ...server, warmUntilMs, warmAfter, draining: false, releasedIn: 0 };
+    const isCold = server.warmAfter > answered(server.replicaId);
+    return isCold || server.warmAfter === 0 ? server : { ...server, warmAfter: 0 };
   });
   for (const endpoint of missing.values()) {
     const slot = freeSlot(servers, isBusy);
     if (slot === undefined) return undefined;
     const { replicaId, revision, host, port } = endpoint;
-    servers[slot] = { replicaId, revision, host, port, weight: 0, warmUntilMs, draining: false, releasedIn: 0 };
+    const use = { weight: 0, warmUntilMs, warmAfter, draining: false, releasedIn: 0 };
+    servers[slot] = { replicaId, revision, host, port, ...use };
   }
   return servers;
 }

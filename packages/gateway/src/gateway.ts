@@ -76,7 +76,7 @@ export class Gateway implements Component {
     this.#paths = gatewayPaths(dir);
     this.#socket = new RuntimeSocket(this.#paths.adminSocket);
     this.#haproxy = new HaproxyProcess({ haproxyPath, paths: this.#paths, socket: this.#socket, clock, logger });
-    this.#ledger = new RequestLedger(this.#options);
+    this.#ledger = new RequestLedger({ ...this.#options, onWarm: () => this.#applyAgain() });
     this.#listener = new LogListener({
       clock,
       logger,
@@ -192,21 +192,26 @@ export class Gateway implements Component {
 
   /** Judges an endpoint's requests from when it has warmed up. */
   #planWarm(): void {
-    const { clock, logger } = this.#options;
+    const { clock } = this.#options;
     this.#cancelWarm();
     const warmMs = nextWarmMs(this.#plan, clock.now());
     if (warmMs === undefined || this.#stopped.signal.aborted) return;
-    this.#cancelWarm = clock.after(warmMs - clock.now() + 1, () => {
-      const applied = this.#serialised(() => this.#apply(this.#services ?? []));
-      applied.catch((error: unknown) =>
-        logger.warn({ reason: errorMessage(error) }, "warm replicas are not judged yet"),
-      );
-    });
+    this.#cancelWarm = clock.after(warmMs - clock.now() + 1, () => this.#applyAgain());
+  }
+
+  #applyAgain(): void {
+    // Before the first call nobody knows what is served; that one plans anew.
+    const services = this.#services;
+    if (services === undefined || this.#stopped.signal.aborted) return;
+    const applied = this.#serialised(() => this.#apply(this.#services ?? services));
+    applied.catch((error: unknown) =>
+      this.#options.logger.warn({ reason: errorMessage(error) }, "warm replicas are not judged yet"),
+    );
   }
 
   async #nextPlan(services: readonly GatewayService[]): Promise<{ plan: GatewayPlan; hasGrown: boolean }> {
-    const { clock, warmUpMs } = this.#options;
-    const options = { nowMs: clock.now(), warmUpMs };
+    const answered = (deployment: string, replicaId: string) => this.#ledger.answered(deployment, replicaId);
+    const options = { nowMs: this.#options.clock.now(), answered };
     // Slots that may be busy are looked at only when there is no other.
     const first = planServices(this.#plan, services, { ...options, isBusy: () => true });
     if (first.kind === "planned") return { plan: first.plan, hasGrown: false };
@@ -279,7 +284,7 @@ export class Gateway implements Component {
   }
 
   #save(): void {
-    saveState(this.#paths.state, { version: 2, ...this.#layout, splits: this.#ledger.remembered() });
+    saveState(this.#paths.state, { version: 3, ...this.#layout, splits: this.#ledger.remembered() });
   }
 
   #serialised(work: () => Promise<void>): Promise<void> {

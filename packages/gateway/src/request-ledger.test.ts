@@ -11,7 +11,7 @@ function planOf(epoch: number): GatewayPlan {
   const shares = [{ revision: 1, basisPoints: 10_000, judged: 10_000 }];
   const split: SplitEpoch = {
     ...{ epoch, deployment: "voice", generation: "1", windowMs: 60_000, shares },
-    ...{ slotRevisions: [1], warmingSlots: [] },
+    ...{ slotRevisions: [1], warmingSlots: [], cold: [] },
   };
   return { nextEpoch: epoch + 1, backends: [{ split, servers: [], tables: NO_TABLES }] };
 }
@@ -19,7 +19,7 @@ function planOf(epoch: number): GatewayPlan {
 test("windows of a deployment that went and came back have newer numbers, as a judge ignores old ones", () => {
   const windows: Window[] = [];
   const onWindow = (window: Window): void => void windows.push(window);
-  const ledger = new RequestLedger({ nodeId: "n1", bootId: "b1", clock, onWindow });
+  const ledger = new RequestLedger({ nodeId: "n1", bootId: "b1", clock, onWindow, onWarm: () => {} });
   const serve = (epoch: number): void => {
     const plan = planOf(epoch);
     ledger.remember(plan.backends.flatMap(({ split }) => split ?? []));

@@ -8,9 +8,15 @@ import { WindowMeter, type WindowSource } from "./window-meter.ts";
 const REMEMBERED_SPLITS = 256;
 const IS_OF_REQUEST = /^[gm]\d/;
 
+/** What a ledger needs. */
+export interface LedgerOptions extends WindowSource {
+  /** A replica has answered as many requests as it takes to be warm. */
+  onWarm(): void;
+}
+
 /** Gives every log line to the meter of its deployment, under the split the request was routed by. */
 export class RequestLedger {
-  readonly #options: WindowSource;
+  readonly #options: LedgerOptions;
   readonly #splits = new Map<number, SplitEpoch>();
   readonly #meters = new Map<string, WindowMeter>();
   readonly #continuity = new LogContinuity();
@@ -18,7 +24,7 @@ export class RequestLedger {
   /** Outlives the meters: one that is made anew must not repeat numbers, or its windows count as known. */
   #sequence = 0n;
 
-  constructor(options: WindowSource) {
+  constructor(options: LedgerOptions) {
     this.#options = options;
   }
 
@@ -64,6 +70,11 @@ export class RequestLedger {
     const meter = split && this.#meters.get(split.deployment);
     if (split && meter) meter.record(split, record);
     else this.#unattributed++;
+  }
+
+  /** Requests that a replica has answered since it is cold. */
+  answered(deployment: string, replicaId: string): number {
+    return this.#meters.get(deployment)?.answered(replicaId) ?? 0;
   }
 
   /** The splits it knows, oldest first; to be kept for the next process. */

@@ -13,7 +13,7 @@ export interface LogSink {
 
 /** What the gateway keeps for the process after it. */
 export interface GatewayState {
-  readonly version: 2;
+  readonly version: 3;
   /** Port that users connect to. */
   readonly port: number;
   readonly logSink: LogSink;
@@ -37,7 +37,7 @@ export function saveState(path: string, state: GatewayState): void {
 export function loadState(path: string, logger: Logger): GatewayState | undefined {
   try {
     const state = JSON.parse(readFileSync(path, "utf8"), reviveHole) as GatewayState;
-    return state.version === 2 && Array.isArray(state.plan.backends) && state.logSink.port > 0 ? state : undefined;
+    return state.version === 3 && Array.isArray(state.plan.backends) && state.logSink.port > 0 ? state : undefined;
   } catch (error) {
     const isAbsent = error instanceof Error && "code" in error && error.code === "ENOENT";
     if (!isAbsent) logger.warn({ reason: errorMessage(error) }, "gateway state is unreadable; starting anew");

@@ -263,33 +263,39 @@ describe("counting", () => {
     expect(sum(retried.map((arm) => arm.retried))).toBe(counted(2));
   });
 
-  test("a replica that is warming up serves without being judged, and is judged when it is warm", async () => {
-    const gateway = await bed.gateway({ warmUpMs: 700 });
-    const old = await bed.replica("old", 1);
-    await gateway.apply([service({ 1: 10_000 }, [old], { windowMs: 20 })]);
-    await bed.load(gateway, 20);
-    await eventually(
-      () => counted(1),
-      (count) => count === 20,
-    );
-    const current = await bed.replica("new", 2);
-    await gateway.apply([service({ 1: 5_000, 2: 5_000 }, [old, current], { windowMs: 20 })]);
-    await bed.load(gateway, 40);
-    const warming = () => sum(bed.windows.flatMap(({ revisions }) => revisions.map((arm) => arm.warming)));
-    await eventually(
-      () => warming() + counted(1),
-      (count) => count === 60,
-    );
-    expect(counted(2)).toBe(0);
-    expect(current.served()).toBeGreaterThan(0);
-    await eventually(
-      async () => {
-        await bed.load(gateway, 10);
-        return counted(2);
-      },
-      (count) => count > 0,
-    );
-    const judged = bed.windows.find(({ revisions }) => revisions.some((arm) => arm.revision === 2 && arm.requests > 0));
-    expect(judged?.revisions.map((arm) => arm.basisPoints)).toEqual([5_000, 5_000]);
-  });
+  test.each([{ seconds: 1 }, { requests: 40 }, { seconds: 1, requests: 40 }])(
+    "a replica that is warming up (%j) serves without being judged, and is judged when it is warm",
+    async (warmUp) => {
+      const gateway = await bed.gateway();
+      const old = await bed.replica("old", 1);
+      await gateway.apply([service({ 1: 10_000 }, [old], { windowMs: 20 })]);
+      await bed.load(gateway, 20);
+      await eventually(
+        () => counted(1),
+        (count) => count === 20,
+      );
+      const current = await bed.replica("new", 2);
+      await gateway.apply([service({ 1: 5_000, 2: 5_000 }, [old, current], { windowMs: 20, rules: { warmUp } })]);
+      await bed.load(gateway, 40);
+      const warming = () => sum(bed.windows.flatMap(({ revisions }) => revisions.map((arm) => arm.warming)));
+      await eventually(
+        () => warming() + counted(1),
+        (count) => count === 60,
+      );
+      expect(counted(2)).toBe(0);
+      expect(current.served()).toBeGreaterThan(0);
+      await eventually(
+        async () => {
+          await bed.load(gateway, 10);
+          return counted(2);
+        },
+        (count) => count > 0,
+      );
+      const judged = bed.windows.find(({ revisions }) =>
+        revisions.some((arm) => arm.revision === 2 && arm.requests > 0),
+      );
+      expect(judged?.revisions.map((arm) => arm.basisPoints)).toEqual([5_000, 5_000]);
+      expect(warming()).toBeGreaterThanOrEqual(warmUp.requests ?? 1);
+    },
+  );
 });

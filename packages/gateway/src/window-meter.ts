@@ -23,6 +23,8 @@ export interface WindowSource {
 export interface WindowMeterOptions extends WindowSource {
   /** Numbers grow within a boot of the agent, also when a deployment goes and comes back. */
   nextSequence(): bigint;
+  /** A replica has answered as many requests as it takes to be warm. */
+  onWarm(): void;
 }
 
 /**
@@ -35,6 +37,8 @@ export class WindowMeter {
   readonly #open = new Map<number, OpenWindow>();
   readonly #totals = new Map<number, { requests: number; errors: number }>();
   readonly #pairs = new ShadowPairs();
+  /** Requests answered, by replica that is cold. */
+  readonly #answered = new Map<string, number>();
   #current: SplitEpoch | undefined;
   #sentMs: number;
   #cancelTick: () => void = () => {};
@@ -54,6 +58,8 @@ export class WindowMeter {
     if (this.#current?.epoch === split.epoch) return;
     this.#flush();
     this.#current = split;
+    const cold = new Set(split.cold.map(({ replicaId }) => replicaId));
+    for (const replicaId of this.#answered.keys()) if (!cold.has(replicaId)) this.#answered.delete(replicaId);
     this.#open.set(split.epoch, new OpenWindow(split, this.#options.clock.now()));
     this.#arm();
   }
@@ -76,6 +82,7 @@ export class WindowMeter {
       return;
     }
     this.#total(revision, record);
+    this.#warm(split, record);
     if (record.kind === "preview") this.#previewed++;
     else this.#window(split).count(record, revision);
     this.#recordCopy(split, record);
@@ -105,11 +112,25 @@ export class WindowMeter {
     if (pair && revision > 0) this.#window(split).compare(revision, pair);
   }
 
+  /** An answer by another replica, or none, warms nothing up. */
+  #warm(split: SplitEpoch, record: LogRecord): void {
+    const cold = record.retried ? undefined : split.cold.find(({ slot }) => slot === record.slot);
+    if (cold === undefined || !this.#current?.cold.some(({ replicaId }) => replicaId === cold.replicaId)) return;
+    const answered = this.answered(cold.replicaId) + 1;
+    this.#answered.set(cold.replicaId, answered);
+    if (answered === cold.warmAfter) this.#options.onWarm();
+  }
+
   #total(revision: number, record: LogRecord): void {
     const total = this.#totals.get(revision) ?? { requests: 0, errors: 0 };
     total.requests++;
     if (isFailure(record)) total.errors++;
     this.#totals.set(revision, total);
+  }
+
+  /** Requests that a replica has answered since it is cold. */
+  answered(replicaId: string): number {
+    return this.#answered.get(replicaId) ?? 0;
   }
 
   /** Closes all windows and counts no more. May be called twice. */

@@ -24,7 +24,7 @@ const IDLE_WINDOW_MS = 2000;
  * What the route of a deployment must say; the fields of `Route` that are not the writer's own. Splits ascend by
  * revision, hold shares above zero only and add up to 10,000, or are empty while no revision may take traffic.
  */
-export type RoutePlan = Pick<Route, "windowMs" | "stableRevision" | "reason"> & RouteTraffic;
+export type RoutePlan = Pick<Route, "windowMs" | "stableRevision" | "reason" | "warmUp"> & RouteTraffic;
 
 /**
  * The route that a rollout wants now, from its state and the replicas alone, so that a controller may write it again
@@ -37,6 +37,7 @@ export function desiredRoute(rollout: Rollout, replicas: ReplicaView, waves?: re
   const extras = extraTraffic(rollout, replicas);
   const compares = shares.some((each) => each > 0 && each < ALL_BASIS_POINTS) || shares.some((each) => each !== share);
   const judged = isJudged(rollout) && (compares || extras.matches.length > 0 || extras.mirrors.length > 0);
+  const warmUp = rollout.strategy?.warmUp;
   const proven = rollout.state === RolloutState.SUCCEEDED || rollout.fromRevision === 0;
   return {
     splits: splitsOf(rollout, share),
@@ -45,6 +46,7 @@ export function desiredRoute(rollout: Rollout, replicas: ReplicaView, waves?: re
     windowMs: judged ? JUDGED_WINDOW_MS : IDLE_WINDOW_MS,
     stableRevision: proven ? rollout.toRevision : rollout.fromRevision,
     reason: reasonOf(rollout, shares),
+    ...(warmUp === undefined ? {} : { warmUp }),
   };
 }
 

@@ -38,7 +38,6 @@ export class TestBed {
       clock: systemClock,
       logger: silentLogger,
       onWindow: (window) => this.windows.push(window),
-      warmUpMs: 0,
       capacity: { backends: 2, serversPerBackend: 4 },
       threads: 2,
       ...options,
@@ -116,7 +115,10 @@ export class TestBed {
 }
 
 /** A route's rules. */
-export type RuleInit = Pick<MessageInitShape<typeof RouteSchema>, "matches" | "sticky" | "mirrors" | "previewRevision">;
+export type RuleInit = Pick<
+  MessageInitShape<typeof RouteSchema>,
+  "matches" | "sticky" | "mirrors" | "previewRevision" | "warmUp"
+>;
 
 /** A service of deployment "m" with splits in basis points by revision. */
 export function service(

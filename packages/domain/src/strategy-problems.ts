@@ -9,6 +9,7 @@ import type {
   Strategy,
   WarmUp,
 } from "@kedge/proto";
+import { ownMetricProblems } from "./own-metric-problems.ts";
 import { requestKeyProblem, requestMatchProblems } from "./request-keys.ts";
 import type { SpecProblem } from "./spec-problem.ts";
 
@@ -26,7 +27,8 @@ type Path = SpecProblem["path"];
  * `strategy` or `analysis`. Whatever has none of these problems can be carried out as it is written.
  */
 export function strategyProblems({ strategy, analysis, scale }: Spec): SpecProblem[] {
-  if (strategy === undefined) return [];
+  const metrics = under(["analysis"], ownMetricProblems(analysis, strategy));
+  if (strategy === undefined) return metrics;
   const isPerNode = scale.case === "replicasPerNode";
   const found = [
     ...kindProblems(strategy, isPerNode),
@@ -41,7 +43,7 @@ export function strategyProblems({ strategy, analysis, scale }: Spec): SpecProbl
         ]
       : []),
   ];
-  return [...under(["strategy"], found), ...under(["analysis"], passProblems(strategy, analysis))];
+  return [...under(["strategy"], found), ...under(["analysis"], passProblems(strategy, analysis)), ...metrics];
 }
 
 function kindProblems({ kind }: Strategy, isPerNode: boolean): SpecProblem[] {
@@ -81,12 +83,12 @@ function wavesProblems({ waves, maxFailedPercent: allowed }: CanaryStrategy, isP
     const hint = "without waves one failed replica ends the rollout";
     return [...problems, { path: ["max_failed_percent"], message: "is for waves", hint }];
   }
-  if (waves.length < 2 || waves.length > STRATEGY_LIMITS.waves) {
-    problems.push({ path: ["waves"], message: `must be 2 to ${STRATEGY_LIMITS.waves} waves, not ${waves.length}` });
-  }
   if (!isPerNode) {
     const message = "waves go from node to node, so they need replicas on every node";
     problems.push({ path: ["waves"], message, hint: "give replicas_per_node in place of replicas" });
+  }
+  if (waves.length < 2 || waves.length > STRATEGY_LIMITS.waves) {
+    problems.push({ path: ["waves"], message: `must be 2 to ${STRATEGY_LIMITS.waves} waves, not ${waves.length}` });
   }
   return [...problems, ...waves.flatMap((_, i) => waveProblems(waves, i))];
 }

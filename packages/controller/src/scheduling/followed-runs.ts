@@ -54,6 +54,13 @@ export class FollowedRuns {
     return this.#byRun.get(runId)?.get(taskId)?.task?.state === TaskState.OFFERED ? runId : undefined;
   }
 
+  /** The task that holds room under an id, with its run. */
+  holder(taskId: string): (Followed & { readonly runId: string }) | undefined {
+    const runId = runIdOf(taskId);
+    const followed = this.#byRun.get(runId)?.get(taskId);
+    return followed?.task === undefined ? undefined : { ...followed, runId };
+  }
+
   clear(): void {
     this.#byRun.clear();
   }

@@ -125,7 +125,8 @@ function gangMembers(run: Run, gang: string): string[] {
   return members.map((job) => jobName(run, job));
 }
 
-function isPreemptible(spec: JobSpec): boolean {
+/** Tells whether a job may be ended and tried again: what it did counts only when it is done. */
+export function isPreemptible(spec: JobSpec): boolean {
   return (spec.onLost || LostPolicy.RETRY) === LostPolicy.RETRY;
 }
 

@@ -8,7 +8,7 @@ export class PreemptionOrders {
   readonly #byRun = new Map<string, Map<string, string>>();
 
   /** Gives the run to be told. */
-  add({ key, preemptedBy }: Preemption): string {
+  add({ key, preemptedBy }: Pick<Preemption, "key" | "preemptedBy">): string {
     const runId = runIdOf(key);
     this.#byRun.set(runId, (this.#byRun.get(runId) ?? new Map()).set(key, preemptedBy));
     return runId;

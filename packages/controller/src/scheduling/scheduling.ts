@@ -22,7 +22,7 @@ import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { Stores } from "../stores.ts";
 import { type Followed, FollowedRuns } from "./followed-runs.ts";
 import { type Grant, Grants } from "./grants.ts";
-import { type JobOwner, nextAttempt, runningJob, waitingJob } from "./job-demand.ts";
+import { isPreemptible, type JobOwner, nextAttempt, runningJob, waitingJob } from "./job-demand.ts";
 import { OfferAudit } from "./offer-audit.ts";
 import { type PassOutcome, PassTimer } from "./pass-timer.ts";
 import { pastRunsOf } from "./past-runs.ts";
@@ -191,6 +191,15 @@ export class Scheduling {
     for (const runId of new Set(making?.preempted.map((preemption) => this.#orders.add(preemption)))) this.#wake(runId);
     if (making?.isGivenBack) this.noteRoom();
     return making?.nodeIds ?? [];
+  }
+
+  /** Ends the tasks on a node that may be tried elsewhere, as preemption does: they wait again, no attempt is used up. */
+  evict(nodeId: string, by: string): void {
+    for (const { key } of this.#options.book.cluster.reservationsOn(nodeId)) {
+      const held = this.#runs.holder(key);
+      if (held === undefined || !isPreemptible(held.spec) || this.#orders.of(held.runId).has(key)) continue;
+      if (held.task?.preemptedBy === "") this.#wake(this.#orders.add({ key, preemptedBy: by }));
+    }
   }
 
   /** Room that was made for a replica and is free by now: reserve it at once, nobody holds it any more. */

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import { Gateway } from "@kedge/gateway";
 import { newId } from "@kedge/kernel";
-import type { Capacity } from "@kedge/proto";
+import type { Capacity, Window } from "@kedge/proto";
 import { listImages } from "@kedge/runtime";
+import { Autonomy } from "./autonomy/autonomy.ts";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { endWork } from "./end-work.ts";
@@ -95,6 +96,7 @@ class Agent implements RunningAgent {
   readonly #tasks: TaskExecutor;
   readonly #heartbeats: HeartbeatLoop;
   readonly #windows: WindowRelay;
+  readonly #autonomy: Autonomy;
   readonly #models: ModelCache;
   readonly #images: ImageInventory;
   readonly #gateway: Gateway | undefined;
@@ -122,6 +124,12 @@ class Agent implements RunningAgent {
     this.#windows = new WindowRelay({
       publish: (window) => link.window(window),
       isConnected: () => link.isConnected,
+    });
+    this.#autonomy = new Autonomy({
+      ...{ nodeId, clock, logger, cutOffMs: options.cutOffMs },
+      dir: join(dataDir, "decisions"),
+      publish: (decision) => link.publishDecision(decision),
+      onChange: () => this.#serving?.changed(),
     });
     this.#watchdog = new Watchdog({ dataDir, leaseMs, clock, logger });
     const leaseFile = new LeaseFile(dataDir);
@@ -158,13 +166,14 @@ class Agent implements RunningAgent {
       ...{ nodeId, bootId, clock, logger, haproxyPath },
       dir: join(dataDir, "gateway"),
       listen: options.gatewayListen,
-      onWindow: (window) => this.#windows.add(this.#serving?.complete(window) ?? window),
+      onWindow: (window) => this.#window(this.#serving?.complete(window) ?? window),
     });
     this.#serving = new Serving({
       ...{ nodeId, runtimes, modelServerEntry, clock, logger },
       labels: identity.labels,
       gateway: this.#gateway,
       models: this.#models,
+      autonomy: this.#autonomy,
       documentsDir: join(dataDir, "documents"),
       watchRoute: (deployment, onRoute) => link.watchRoute(deployment, onRoute),
       onChange: () => this.#servingChanged(),
@@ -186,6 +195,7 @@ class Agent implements RunningAgent {
   async start(): Promise<void> {
     const { options } = this.#parts;
     await this.#watchdog.start();
+    this.#autonomy.load();
     if (this.#gateway !== undefined) {
       await this.#gateway.start(this.#abort.signal);
       this.#gatewayStarted = true;
@@ -200,6 +210,7 @@ class Agent implements RunningAgent {
     });
     this.#heartbeats.start();
     this.#link.onConnected(() => this.#connected());
+    this.#link.onBeat(() => this.#autonomy.heard());
     this.#offers = this.#takeOffers();
     if (options.metricsListen !== undefined) {
       const registry = await createMetrics(this.#metricSources());
@@ -220,6 +231,7 @@ class Agent implements RunningAgent {
     await this.#metrics?.stop();
     await this.#tasks.stop();
     await this.#serving?.stop();
+    await this.#autonomy.stop();
     if (this.#gatewayStarted) await this.#gateway?.stop({ keepServing: true });
     await this.#lease.stop();
     this.#watchdog.release();
@@ -240,6 +252,11 @@ class Agent implements RunningAgent {
     } catch (error) {
       if (!this.#abort.signal.aborted) logger.error({ err: error }, "offers are no longer pulled");
     }
+  }
+
+  #window(window: Window): void {
+    this.#windows.add(window);
+    this.#autonomy.observe(window);
   }
 
   #connected(): void {

@@ -39,6 +39,8 @@ export interface AgentOptions {
    * the controller counts on. Less ends tasks sooner when the controller is away.
    */
   readonly leaseMs?: number;
+  /** Silence of the controller after which the node judges rollouts on its own, 1000 to 60,000; default 5000. */
+  readonly cutOffMs?: number;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }
@@ -52,6 +54,8 @@ export interface ResolvedAgentOptions extends Required<Omit<AgentOptions, "runti
 
 /** After it and a margin of 5 s the controller gives a silent node's tasks away. */
 const MAX_LEASE_MS = 30_000;
+const MAX_CUT_OFF_MS = 60_000;
+const CUT_OFF_MS = 5_000;
 
 /**
  * Fills in defaults.
@@ -66,6 +70,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     dockerSocket: "/var/run/docker.sock",
     keepWorkspaces: false,
     leaseMs: MAX_LEASE_MS,
+    cutOffMs: CUT_OFF_MS,
     logger: silentLogger,
     clock: systemClock,
     runtimes: undefined,
@@ -75,9 +80,12 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   for (const field of ["dataDir", "modelServerEntry", "haproxyPath", "dockerSocket"] as const) {
     if (!isAbsolute(resolved[field])) throw invalid(field, "an absolute path", resolved[field]);
   }
-  const { leaseMs } = resolved;
+  const { leaseMs, cutOffMs } = resolved;
   if (!Number.isInteger(leaseMs) || leaseMs < 1000 || leaseMs > MAX_LEASE_MS) {
     throw invalid("leaseMs", `a whole number from 1000 to ${MAX_LEASE_MS}`, String(leaseMs));
+  }
+  if (!Number.isInteger(cutOffMs) || cutOffMs < 1000 || cutOffMs > MAX_CUT_OFF_MS) {
+    throw invalid("cutOffMs", `a whole number from 1000 to ${MAX_CUT_OFF_MS}`, String(cutOffMs));
   }
   assertPort("gatewayListen.port", resolved.gatewayListen.port);
   if (resolved.metricsListen !== undefined) assertPort("metricsListen.port", resolved.metricsListen.port);

@@ -7,12 +7,14 @@ import {
   getChunk,
   NODE_API_PREFIX,
   nodeInboxPrefix,
+  publishDecision,
   publishHeartbeat,
   publishLog,
   publishTaskEvent,
   publishWindow,
   pullOffers,
   renewLease,
+  subscribeBeats,
   verifySignedBytes,
   watchDocument,
 } from "@kedge/bus";
@@ -23,6 +25,7 @@ import {
   AssignmentSchema,
   type Heartbeat,
   LeaseRenewalSchema,
+  type LocalDecision,
   type LogChunk,
   type ModelManifest,
   ModelManifestSchema,
@@ -76,6 +79,13 @@ export class ControllerLink implements TaskBus {
     });
   }
 
+  /** Calls back whenever the controller says that it is there; ends with the link. */
+  onBeat(callback: () => void): void {
+    void this.#connecting.then((bus) => {
+      if (bus !== undefined) subscribeBeats(bus, callback);
+    });
+  }
+
   /** Offers for this node that the controller signed; ends when the signal aborts. */
   async *offers(signal: AbortSignal): AsyncIterable<OfferDelivery> {
     const bus = await this.#connecting;
@@ -104,6 +114,11 @@ export class ControllerLink implements TaskBus {
     const { identity, bootId } = this.#options;
     const renewal = create(LeaseRenewalSchema, { nodeId: identity.nodeId, bootId, tasks: [...tasks] });
     return this.#withBus((bus) => renewLease(bus, renewal));
+  }
+
+  /** @see publishDecision of the bus */
+  publishDecision(decision: LocalDecision): Promise<void> {
+    return this.#withBus((bus) => publishDecision(bus, decision));
   }
 
   /** Dropped when not connected. */

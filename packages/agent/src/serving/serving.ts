@@ -2,6 +2,8 @@ import { errorMessage, isName } from "@kedge/domain";
 import type { Gateway, GatewayService } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { AppliedRoute, Assignment, ReplicaStatus, Route, Window } from "@kedge/proto";
+import type { Autonomy } from "../autonomy/autonomy.ts";
+import type { LocalScale } from "../autonomy/held-route.ts";
 import { DocumentStore } from "./document-store.ts";
 import type { ModelCache } from "./model-cache.ts";
 import { routeOfNode } from "./node-route.ts";
@@ -20,6 +22,7 @@ export interface ServingOptions {
   readonly gateway: Gateway;
   readonly runtimes: ReplicaRuntimes;
   readonly models: ModelCache;
+  readonly autonomy: Autonomy;
   readonly modelServerEntry: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -130,6 +133,7 @@ export class Serving {
 
   #follow(assignment: Assignment): void {
     this.#assignment = assignment;
+    this.#options.autonomy.assigned(assignment);
     const deployments = new Set(assignment.replicas.map(({ deployment }) => deployment));
     for (const deployment of deployments) this.#watch(deployment);
     for (const [deployment, unwatch] of this.#watches) {
@@ -147,6 +151,8 @@ export class Serving {
   #takeRoute(deployment: string, route: Route | undefined): void {
     if (route === undefined) this.#routes.delete(deployment);
     else this.#routes.set(deployment, route);
+    const { autonomy, labels } = this.#options;
+    autonomy.follow(deployment, route && routeOfNode(route, labels).route);
     this.#metrics.follow(deployment, route);
   }
 
@@ -159,13 +165,26 @@ export class Serving {
   }
 
   #services(): GatewayService[] {
-    const { labels, logger } = this.#options;
+    const { autonomy, labels, logger } = this.#options;
     return [...this.#routes.values()].map((wanted) => {
       const { route, refused } = routeOfNode(wanted, labels);
       const { deployment } = route;
       if (refused !== undefined) logger.error({ deployment, reason: refused }, "route is served without its rules");
-      return { deployment, route, endpoints: this.#replicas.endpoints(deployment) };
+      const endpoints = this.#replicas.endpoints(deployment);
+      return { deployment, route: autonomy.held(route, this.#scaleOf(deployment, endpoints)), endpoints };
     });
+  }
+
+  #scaleOf(deployment: string, endpoints: readonly { readonly revision: number }[]): LocalScale {
+    const assigned = this.#assignment?.replicas.filter((replica) => replica.deployment === deployment) ?? [];
+    const countIn = (all: readonly { readonly revision: number }[]) => (revision: number) =>
+      all.filter((each) => each.revision === revision).length;
+    return { assigned: countIn(assigned), ready: countIn(endpoints) };
+  }
+
+  /** Has the gateway follow what this node has decided. */
+  changed(): void {
+    this.#changed();
   }
 
   #changed(): void {

@@ -38,9 +38,9 @@ export class ReplicaWatch {
     for (const { replicaId, restarts: count, state, message } of heartbeat.replicas) {
       const replica = given.get(replicaId);
       const known = before.get(replicaId);
-      if (replica === undefined || known === undefined) continue;
-      const added = Math.max(0, Math.min(MAX_REMEMBERED, count - known.restarts));
-      const failed = state === ReplicaState.FAILED && known.state !== ReplicaState.FAILED;
+      if (replica === undefined) continue;
+      const added = Math.max(0, Math.min(MAX_REMEMBERED, count - (known?.restarts ?? count)));
+      const failed = state === ReplicaState.FAILED && known?.state !== ReplicaState.FAILED;
       restarts += added;
       if (added === 0 && !failed) continue;
       const { deployment, revision } = replica;

@@ -35,6 +35,7 @@ import { IncidentWatch } from "./incidents/incident-watch.ts";
 import { ControllerLoops } from "./loops.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
 import { ModelRegistry } from "./models/registry.ts";
+import { HealthKeeper } from "./node-health/health-keeper.ts";
 import { AssignmentWriter } from "./nodes/assignment-writer.ts";
 import { CapacityBook } from "./nodes/capacity-book.ts";
 import { NodeWriter } from "./nodes/node-writer.ts";
@@ -128,8 +129,14 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     isLeader,
     metrics: () => metrics,
   });
+  const health = new HealthKeeper({
+    ...shared,
+    nodeWriter,
+    evict: (nodeId, by) => scheduling.evict(nodeId, by),
+  });
   const deploymentReconciler = new DeploymentReconciler({
     ...shared,
+    misfits: (name, revision) => health.misfits(name, revision),
     routes: new RouteWriter(stores),
     judges,
     decisions,
@@ -151,6 +158,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     nodeWriter,
     runReconciler,
     deploymentReconciler,
+    health,
     judges,
     incidents,
     newAlertTerm: () => new AlertTerm({ ...alerts, onOutcome: (...outcome) => metrics?.alert(...outcome) }),
@@ -172,7 +180,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     controllerKey: signer.publicKey,
     isTaskLive: (ref) => isTaskLive(stores, ref),
   });
-  const nodeOptions = { stores, writer: nodeWriter, registry, book, tokens, authority, events, clock };
+  const nodeOptions = { stores, writer: nodeWriter, registry, book, tokens, authority, events, clock, health };
   return {
     stores,
     tokens,

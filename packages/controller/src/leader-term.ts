@@ -30,6 +30,8 @@ import type { Inbox } from "./inbox.ts";
 import { collectOldIncidents } from "./incidents/incident-retention.ts";
 import type { IncidentWatch } from "./incidents/incident-watch.ts";
 import type { ControllerMetrics } from "./metrics.ts";
+import type { HealthKeeper } from "./node-health/health-keeper.ts";
+import { isQuarantined } from "./node-health/quarantine.ts";
 import type { AssignmentWriter } from "./nodes/assignment-writer.ts";
 import type { CapacityBook } from "./nodes/capacity-book.ts";
 import { changedDeployments, needsNodeLook } from "./nodes/heartbeat-changes.ts";
@@ -62,6 +64,7 @@ export interface LoopsOptions {
   readonly decisions: Inbox<LocalDecision>;
   readonly scheduling: Scheduling;
   readonly flags: FlagPublisher;
+  readonly health: HealthKeeper;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
   readonly clock: Clock;
@@ -75,6 +78,8 @@ const BEAT_MS = 1_000;
 const NODE_WRITES = 16;
 /** Events that change nothing for others wait this long for company, so that one write takes several. */
 const COALESCE_MS = 15;
+const HEALTH_KEY = "health";
+const HEALTH_MS = 2_000;
 const RETENTION_KEY = "retention";
 const RETENTION_MS = 60_000;
 
@@ -88,6 +93,7 @@ export class LeaderTerm {
   readonly #deployments: Reconciler;
   readonly #nodes: Reconciler;
   readonly #incidents: Reconciler;
+  readonly #health: Reconciler;
   readonly #janitor: Reconciler;
   readonly #alerts: AlertTerm;
   readonly #flags: Reconciler;
@@ -126,6 +132,7 @@ export class LeaderTerm {
     });
     this.#flags = new Reconciler({ name: "flags", clock, logger, reconcile: (key) => options.flags.reconcile(key) });
     this.#alerts = options.newAlertTerm();
+    this.#health = new Reconciler({ name: "health", clock, logger, reconcile: () => this.#lookAtHealth() });
     this.#janitor = new Reconciler({
       name: "janitor",
       clock,
@@ -158,6 +165,7 @@ export class LeaderTerm {
     const signal = this.#abort.signal;
     registry.restart();
     judges.restart();
+    this.#options.health.restart();
     await new Promise<void>((resolve) => {
       // It also ends when the term does, should NATS be away until then.
       this.#streams.push(watchLeases(bus, (lease) => registry.lease(lease), signal, resolve).finally(resolve));
@@ -192,6 +200,7 @@ export class LeaderTerm {
     for (const [key] of stores.assignments.entries()) this.#nodes.add(key);
     for (const key of flags.keys()) this.#flags.add(key);
     this.#janitor.add(RETENTION_KEY);
+    this.#health.add(HEALTH_KEY);
     for (const loop of this.#all()) loop.start();
     this.#alerts.start();
     this.#watchStates();
@@ -212,7 +221,7 @@ export class LeaderTerm {
   }
 
   #all(): Reconciler[] {
-    return [this.#runs, this.#deployments, this.#nodes, this.#incidents, this.#flags, this.#janitor];
+    return [this.#runs, this.#deployments, this.#nodes, this.#incidents, this.#flags, this.#health, this.#janitor];
   }
 
   async #run(runId: string) {
@@ -224,9 +233,16 @@ export class LeaderTerm {
   }
 
   #runChanged(runId: string): void {
-    const { scheduling, runReconciler } = this.#options;
+    const { scheduling, runReconciler, stores, health } = this.#options;
     scheduling.follow(runId);
+    const run = stores.runs.get(runId)?.value;
+    if (run !== undefined) health.facts.noteRun(run);
     if (!runReconciler.isStoring(runId)) this.#runs.add(runId);
+  }
+
+  async #lookAtHealth() {
+    for (const deployment of await this.#options.health.look()) this.#deployments.add(deployment);
+    return { requeueAfterMs: HEALTH_MS };
   }
 
   async #node(nodeId: string) {
@@ -249,6 +265,7 @@ export class LeaderTerm {
     scheduling.nodeChanged(nodeId);
     if (after === undefined) this.#wakeDeployments();
     else if (before?.state !== after.state) this.#nodeChanged(nodeId, before?.state, after.state);
+    if (isQuarantined(before) !== isQuarantined(after)) this.#wakeDeployments();
   }
 
   /** Nobody tells when a node falls silent. */
@@ -272,6 +289,7 @@ export class LeaderTerm {
   #nodeChanged(nodeId: string, before: NodeState | undefined, after: NodeState): void {
     this.#wakeDeployments();
     if (after === NodeState.READY) {
+      if (before === NodeState.LOST) this.#options.health.facts.noteReturn(nodeId);
       this.#options.events.record({ kind: "node", name: nodeId, reason: "Ready", message: "it reports" });
     } else if (after === NodeState.LOST && before === NodeState.READY) {
       const message = "no heartbeat; it gets no new work";
@@ -287,6 +305,7 @@ export class LeaderTerm {
     const { registry } = this.#options;
     const heartbeat = registry.latest(nodeId);
     if (heartbeat === undefined) return;
+    this.#options.health.facts.noteHeartbeat(previous, heartbeat);
     if (registry.noteState(nodeId) || needsNodeLook(previous, heartbeat)) this.#nodes.add(nodeId);
     for (const deployment of changedDeployments(previous, heartbeat)) this.#deployments.add(deployment);
     this.#options.incidents.beat(nodeId, previous);
@@ -300,6 +319,7 @@ export class LeaderTerm {
       .get(window.nodeId)
       ?.value.replicas.some((replica) => replica.deployment === window.deployment);
     if (deployment === undefined || !serves) return;
+    this.#options.health.facts.noteWindow(window);
     if (judges.observe(deployment, window)) this.#deployments.add(window.deployment);
   }
 

@@ -3,6 +3,7 @@ import { hasActiveRollout } from "@kedge/rollout";
 import type { StillWaiting } from "@kedge/scheduler";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { DeliveryOutcome } from "./alerts/receiver-lane.ts";
+import { isQuarantined } from "./node-health/quarantine.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import { createSchedulingMetrics, type SchedulingMetrics } from "./scheduling/scheduling-metrics.ts";
 import type { Stores } from "./stores.ts";
@@ -87,6 +88,11 @@ function addGauges(registry: Registry, sources: MetricSources): void {
     help: "Nodes by state.",
     label: "state",
     read: () => countBy([...sources.stores.nodes.entries()], ([id]) => NodeState[sources.registry.state(id)]),
+  });
+  gauge(registry, {
+    name: "kedge_nodes_quarantined",
+    help: "Nodes set aside; those on probation are not counted.",
+    read: () => ({ all: [...sources.stores.nodes.entries()].filter(([, { value }]) => isQuarantined(value)).length }),
   });
   gauge(registry, {
     name: "kedge_runs",

@@ -29,6 +29,8 @@ import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
+import { endAvoidance } from "./avoided-nodes.ts";
+import { beginEvacuation, type EvacuationContext } from "./evacuations.ts";
 import type { RolloutJudges } from "./judges.ts";
 import { explainMakingRoom } from "./making-room.ts";
 import { endMoves } from "./moves.ts";
@@ -52,6 +54,7 @@ export interface DeploymentReconcilerOptions {
   /** What is wrong with the revision that was promoted. */
   readonly blame: (deployment: Deployment) => Incident | undefined;
   readonly scheduling: Pick<Scheduling, "makeRoom" | "takeRoom">;
+  readonly misfits: EvacuationContext["misfits"];
   readonly events: EventRecorder;
   /** Called once a rollout's end is stored. */
   readonly onRolloutEnd: (rollout: Rollout) => void;
@@ -89,7 +92,9 @@ export class DeploymentReconciler {
     if (stored.value.deleting) return this.#delete(name, stored.revision);
     const draft = clone(DeploymentSchema, stored.value);
     const now = clock.now();
+    endAvoidance(draft, now);
     const ended = endMoves(draft, now, this.#options);
+    beginEvacuation(draft, now, this.#options);
     const world = observeReplicas(draft, this.#options);
     const localDecisions = decisions.peek(name);
     const { deployment, checkAfterMs = RESYNC_MS } = this.#step(draft, { ...world, localDecisions }, now);

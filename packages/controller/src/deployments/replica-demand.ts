@@ -1,4 +1,4 @@
-import { type DeploymentSpec, NodeRejection_Reason, type Revision, RuntimeKind } from "@kedge/proto";
+import { type Deployment, type DeploymentSpec, NodeRejection_Reason, type Revision, RuntimeKind } from "@kedge/proto";
 import { type Demand, fits } from "@kedge/scheduler";
 import { type CapacityBook, replicaSpreadKey } from "../nodes/capacity-book.ts";
 import { withRoomFree } from "../scheduling/own-room.ts";
@@ -18,6 +18,15 @@ export function replicaDemand(spec: DeploymentSpec, revision: Revision, key: str
     workload: spec.name,
     artifacts: name === "" ? [] : [{ name, bytes }],
   };
+}
+
+/** Nodes that a revision keeps off for a while, with the reasons; undefined when there is none. */
+export function avoidedNodes(
+  { avoidedNodes }: Deployment,
+  { number }: Pick<Revision, "number">,
+): ReadonlyMap<string, string> | undefined {
+  const own = avoidedNodes.filter(({ revision }) => revision === number);
+  return own.length === 0 ? undefined : new Map(own.map(({ nodeId, reason }) => [nodeId, reason]));
 }
 
 /** Conditions that must hold for as long as a replica runs; room, taints and a node's state count when it is placed. */

@@ -6,6 +6,7 @@ import {
   type PlacementExplanation,
   type ReplicaAssignment,
   ReplicaAssignmentSchema,
+  type ReplicaMove,
   ReplicaState,
   type Revision,
 } from "@kedge/proto";
@@ -14,7 +15,9 @@ import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
-import { mayStay, replicaDemand } from "./replica-demand.ts";
+import { isNewcomer } from "./moves.ts";
+import { avoidedNodes, mayStay, replicaDemand } from "./replica-demand.ts";
+import { freeReplicaId } from "./replica-id.ts";
 
 /** Where a revision's replicas are to be. */
 export interface ReplicaPlan {
@@ -96,15 +99,19 @@ export function planReplicas(
   return planTotal(subject, Math.min(total, limit.replicas ?? total), context.scheduling);
 }
 
+function demandOf({ deployment, spec, revision, context }: Subject, key: string): Demand {
+  return { ...replicaDemand(spec, revision, key, context.book), avoid: avoidedNodes(deployment, revision) };
+}
+
 /** Every node that the revision is on or fits, by id. */
-function nodesOf({ spec, revision, context }: Subject, placed: readonly Placed[]): string[] {
-  const demand = replicaDemand(spec, revision, "probe", context.book);
-  const fitting = eligibleNodes(context.book.cluster, demand).fitting;
+function nodesOf(subject: Subject, placed: readonly Placed[]): string[] {
+  const demand = demandOf(subject, "probe");
+  const fitting = eligibleNodes(subject.context.book.cluster, demand).fitting;
   return [...new Set([...placed.map(({ nodeId }) => nodeId), ...fitting])].sort();
 }
 
 function planPerNode(subject: Subject, perNode: number, { replicas, isReached }: PlanLimit): ReplicaPlan {
-  const { spec, revision, context } = subject;
+  const { context } = subject;
   const present = staying(subject);
   const nodes = nodesOf(subject, present).filter((nodeId) => isReached?.(nodeId) ?? true);
   const placed = Map.groupBy(present, ({ nodeId }) => nodeId);
@@ -117,7 +124,7 @@ function planPerNode(subject: Subject, perNode: number, { replicas, isReached }:
     while (here.length < count) here.push(newReplica(subject, nodeId, here));
     byNode.set(nodeId, here);
   }
-  const demand = replicaDemand(spec, revision, "probe", context.book);
+  const demand = demandOf(subject, "probe");
   return { byNode, ...(nodes.length === 0 ? { pending: explain(context.book.cluster, demand) } : {}) };
 }
 
@@ -142,7 +149,7 @@ function planTotal(subject: Subject, total: number, scheduling: PlanContext["sch
   const { kept, newcomers } = carryOutMoves(subject, staying(subject), total);
   const isSilent = ({ nodeId }: Placed): boolean => registry.state(nodeId) === NodeState.LOST;
   const planned = kept.filter((placed) => !isSilent(placed)).slice(0, total + newcomers);
-  const demand = replicaDemand(spec, revision, `${spec.name}-${revision.number}-probe`, book);
+  const demand = demandOf(subject, `${spec.name}-${revision.number}-probe`);
   let pending: PlacementExplanation | undefined;
   while (planned.length < total) {
     const result = place(book.cluster, demand);
@@ -176,14 +183,16 @@ function carryOutMoves(
   const ready = readyReplicas(spec.name, context.registry);
   const kept = [...placed];
   let newcomers = 0;
-  for (const { replicaId, toNodeId, revision: number } of deployment.moves) {
-    const at = kept.findIndex(({ replica }) => replica.replicaId === replicaId);
-    if (number !== revision.number || at < 0) continue;
-    const newcomer = kept.find(({ nodeId }) => nodeId === toNodeId) ?? startNewcomer(subject, toNodeId);
+  for (const move of deployment.moves) {
+    const at = kept.findIndex(({ replica }) => replica.replicaId === move.replicaId);
+    if (move.revision !== revision.number || at < 0) continue;
+    const newcomer = kept.find((candidate) => isNewcomer(candidate, move)) ?? startNewcomer(subject, move);
     if (newcomer === undefined) continue;
     if (!kept.includes(newcomer)) kept.push(newcomer);
     const others = kept.filter(({ replica }, i) => i !== at && ready.has(replica.replicaId)).length;
-    if (ready.has(newcomer.replica.replicaId) && others >= total) kept.splice(at, 1);
+    // One that is not ready itself is no loss.
+    const isSpare = others >= total || !ready.has(move.replicaId);
+    if (ready.has(newcomer.replica.replicaId) && isSpare) kept.splice(at, 1);
     else newcomers++;
   }
   // When a move was given up, what serves stays.
@@ -191,10 +200,15 @@ function carryOutMoves(
   return { kept: kept.toSorted((a, b) => rank(a) - rank(b)), newcomers };
 }
 
-function startNewcomer(subject: Subject, nodeId: string): Placed | undefined {
-  const { spec, revision, context } = subject;
-  const fit = fits(context.book.cluster, nodeId, replicaDemand(spec, revision, "probe", context.book));
-  return fit.kind === "fits" ? { nodeId, replica: newReplica(subject, nodeId, [], fit.gpuIndices) } : undefined;
+function startNewcomer(subject: Subject, { toNodeId, newReplicaId }: ReplicaMove): Placed | undefined {
+  const { cluster } = subject.context.book;
+  const replicaId = newReplicaId || freeReplicaId([], replicaNames(subject, toNodeId));
+  const fit = fits(cluster, toNodeId, demandOf(subject, replicaId));
+  if (fit.kind !== "fits") return undefined;
+  return {
+    nodeId: toNodeId,
+    replica: makeReplica(subject, { nodeId: toNodeId, replicaId, gpuIndices: fit.gpuIndices }),
+  };
 }
 
 function readyReplicas(deployment: string, registry: NodeRegistry): ReadonlySet<string> {
@@ -206,11 +220,12 @@ function readyReplicas(deployment: string, registry: NodeRegistry): ReadonlySet<
 }
 
 /** The revision's replicas that may stay where they are. */
-function staying({ spec, revision, context }: Subject): Placed[] {
+function staying(subject: Subject): Placed[] {
+  const { spec, revision, context } = subject;
   const placed = [...context.assignments.replicas(spec.name)];
   return placed.filter(({ nodeId, replica }) => {
     if (replica.revision !== revision.number) return false;
-    return mayStay(nodeId, replicaDemand(spec, revision, replica.replicaId, context.book), context.book);
+    return mayStay(nodeId, demandOf(subject, replica.replicaId), context.book);
   });
 }
 
@@ -221,29 +236,33 @@ function newReplica(
   here: readonly ReplicaAssignment[],
   gpuIndices?: readonly number[],
 ): ReplicaAssignment {
-  const { spec, revision, context } = subject;
-  const { book } = context;
-  const replicaId = freeId(here, spec.name, revision.number, nodeId);
-  const demand = replicaDemand(spec, revision, replicaId, book);
-  const fit = gpuIndices === undefined ? fits(book.cluster, nodeId, demand) : undefined;
+  const used = here.map((replica) => replica.replicaId);
+  const replicaId = freeReplicaId(used, replicaNames(subject, nodeId));
+  const demand = demandOf(subject, replicaId);
+  const fit = gpuIndices === undefined ? fits(subject.context.book.cluster, nodeId, demand) : undefined;
   const indices = gpuIndices ?? (fit?.kind === "fits" ? fit.gpuIndices : []);
+  return makeReplica(subject, { nodeId, replicaId, gpuIndices: indices });
+}
+
+interface NewReplica {
+  readonly nodeId: string;
+  readonly replicaId: string;
+  readonly gpuIndices: readonly number[];
+}
+
+function makeReplica({ spec, revision, context }: Subject, { nodeId, replicaId, gpuIndices }: NewReplica) {
   const replica = create(ReplicaAssignmentSchema, {
     replicaId,
     deployment: spec.name,
     revision: revision.number,
     ...(revision.template === undefined ? {} : { template: revision.template }),
     manifestDigest: revision.manifestDigest,
-    gpuIndices: [...indices],
+    gpuIndices: [...gpuIndices],
   });
-  book.reserveReplica(nodeId, replica);
+  context.book.reserveReplica(nodeId, replica);
   return replica;
 }
 
-function freeId(here: readonly ReplicaAssignment[], deployment: string, revision: number, nodeId: string): string {
-  const used = new Set(here.map((replica) => replica.replicaId));
-  for (let index = 0; ; index++) {
-    // Names may hold dashes, but no dots.
-    const id = [deployment, revision, nodeId, index].join(".");
-    if (!used.has(id)) return id;
-  }
+function replicaNames({ spec, revision }: Subject, nodeId: string) {
+  return { deployment: spec.name, revision: revision.number, nodeId };
 }

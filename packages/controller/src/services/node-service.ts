@@ -6,6 +6,7 @@ import { type Node, type NodeService, Role } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
 import { joinText, type TokenRegistry } from "../auth/tokens.ts";
 import type { EventRecorder } from "../events/recorder.ts";
+import type { HealthKeeper } from "../node-health/health-keeper.ts";
 import { release, setAside } from "../node-health/quarantine.ts";
 import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeWriter } from "../nodes/node-writer.ts";
@@ -25,6 +26,7 @@ export interface NodeServiceOptions {
   readonly authority: Authority;
   readonly events: EventRecorder;
   readonly clock: Clock;
+  readonly health: Pick<HealthKeeper, "health">;
   /** host:port that joining nodes are told. */
   readonly controllerAddress: () => string;
   readonly natsServers: () => readonly string[];
@@ -40,6 +42,8 @@ export function createNodeService(options: NodeServiceOptions): ServiceImplement
   const describe = (node: Node): Node => {
     const shown = registry.describe(node);
     shown.reserved = sumOf(book.cluster.reservationsOn(node.id).map(({ resources }) => resources));
+    const health = options.health.health(node.id);
+    if (health !== undefined) shown.health = health;
     return shown;
   };
   return {

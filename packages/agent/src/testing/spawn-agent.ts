@@ -11,10 +11,10 @@ export interface AgentProcess {
   end(signal: "SIGKILL" | "SIGTERM"): Promise<void>;
 }
 
-/** Starts an agent as a process; resolves when it has started. A lease other than the usual is in milliseconds. */
-export async function spawnAgent(dataDir: string, leaseMs = 30_000): Promise<AgentProcess> {
+/** Starts an agent as a process; resolves when it has started. Times other than the usual are in milliseconds. */
+export async function spawnAgent(dataDir: string, leaseMs = 30_000, cutOffMs = 5_000): Promise<AgentProcess> {
   const script = join(import.meta.dirname, "agent-process.ts");
-  const args = ["-C", "kedge-source", script, dataDir, MODEL_SERVER_ENTRY, String(leaseMs)];
+  const args = ["-C", "kedge-source", script, dataDir, MODEL_SERVER_ENTRY, String(leaseMs), String(cutOffMs)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   let output = "";

@@ -51,6 +51,7 @@ const BELOW = 26;
 const MAX_PANELS = 3;
 const MAX_POINTS = 120;
 const CHARACTER = 8;
+const MAX_VALUE = 1e15;
 
 /** Draws an incident: a panel for each series, with what is usual, the limit, and when it opened and was over. */
 export function incidentGraph(incident: Incident): Graph {
@@ -75,12 +76,12 @@ interface Scale {
 function panel(series: IncidentSeries, incident: Incident, offset: number): Shape[] {
   const points = series.points
     .slice(0, MAX_POINTS)
-    .flatMap(({ at, value }) => (at !== undefined && Number.isFinite(value) ? [{ ms: timestampMs(at), value }] : []))
+    .flatMap(({ at, value }) => (at !== undefined && isDrawable(value) ? [{ ms: timestampMs(at), value }] : []))
     .sort((a, b) => a.ms - b.ms);
   const name = plainText(series.unit === "" ? series.metric : `${series.metric}, ${series.unit}`, 60);
   const [first] = points;
   if (first === undefined) return [text("usual", [LEFT, offset + ABOVE], `${name}: no points`)];
-  const levels = [series.usual, series.limit].filter((level) => level !== undefined && Number.isFinite(level));
+  const levels = [series.usual, series.limit].filter((level) => level !== undefined && isDrawable(level));
   const scale = scaleOf(points, levels as number[], offset);
   const { x, y } = scale;
   return [
@@ -136,7 +137,7 @@ function frame({ times, values, top, bottom }: Scale, name: string): Shape[] {
 }
 
 function level(colour: Colour, value: number | undefined, { y }: Scale): Shape[] {
-  if (value === undefined || !Number.isFinite(value)) return [];
+  if (value === undefined || !isDrawable(value)) return [];
   return [
     line(
       colour,
@@ -161,6 +162,11 @@ function mark(colour: "opened" | "over", at: Timestamp | undefined, { x, times, 
     ]),
     label,
   ];
+}
+
+/** Greater numbers leave nothing of what they are drawn beside. */
+function isDrawable(value: number): boolean {
+  return Math.abs(value) <= MAX_VALUE;
 }
 
 /** The time of day, UTC; no locale is asked. */

@@ -97,7 +97,7 @@ export function literal(text: string, most: number): string {
     .replace(/</g, "&lt;")
     .replace(/>/g, "&gt;")
     .replace(
-      /[@*_~`\\|]|\]\(|!\[|:\/\/|\bwww\.|^[#+-]|^\d+\./gi,
+      /[@*_~`\\|]|\]\(|!\[|:\/\/|www\.|^[#+-]|^\d+\./gi,
       (found) => `${found.slice(0, 1)}\u200b${found.slice(1)}`,
     )
     .replace(/[*_~`]\u200b/g, (found) => `\u200b${found}`);

@@ -157,9 +157,9 @@ test("users stay on their side of a sticky canary, by a salt of its own that is 
 });
 
 const REFUSED: [string, ConstructorParameters<typeof ImageDeployment>[2]][] = [
-  ["score is not carried out", { analysis: { thresholds: [{ metric: "score", atMost: 0.1 }] } }],
+  ["is not one of the metrics", { analysis: { thresholds: [{ metric: "score", atMost: 0.1 }] } }],
   ["needs a quantile", { analysis: { thresholds: [{ metric: "latency", atMost: 100 }] } }],
-  ["analysis.metrics.user", { analysis: { metrics: [{ name: "score", kind: MetricKind.MEAN, upper: 1 }] } }],
+  ["analysis.metrics[0].upper", { analysis: { metrics: [{ name: "score", kind: MetricKind.MEAN }] } }],
   ["when higher", { analysis: { metrics: [{ kind: MetricKind.LATENCY, worseWhen: WorseWhen.LOWER }] } }],
   ["on every node", { strategy: { kind: { case: "canary", value: { waves: [{ name: "eu" }] } } } }],
 ];

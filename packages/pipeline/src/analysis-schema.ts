@@ -42,12 +42,6 @@ function checkMetric(metric: z.output<typeof userMetric>, ctx: z.RefinementCtx):
   if (!isOwn && metric.kind === undefined)
     report(ctx, `"kind" is required: samples, mean or count, as ${quote(metric.name)} is your own metric`);
   checkTolerance(metric, ctx);
-  const [lower = 0, upper = 0] = metric.between ?? [];
-  if (metric.kind === "mean" && metric.between === undefined)
-    report(ctx, '"between" is required with kind mean: the bounds of the values');
-  if (metric.between === undefined) return;
-  if (metric.kind !== "mean") report(ctx, "between is for kind mean", { path: ["between"], atKey: true });
-  else if (lower >= upper) report(ctx, `must ascend: ${upper} comes after ${lower}`, { path: ["between"] });
 }
 
 function checkTolerance(metric: z.output<typeof userMetric>, ctx: z.RefinementCtx): void {
@@ -114,7 +108,7 @@ export const analysisSchema = z
   })
   .superRefine((fields, ctx) => {
     const names = (fields.metrics ?? []).map((metric) => (typeof metric === "string" ? metric : metric.name));
-    const again = names.findIndex((name, i) => names.indexOf(name) < i);
+    const again = names.findIndex((name, i) => isOwnMetric(name) && name !== "restarts" && names.indexOf(name) < i);
     if (again >= 0) report(ctx, `${quote(names[again])} is there already`, { path: ["metrics", again] });
     if (fields.disabled && fields["pass-required"]) {
       const message = "a judge that is disabled passes nothing";

@@ -64,6 +64,7 @@ function compileTemplate(fields: DeploymentFields): ReplicaTemplate {
     env: { ...fields.env },
     port: fields.port ?? 0,
     healthPath: fields["health-path"] ?? "/v2/health/ready",
+    metricsPath: fields["metrics-path"] ?? "",
     startTimeoutSeconds: fields["start-timeout"] ?? 60,
   });
 }

@@ -16,6 +16,9 @@ const sharedFields = {
   image: reference("an image").optional(),
   port: whole(1, 65_535).optional().meta({ description: "Port the container listens on; with image only." }),
   "health-path": healthPath.optional(),
+  "metrics-path": healthPath
+    .optional()
+    .meta({ description: "Where it tells metrics as Prometheus text; default /metrics." }),
   "start-timeout": duration.optional(),
   runtime: z.enum(["docker", "process"]).optional(),
   resources: resourcesSchema.optional(),
@@ -35,7 +38,7 @@ function checkTemplate(spec: Shared, ctx: z.RefinementCtx): void {
   exactlyOne(spec, ["model", "image"], ctx);
   if (spec.model !== undefined) {
     if (spec.version === undefined) report(ctx, '"version" is required: the number or tag of the model version');
-    for (const key of ["port", "health-path"] as const) {
+    for (const key of ["port", "health-path", "metrics-path"] as const) {
       if (spec[key] === undefined) continue;
       report(ctx, `${key} is for images; a model is served by Kedge's own server`, { path: [key], atKey: true });
     }

@@ -304,7 +304,7 @@ const DEPLOYMENT: readonly [title: string, line: string, expected: string[]][] =
     "a job's key",
     "runs-on: { zone: eu }",
     [
-      '4:1 runs-on: unknown key "runs-on" (known are deployment, model, version, image, port, health-path, start-timeout, runtime, resources, env, on, tolerations, require, prefer, near, apart, spread, distinct-nodes, priority, replicas, replicas-per-node, canary, all-at-once, blue-green, rolling, ab-test, shadow, sticky, progress-deadline, on-deadline, scale-down-delay, analysis)',
+      '4:1 runs-on: unknown key "runs-on" (known are deployment, model, version, image, port, health-path, metrics-path, start-timeout, runtime, resources, env, on, tolerations, require, prefer, near, apart, spread, distinct-nodes, priority, replicas, replicas-per-node, canary, all-at-once, blue-green, rolling, ab-test, shadow, sticky, progress-deadline, on-deadline, warm-up, scale-down-delay, analysis)',
     ],
   ],
 ];

@@ -31,7 +31,7 @@ it("the strategies of ROLLOUTS.md are read without a finding", () => {
     expect(diagnostics).toEqual([]);
     return spec?.strategy?.kind.case;
   });
-  expect(kinds).toEqual(["canary", "blueGreen", "rolling", "abTest", "shadow"]);
+  expect(kinds).toEqual(["canary", "canary", "blueGreen", "rolling", "abTest", "shadow"]);
 });
 
 it("the README's scheduling policy is read without a finding", () => {

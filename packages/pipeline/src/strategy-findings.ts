@@ -23,6 +23,8 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   mirror_percent: ["mirror"],
   max_differing_basis_points: ["max-differing-percent"],
   seconds: ["time"],
+  worse_when: ["worse"],
+  upper: ["between"],
   scale_down_delay_seconds: ["scale-down-delay"],
 };
 

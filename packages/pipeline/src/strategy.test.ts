@@ -224,11 +224,38 @@ describe("an analysis", () => {
     ],
     [
       "metrics: [{ name: score, kind: mean }]",
-      ['4:23 analysis.metrics[0]: "between" is required with kind mean: the bounds of the values'],
+      ["4:23 analysis.metrics[0]: bounds of the values are needed with kind mean, the lower one first"],
     ],
     [
       "metrics: [{ name: s, kind: mean, between: [1, 0] }]",
-      ["4:55 analysis.metrics[0].between: must ascend: 0 comes after 1"],
+      ["4:55 analysis.metrics[0].between: bounds of the values are needed with kind mean, the lower one first"],
+    ],
+    [
+      "metrics: [errors, { name: my-score, kind: samples }]",
+      [
+        '4:39 analysis.metrics[1].name: "my-score" is not a metric name of Prometheus: letters, digits, _ and :, not a digit first',
+      ],
+    ],
+    [
+      "metrics: [restarts, { name: restarts, worse: lower }]",
+      [
+        "4:41 analysis.metrics[1].name: restarts is there already",
+        "4:58 analysis.metrics[1].worse: it can only be worse when higher",
+      ],
+    ],
+    [
+      "metrics: [{ name: a, kind: count, worse: lower, between: [0, 1] }]",
+      [
+        "4:54 analysis.metrics[0].worse: it can only be worse when higher (count what is bad, or use kind mean)",
+        "4:70 analysis.metrics[0].between: bounds are for kind mean",
+      ],
+    ],
+    [
+      "metrics: [{ name: a, kind: samples }], thresholds: [{ metric: a, at-most: 1 }, { metric: scor, at-most: 1 }]",
+      [
+        "4:65 analysis.thresholds[0]: a quantile between 0 and 1 is needed with kind samples",
+        '4:102 analysis.thresholds[1].metric: "scor" is not one of the metrics that have figures for limits (errors, latency, or restarts and metrics of your own that the analysis lists)',
+      ],
     ],
     ["thresholds: [{ metric: latency }]", ["4:26 analysis.thresholds[0]: one of at-most, at-least is required"]],
     [
@@ -238,6 +265,20 @@ describe("an analysis", () => {
     ["disabled: true, pass-required: true", ["4:29 analysis.pass-required: a judge that is disabled passes nothing"]],
   ])("is refused: %j", (fields, expected) => {
     expect(show(parseDeployment(`${BASE}analysis: { ${fields} }\n`).diagnostics)).toEqual(expected);
+  });
+
+  it("has no metrics by request where users are assigned", () => {
+    const lines = "sticky: { cookie: uid }\nanalysis: { metrics: [restarts, { name: a, kind: samples }] }\n";
+    expect(show(parseDeployment(BASE + lines).diagnostics)).toEqual([
+      "5:33 analysis.metrics[1]: metrics of your own are told by request, and this strategy assigns users at random (leave sticky out, or this metric)",
+    ]);
+  });
+
+  it("may have metrics told elsewhere", () => {
+    expect(parseDeployment(`${BASE}metrics-path: /prom\n`).spec?.template?.metricsPath).toBe("/prom");
+    expect(show(parseDeployment("deployment: vad\nmodel: vad\nversion: 1\nmetrics-path: /prom\n").diagnostics)).toEqual(
+      ["4:1 metrics-path: metrics-path is for images; a model is served by Kedge's own server"],
+    );
   });
 });
 

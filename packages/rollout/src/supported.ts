@@ -1,5 +1,5 @@
 import { KedgeError } from "@kedge/domain";
-import { type DeploymentSpec, MetricKind } from "@kedge/proto";
+import type { DeploymentSpec } from "@kedge/proto";
 
 /**
  * What the controller and the agents carry out. The machine decides all of it; a row is set once routes, replicas and
@@ -17,16 +17,11 @@ export const SUPPORTED = {
   sticky: true,
   "scale-down-delay": true,
   "analysis.metrics": true,
-  "analysis.metrics.restarts": false,
-  "analysis.metrics.user": false,
   "analysis.thresholds": true,
   "analysis.pass-margin": true,
   "analysis.pass-required": true,
   "analysis.watch": true,
 } as const satisfies Record<string, boolean>;
-
-/** Metrics that somebody has to push or let scrape. */
-const USER_KINDS = [MetricKind.UNSPECIFIED, MetricKind.SAMPLES, MetricKind.MEAN, MetricKind.COUNT];
 
 /** Something that a deployment may ask of a rollout. */
 export type RolloutFeature = keyof typeof SUPPORTED;
@@ -35,7 +30,6 @@ export type RolloutFeature = keyof typeof SUPPORTED;
 export function rolloutFeatures({ strategy, analysis }: DeploymentSpec): RolloutFeature[] {
   const kind = strategy?.kind;
   const canary = kind?.case === "canary" ? kind.value : undefined;
-  const kinds = new Set(analysis?.metrics.map((metric) => metric.kind));
   const asked: Record<RolloutFeature, boolean> = {
     canary: canary !== undefined,
     "all-at-once": kind?.case === "allAtOnce",
@@ -47,9 +41,7 @@ export function rolloutFeatures({ strategy, analysis }: DeploymentSpec): Rollout
     "canary.steps.unjudged": canary?.steps.some((step) => step.unjudged) ?? false,
     sticky: strategy?.sticky !== undefined,
     "scale-down-delay": (strategy?.scaleDownDelaySeconds ?? 0) > 0,
-    "analysis.metrics": kinds.size > 0,
-    "analysis.metrics.restarts": kinds.has(MetricKind.RESTARTS),
-    "analysis.metrics.user": USER_KINDS.some((metric) => kinds.has(metric)),
+    "analysis.metrics": (analysis?.metrics.length ?? 0) > 0,
     "analysis.thresholds": (analysis?.thresholds.length ?? 0) > 0,
     "analysis.pass-margin": (analysis?.passMargin ?? 0) > 0,
     "analysis.pass-required": (analysis?.passRequired ?? false) || (analysis?.passEndsHolds ?? false),

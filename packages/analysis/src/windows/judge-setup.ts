@@ -8,7 +8,6 @@ import {
   WorseWhen,
 } from "@kedge/proto";
 import type { JudgeOptions } from "../judge/judge-types.ts";
-import { assertOwnMetrics, assertOwnThreshold } from "./assert-own-metrics.ts";
 import { isUserMetric, metricOptions, RESTARTS } from "./own-metrics.ts";
 
 /** What windows tell that a judge can look at. */
@@ -84,7 +83,8 @@ function sharesOf(metrics: readonly MetricSpec[]) {
 }
 
 /**
- * Refuses an analysis that the judge cannot carry out as it is written.
+ * Refuses an analysis that the judge cannot carry out as it is written. Metrics that gateways do not see, and limits on them,
+ * are checked with the strategy, see `strategyProblems`.
  *
  * @throws KedgeError INVALID_FIELD.
  */
@@ -92,8 +92,7 @@ export function assertJudgeable({ alpha, passMargin, metrics, thresholds }: Anal
   if (!(alpha >= 0 && alpha < 1)) throw invalid("alpha", `expected 0 to 1, got ${alpha}`);
   if (!(passMargin >= 0 && Number.isFinite(passMargin)))
     throw invalid("pass_margin", `expected 0 or more, got ${passMargin}`);
-  for (const threshold of thresholds) assertThreshold(threshold, metrics);
-  assertOwnMetrics(metrics);
+  for (const threshold of thresholds) assertThreshold(threshold);
   const seen = new Set<OwnMetric>();
   for (const metric of metrics) {
     const name = NAMES[metric.kind];
@@ -121,9 +120,7 @@ function assertMetric(name: OwnMetric, { worseWhen, budget, passMargin, toleranc
   if (!(passMargin > 0 && passMargin < 1)) throw invalid("metrics", `${name}: expected a pass margin of 0 to 1`);
 }
 
-function assertThreshold(threshold: Threshold, metrics: readonly MetricSpec[]): void {
-  const { metric, quantile, atMost, atLeast } = threshold;
-  if (metric !== "errors" && metric !== "latency") assertOwnThreshold(threshold, metrics);
+function assertThreshold({ metric, quantile, atMost, atLeast }: Threshold): void {
   if (atMost === undefined && atLeast === undefined) throw invalid("thresholds", `${metric} has no limit`);
   const isQuantile = quantile > 0 && quantile < 1;
   if (metric === "latency" && !isQuantile) throw invalid("thresholds", "latency needs a quantile between 0 and 1");

@@ -23,7 +23,7 @@ const EVENTS_BESIDE = 16;
 
 /** How the judge compares a metric that gateways do not see; undefined for those that they do. */
 export function metricOptions(
-  { name, kind, worseWhen, passMargin, lower, upper }: MetricSpec,
+  { name, kind, worseWhen, passMargin, lower, upper, tolerance = 0, toleranceFloor = 0 }: MetricSpec,
   margin: number,
 ): MetricOptions | undefined {
   const own = passMargin || margin;
@@ -38,6 +38,7 @@ export function metricOptions(
         name,
         worse: worseWhen === WorseWhen.DIFFERENT ? "different" : worse,
         margin: own,
+        ...(worseWhen === WorseWhen.DIFFERENT ? {} : { tolerance: { part: tolerance, floor: toleranceFloor } }),
       };
     case MetricKind.MEAN:
       return { kind: "bounded", name, low: lower, high: upper, worse, margin: own };

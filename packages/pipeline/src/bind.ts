@@ -3,6 +3,8 @@ import {
   parameterName,
   parseReference,
   type Reference,
+  RUN_FIELDS,
+  scopedName,
   type Token,
   tokenise,
   untokenise,
@@ -31,7 +33,14 @@ export interface BoundTree {
 /** A plain file, which is called so in findings, knows no expressions; a pipeline has parameters and late-bound ones. */
 export type BindOptions =
   | { readonly mode: "plain"; readonly called: string }
-  | { readonly mode: "pipeline"; readonly parameters: ReadonlyMap<string, BoundParameter> };
+  | {
+      readonly mode: "pipeline";
+      readonly parameters: ReadonlyMap<string, BoundParameter>;
+      /** Values of matrices by job. */
+      readonly cells: ReadonlyMap<string, { readonly job: string; readonly values: Readonly<Record<string, string>> }>;
+    };
+
+type PipelineOptions = Extract<BindOptions, { mode: "pipeline" }>;
 
 /** Fills parameters into every value of a file. Keys, `name` and `parameters` at the top are left alone. */
 export function bindTree(root: unknown, options: BindOptions): BoundTree {
@@ -71,10 +80,10 @@ class Binder {
   #bindText(source: string, path: Path): unknown {
     const tokens = tokenise(source);
     if (this.#options.mode === "plain") return this.#plainText(tokens, path, this.#options.called);
-    const { parameters } = this.#options;
-    const only = tokens.length === 1 ? this.#parameter(tokens[0], parameters, path) : undefined;
+    const options = this.#options;
+    const only = tokens.length === 1 ? this.#known(tokens[0], options, path) : undefined;
     if (only !== undefined && !isTextField(path) && typeof only.value !== "string") return only.value;
-    const bound = tokens.map((token) => this.#bindToken(token, parameters, path));
+    const bound = tokens.map((token) => this.#bindToken(token, options, path));
     const text = untokenise(bound);
     if (text !== undefined) return text;
     const hint = 'a "$" or "{" next to the expression changes its meaning; put something between them';
@@ -91,32 +100,44 @@ class Binder {
     return tokens.map((token) => (token.kind === "text" ? token.text : token.source)).join("");
   }
 
-  #bindToken(token: Token, parameters: ReadonlyMap<string, BoundParameter>, path: Path): Token {
+  #bindToken(token: Token, options: PipelineOptions, path: Path): Token {
     if (token.kind === "text") return token;
     if (token.kind === "open") {
-      this.findings.push({ path, message: `\${{ has no closing }}`, hint: "for a literal ${{ write $${{" });
+      this.findings.push(unclosed(path));
       return token;
     }
-    const parameter = this.#parameter(token, parameters, path);
-    if (parameter !== undefined) return { kind: "text", text: parameter.text };
+    const known = this.#known(token, options, path);
+    if (known !== undefined) return { kind: "text", text: known.text };
     const name = parameterName(token.name);
-    if (name !== undefined) {
-      const hint = () => nearHint(name, parameters.keys());
-      this.findings.push({ path, message: `no parameter ${quote(name)} is declared`, hint });
-      return token;
-    }
+    const scoped = scopedName(token.name);
     const reference = parseReference(token.name);
-    if (reference === undefined) this.#reportUnknown(token.name, path);
+    if (name !== undefined) {
+      const hint = () => nearHint(name, options.parameters.keys());
+      this.findings.push({ path, message: `no parameter ${quote(name)} is declared`, hint });
+    } else if (scoped !== undefined) this.findings.push(noSuchScope(scoped, options, path));
+    else if (reference === undefined) this.#reportUnknown(token.name, path);
     else this.references.push({ path, reference });
     return token;
   }
 
-  /** The parameter that a token asks for, if it asks for one that is declared. */
-  #parameter(token: Token | undefined, parameters: ReadonlyMap<string, BoundParameter>, path: Path) {
-    const name = token?.kind === "lookup" ? parameterName(token.name) : undefined;
+  /** The parameter, or value of the job's matrix, that a token asks for, if there is one. */
+  #known(token: Token | undefined, { parameters, cells }: PipelineOptions, path: Path): BoundParameter | undefined {
+    if (token?.kind !== "lookup") return undefined;
+    const scoped = scopedName(token.name);
+    const cell = scoped?.scope === "matrix" ? cells.get(String(path[1])) : undefined;
+    if (scoped !== undefined && cell !== undefined) {
+      // A combination that `include` added may lack what others have.
+      const isAxis = Object.hasOwn(cell.values, scoped.name) || axesOf(path, cells).has(scoped.name);
+      return isAxis ? scalar(cell.values[scoped.name] ?? "") : undefined;
+    }
+    const name = parameterName(token.name);
     const parameter = name === undefined ? undefined : parameters.get(name);
     if (name === undefined || parameter === undefined) return undefined;
     this.used.add(name);
+    if (parameter.isSecret === true) {
+      const hint = `give it to the job: secrets: [{ parameter: ${name}, env: ... }]`;
+      this.findings.push({ path, message: "a secret parameter cannot be part of a value", hint });
+    }
     if (parameter.unknown) this.unknown.add(formatPath(path));
     return parameter;
   }
@@ -126,8 +147,46 @@ class Binder {
       path,
       message: `nothing is called ${quote(name)}`,
       hint: () =>
-        nearHint(name, ["run.id", "run.commit", "run.ref"]) ??
-        "there are parameters.<name>, jobs.<job>.outputs.<key>, jobs.<job>.metrics.<key>, run.id, run.commit and run.ref",
+        nearHint(
+          name,
+          RUN_FIELDS.map((field) => `run.${field}`),
+        )?.replace(/^known are .*/, "") ||
+        (name.startsWith("secrets.")
+          ? "list it under secrets of the job, and read it as a variable"
+          : "there are parameters.<name>, matrix.<axis>, jobs.<job>.outputs.<key>, jobs.<job>.metrics.<key> and run.<field>"),
     });
   }
+}
+
+type Cells = PipelineOptions["cells"];
+
+/** Axes of the combinations of the same job. */
+function axesOf(path: Path, cells: Cells): ReadonlySet<string> {
+  const own = cells.get(String(path[1]));
+  const alike = [...cells.values()].filter(({ job }) => job === own?.job);
+  return new Set(alike.flatMap(({ values }) => Object.keys(values)));
+}
+
+function noSuchScope(
+  { scope, name }: { scope: string; name: string },
+  { cells }: PipelineOptions,
+  path: Path,
+): Finding {
+  if (scope === "inputs")
+    return { path, message: "inputs are for components", hint: "in pipelines there are parameters" };
+  const axes = axesOf(path, cells);
+  if (!cells.has(String(path[1]))) return { path, message: "the job has no matrix" };
+  return { path, message: `the matrix has no axis ${quote(name)}`, hint: () => nearHint(name, axes) };
+}
+
+/** What is said of an expression that does not end. */
+export function unclosed(path: Path): Finding {
+  return { path, message: `\${{ has no closing }}`, hint: "for a literal ${{ write $${{" };
+}
+
+/** A value of a matrix, typed as YAML would read it. */
+function scalar(text: string): BoundParameter {
+  const isNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(text);
+  const value = text === "true" || text === "false" ? text === "true" : isNumber ? Number(text) : text;
+  return { text, value, unknown: false };
 }

@@ -15,7 +15,7 @@ const BAD: readonly [title: string, source: string, expected: string[]][] = [
   [
     "an unknown key",
     `name: p\njob:\n  a: 1\njobs:\n  a:\n${JOB}`,
-    ['2:1 job: unknown key "job" (did you mean "jobs"?)'],
+    ['2:1 job: unknown key "job" (did you mean "jobs" or "on"?)'],
   ],
   [
     "a key in the wrong case",
@@ -95,7 +95,7 @@ const BAD: readonly [title: string, source: string, expected: string[]][] = [
     [
       '5:9 jobs.a.steps[0]: must be checkout, not "chekout" (did you mean "checkout"?)',
       '6:9 jobs.a.steps[1].rn: unknown key "rn" (did you mean "run" or "env"?)',
-      "6:9 jobs.a.steps[1]: one of run, checkout, build, model is required",
+      "6:9 jobs.a.steps[1]: one of run, checkout, build, model, gate is required",
     ],
   ],
   [

@@ -72,23 +72,57 @@ function sameToken(a: Token, b: Token | undefined): boolean {
   return b !== undefined && b.kind !== "text" && a.source === b.source;
 }
 
+/** What is known of a run besides its jobs. */
+export const RUN_FIELDS = [
+  "id",
+  "pipeline",
+  "commit",
+  "ref",
+  "branch",
+  "tag",
+  "event",
+  "pull_request",
+  "base_branch",
+  "sender",
+  "changed",
+] as const;
+
+/** One of RUN_FIELDS. */
+export type RunField = (typeof RUN_FIELDS)[number];
+
 /** What a late-bound expression is looked up in. */
 export type Reference =
-  | { readonly kind: "run"; readonly field: "id" | "commit" | "ref" }
-  | { readonly kind: "job"; readonly job: string; readonly table: "outputs" | "metrics"; readonly key: string };
+  | { readonly kind: "run"; readonly field: RunField }
+  | { readonly kind: "job"; readonly job: string; readonly table: "outputs" | "metrics"; readonly key: string }
+  /** The digest of files in the workspace; only in the key of a cache, and filled in by the agent. */
+  | { readonly kind: "hash"; readonly globs: readonly string[] };
 
 /** The meaning of a late-bound name; undefined when it has none. */
 export function parseReference(name: string): Reference | undefined {
-  if (name === "run.id" || name === "run.commit" || name === "run.ref") {
-    return { kind: "run", field: name === "run.id" ? "id" : name === "run.commit" ? "commit" : "ref" };
-  }
+  const field = RUN_FIELDS.find((it) => name === `run.${it}`);
+  if (field !== undefined) return { kind: "run", field };
+  const globs = hashedGlobs(name);
+  if (globs !== undefined) return { kind: "hash", globs };
   const match = /^jobs\.([a-z0-9-]{1,64})\.(outputs|metrics)\.([A-Za-z0-9_.:/-]{1,128})$/.exec(name);
   if (match === null) return undefined;
   const [, job = "", table, key = ""] = match;
   return { kind: "job", job, table: table === "metrics" ? "metrics" : "outputs", key };
 }
 
+/** The globs of `hash('a', 'b/**')`; undefined when it is not one. */
+export function hashedGlobs(name: string): readonly string[] | undefined {
+  const inner = /^hash\(([^()]{1,180})\)$/.exec(name)?.[1];
+  const globs = inner?.split(",").map((part) => /^'([^']{1,160})'$/.exec(part.trim())?.[1] ?? "");
+  return globs === undefined || globs.includes("") ? undefined : globs;
+}
+
 /** The parameter that a name stands for: `parameters.x` or `params.x`. */
 export function parameterName(name: string): string | undefined {
   return /^param(?:eter)?s\.([A-Za-z_][A-Za-z0-9_-]{0,63})$/.exec(name)?.[1];
+}
+
+/** The axis of a matrix, or input of a component, that a name stands for: `matrix.x`, `inputs.x`. */
+export function scopedName(name: string): { readonly scope: "matrix" | "inputs"; readonly name: string } | undefined {
+  const match = /^(matrix|inputs)\.([A-Za-z_][A-Za-z0-9_-]{0,63})$/.exec(name);
+  return match === null ? undefined : { scope: match[1] === "matrix" ? "matrix" : "inputs", name: match[2] ?? "" };
 }

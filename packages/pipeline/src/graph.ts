@@ -10,9 +10,15 @@ export function readGraph(jobs: unknown): JobGraph {
   if (typeof jobs !== "object" || jobs === null || Array.isArray(jobs)) return graph;
   for (const [job, body] of Object.entries(jobs)) {
     const needs: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "needs") : undefined;
-    graph.set(job, Array.isArray(needs) ? needs.map((need) => (typeof need === "string" ? need : "")) : []);
+    graph.set(job, Array.isArray(needs) ? needs.map(neededName) : []);
   }
   return graph;
+}
+
+/** Empty for what is no need, and for an optional need of a job that is not there. */
+function neededName(need: unknown): string {
+  const name: unknown = typeof need === "object" && need !== null ? Reflect.get(need, "job") : need;
+  return typeof name === "string" ? name : "";
 }
 
 /**

@@ -1,6 +1,7 @@
 export { formatAlertPolicy } from "./alert-policy-format.ts";
 export { type AlertPolicyResult, parseAlertPolicy } from "./alert-policy-parse.ts";
 export { INCIDENT_KINDS, INCIDENT_SEVERITIES } from "./alert-policy-schema.ts";
+export { type ConditionOutcome, conditionHolds } from "./condition-holds.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
 export {
   alertPolicyJsonSchema,
@@ -8,7 +9,13 @@ export {
   pipelineJsonSchema,
   schedulingPolicyJsonSchema,
 } from "./json-schema.ts";
-export { type CompileOptions, type CompileResult, compilePipeline, lintPipeline } from "./pipeline-compile.ts";
+export {
+  type CompileOptions,
+  type CompileResult,
+  compilePipeline,
+  lintPipeline,
+  usedComponents,
+} from "./pipeline-compile.ts";
 export { type JobResult, type ResolveContext, resolveJob } from "./resolve.ts";
 export { formatSchedulingPolicy } from "./scheduling-policy-format.ts";
 export { parseSchedulingPolicy, type SchedulingPolicyResult } from "./scheduling-policy-parse.ts";

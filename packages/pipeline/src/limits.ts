@@ -4,6 +4,8 @@ export const LIMITS = {
   jobs: 1000,
   stepsPerJob: 100,
   gangMembers: 64,
+  /** Different ones that a file uses. */
+  components: 50,
   parameters: 100,
   /** In a scheduling policy; of concurrency groups as well. */
   teams: 1000,

@@ -1,15 +1,19 @@
 import { create } from "@bufbuild/protobuf";
 import { type Parameter, ParameterSchema, ParameterType } from "@kedge/proto";
+import { RE2JS } from "re2js";
 import { z } from "zod";
 import { report, scalarText, text } from "./fields.ts";
 import { type Finding, nearHint, quote } from "./finding.ts";
 import { LIMITS } from "./limits.ts";
+import { regexProblem } from "./regex.ts";
 
 /** A parameter's value: as written, and by its type. `unknown` when only linting and there is no default. */
 export interface BoundParameter {
   readonly text: string;
   readonly value: string | number | boolean;
   readonly unknown: boolean;
+  /** Never part of a value: jobs are given it as a secret. */
+  readonly isSecret?: boolean;
 }
 
 const TYPES = {
@@ -17,32 +21,53 @@ const TYPES = {
   number: ParameterType.NUMBER,
   boolean: ParameterType.BOOLEAN,
   choice: ParameterType.CHOICE,
+  secret: ParameterType.SECRET,
 } as const;
 type TypeName = keyof typeof TYPES;
 
 interface Declared {
   readonly type: TypeName;
   readonly choices: readonly string[];
+  readonly pattern?: string | undefined;
+  readonly minimum?: number | undefined;
+  readonly maximum?: number | undefined;
 }
 
 const parameterSchema = z
   .strictObject({
-    type: z.enum(["string", "number", "boolean", "choice"]).default("string"),
+    type: z.enum(["string", "number", "boolean", "choice", "secret"]).default("string"),
     default: scalarText.optional().meta({ description: "Without it the parameter is required." }),
     choices: z.array(scalarText).min(1).max(100).optional(),
     description: text.default(""),
+    pattern: text.optional().meta({ description: "RE2 that a string must match as a whole." }),
+    minimum: z.number().optional(),
+    maximum: z.number().optional(),
   })
   .superRefine((parameter, ctx) => {
-    if (parameter.type === "choice" && parameter.choices === undefined) {
+    checkLimits(parameter, ctx);
+    if (parameter.type === "secret" && parameter.default !== undefined) {
+      report(ctx, "a secret has no default: it would stand in the file", { path: ["default"], atKey: true });
+    } else if (parameter.type === "choice" && parameter.choices === undefined) {
       report(ctx, '"choices" is required: a list of the values it may have');
     } else if (parameter.type !== "choice" && parameter.choices !== undefined) {
       report(ctx, `choices are for type choice, not ${parameter.type}`, { path: ["choices"], atKey: true });
     } else if (parameter.default !== undefined) {
-      const parsed = parseValue(parameter.default, { type: parameter.type, choices: parameter.choices ?? [] });
+      const parsed = parseValue(parameter.default, { ...parameter, choices: parameter.choices ?? [] });
       if ("expected" in parsed)
         report(ctx, `must be ${parsed.expected}, not ${quote(parameter.default)}`, { path: ["default"] });
     }
   });
+
+function checkLimits(parameter: Omit<Declared, "choices">, ctx: z.RefinementCtx): void {
+  const { type, pattern } = parameter;
+  const problem = pattern === undefined ? undefined : regexProblem(pattern);
+  if (problem !== undefined) report(ctx, `must be a regular expression (RE2): ${problem}`, { path: ["pattern"] });
+  const wanted = { pattern: "string", minimum: "number", maximum: "number" } as const;
+  for (const key of ["pattern", "minimum", "maximum"] as const) {
+    if (parameter[key] === undefined || type === wanted[key]) continue;
+    report(ctx, `${key} is for type ${wanted[key]}, not ${type}`, { path: [key], atKey: true });
+  }
+}
 
 /** The `parameters` of a pipeline. */
 export const parametersSchema = z.record(
@@ -61,8 +86,9 @@ export function declaredParameters(section: unknown): Parameter[] {
     .flatMap(([name, value]) => {
       const parsed = parameterSchema.safeParse(value);
       if (!parsed.success) return [create(ParameterSchema, { name, type: ParameterType.STRING, defaultValue: "" })];
-      const { type, default: defaultValue, choices = [], description } = parsed.data;
-      const known = { name, type: TYPES[type], choices, description };
+      const { type, default: defaultValue, choices = [], description, pattern = "", minimum, maximum } = parsed.data;
+      const limits = { ...(minimum === undefined ? {} : { minimum }), ...(maximum === undefined ? {} : { maximum }) };
+      const known = { name, type: TYPES[type], choices, description, pattern, ...limits };
       return [create(ParameterSchema, defaultValue === undefined ? known : { ...known, defaultValue })];
     });
 }
@@ -101,7 +127,10 @@ function bindParameter(
     if (given === undefined) return placeholder(parameter);
     return { message: `the parameter ${quote(parameter.name)} is required`, hint };
   }
-  const parsed = parseValue(written, { type: typeName(parameter.type), choices: parameter.choices });
+  if (parameter.type === ParameterType.SECRET) return placeholder(parameter);
+  const { choices, pattern, minimum, maximum } = parameter;
+  const limits = { pattern: pattern === "" ? undefined : pattern, minimum, maximum };
+  const parsed = parseValue(written, { type: typeName(parameter.type), choices, ...limits });
   if ("value" in parsed) return { text: written, value: parsed.value, unknown: false };
   if (own === undefined) return placeholder(parameter);
   return {
@@ -112,26 +141,28 @@ function bindParameter(
 
 /** Stands for a value that is not known; what is found where it is used is not reported. */
 function placeholder(parameter: Parameter): BoundParameter {
-  const value = { string: "value", number: 1, boolean: false, choice: parameter.choices[0] ?? "" }[
-    typeName(parameter.type)
-  ];
-  return { text: String(value), value, unknown: true };
+  const examples = { string: "value", number: 1, boolean: false, choice: parameter.choices[0] ?? "", secret: "***" };
+  const type = typeName(parameter.type);
+  return { text: String(examples[type]), value: examples[type], unknown: true, isSecret: type === "secret" };
 }
 
 function typeName(type: ParameterType): TypeName {
   if (type === ParameterType.NUMBER) return "number";
   if (type === ParameterType.BOOLEAN) return "boolean";
+  if (type === ParameterType.SECRET) return "secret";
   return type === ParameterType.CHOICE ? "choice" : "string";
 }
 
-function parseValue(written: string, declared: Declared): { value: string | number | boolean } | { expected: string } {
+type Parsed = { readonly value: string | number | boolean } | { readonly expected: string };
+
+function parseValue(written: string, declared: Declared): Parsed {
   switch (declared.type) {
-    case "string":
+    case "secret":
       return { value: written };
+    case "string":
+      return parseString(written, declared);
     case "number":
-      return /^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?$/.test(written) && Number.isFinite(Number(written))
-        ? { value: Number(written) }
-        : { expected: "a number" };
+      return parseNumber(written, declared);
     case "boolean":
       return written === "true" || written === "false" ? { value: written === "true" } : { expected: "true or false" };
     case "choice":
@@ -141,4 +172,18 @@ function parseValue(written: string, declared: Declared): { value: string | numb
     default:
       return declared.type satisfies never;
   }
+}
+
+function parseString(written: string, { pattern }: Declared): Parsed {
+  // A pattern that is none was reported where it is declared.
+  if (pattern === undefined || regexProblem(pattern) !== undefined) return { value: written };
+  return RE2JS.compile(pattern).matcher(written).matches() ? { value: written } : { expected: `like ${pattern}` };
+}
+
+function parseNumber(written: string, { minimum, maximum }: Declared): Parsed {
+  const isNumber = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?$/.test(written) && Number.isFinite(Number(written));
+  const value = Number(written);
+  if (!isNumber) return { expected: "a number" };
+  if (minimum !== undefined && value < minimum) return { expected: `at least ${minimum}` };
+  return maximum !== undefined && value > maximum ? { expected: `at most ${maximum}` } : { value };
 }

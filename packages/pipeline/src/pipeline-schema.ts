@@ -4,6 +4,7 @@ import { duration, env, name } from "./fields.ts";
 import { jobSchema } from "./job.ts";
 import { LIMITS } from "./limits.ts";
 import { parametersSchema } from "./parameters.ts";
+import { runConcurrencySchema, triggersSchema } from "./triggers.ts";
 
 /** A pipeline file whose parameters are bound. */
 export const pipelineSchema = z.strictObject({
@@ -17,6 +18,14 @@ export const pipelineSchema = z.strictObject({
   timeout: duration.optional(),
   env: env.optional(),
   concurrency: concurrency.optional(),
+  on: triggersSchema.optional(),
+  runs: runConcurrencySchema.optional(),
+  stages: z
+    .array(name("job"))
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({ description: "In order; a job with a stage and no needs waits for all jobs of the stage before." }),
   jobs: z.record(name("job"), jobSchema).refine((jobs) => Object.keys(jobs).length > 0, "must not be empty"),
 });
 

@@ -21,6 +21,7 @@ jobs:
   b: { gang: t, priority: 5, require: ["zone in (eu, us)", ssd], prefer: [{ label: spot, weight: -5 }], near: [d], steps: [checkout] }
   c: { gang: t, apart: [p/a], spread: { over: rack, max-skew: 1 }, distinct-nodes: true, finish-within: 30m, steps: [checkout] }
   g: { needs: [a], gate: [{ metric: m, at-least: 1 }] }
+  m: { needs: [{ job: a, optional: true }], matrix: { x: [1, 2], include: [{ x: 1, y: z }] }, when: { branch: main, any: [{ tag: "v*" }] }, image: "i:\${{ matrix.x }}", services: { db: { image: p, ready: { tcp: 5432 } } }, cache: [{ key: "k-\${{ hash('a') }}", paths: [b] }], post: { always: [{ run: x }] }, steps: [checkout] }
   d: { needs: [g], deploy: { name: d, model: m, version: "\${{ jobs.a.outputs.v }}", canary: { steps: [10, { weight: 50, hold: 1s }] } } }
 `;
 
@@ -153,6 +154,9 @@ describe("the JSON schemas", () => {
       "timeout",
       "env",
       "concurrency",
+      "on",
+      "runs",
+      "stages",
       "jobs",
     ]);
     const policies = [schedulingPolicyJsonSchema(), alertPolicyJsonSchema()];

@@ -18,7 +18,12 @@ function jobFinding(
   graph: JobGraph,
   before: ReadonlySet<string> | undefined,
 ): Finding | undefined {
-  if (reference.kind === "run") return undefined;
+  if (reference.kind === "hash")
+    return isCacheKey(path) ? undefined : { path, message: "hash(...) is for the key of a cache" };
+  if (reference.kind === "run") {
+    const isList = reference.field === "changed" && path[2] !== "when";
+    return isList ? { path, message: "run.changed is for conditions under when" } : undefined;
+  }
   const { job, table } = reference;
   if (!graph.has(job))
     return { path, message: `no job is called ${quote(job)}`, hint: () => nearHint(job, graph.keys()) };
@@ -33,11 +38,19 @@ function jobFinding(
 
 /** Branch names and outputs are written by strangers; in a script they would be run, not read. */
 function scriptFindings({ path, reference }: PlacedReference): Finding[] {
-  const harmless = reference.kind === "run" ? reference.field !== "ref" : reference.table === "metrics";
-  if (harmless || !isScript(path)) return [];
-  const what = reference.kind === "run" ? "run.ref" : `jobs.${reference.job}.outputs.${reference.key}`;
+  if (reference.kind === "hash" || !isScript(path)) return [];
+  const harmless = reference.kind === "run" ? HARMLESS.has(reference.field) : reference.table === "metrics";
+  if (harmless) return [];
+  const what = reference.kind === "run" ? `run.${reference.field}` : `jobs.${reference.job}.outputs.${reference.key}`;
   const hint = `set it in env, e.g. VALUE: \${{ ${what} }}, and write "$VALUE" in the script`;
   return [{ path, warning: true, message: `${what} becomes part of the script, and may hold commands`, hint }];
+}
+
+/** Fields of a run that nobody outside chooses. */
+const HARMLESS: ReadonlySet<string> = new Set(["id", "pipeline", "commit", "event", "pull_request"]);
+
+function isCacheKey(path: Path): boolean {
+  return path[2] === "cache" && (path[4] === "key" || path[4] === "restore-keys");
 }
 
 function isScript(path: Path): boolean {

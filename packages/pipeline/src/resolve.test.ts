@@ -1,12 +1,15 @@
 import { isKedgeError, type KedgeError } from "@kedge/domain";
 import type { JobSpec } from "@kedge/proto";
 import { describe, expect, it } from "vitest";
+import { RUN_FIELDS } from "./expressions.ts";
 import { compilePipeline } from "./pipeline-compile.ts";
 import { type ResolveContext, resolveJob } from "./resolve.ts";
 
+const NO_RUN = Object.fromEntries(RUN_FIELDS.map((field) => [field, ""])) as ResolveContext["run"];
+
 const context = (outputs: Record<string, string>): ResolveContext => ({
   jobs: new Map([["test", { outputs, metrics: { accuracy: 0.93 } }]]),
-  run: { id: "r1", commit: "c0ffee", ref: "refs/heads/main" },
+  run: { ...NO_RUN, id: "r1", commit: "c0ffee", ref: "refs/heads/main" },
 });
 
 const SOURCE = `

@@ -1,11 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  BuildSecretSchema,
   BuildStepSchema,
   CheckoutStepSchema,
+  EvaluateStepSchema,
+  GateJobSchema,
   ModelStepSchema,
+  QuantizeStepSchema,
+  RunOn,
   RunStepSchema,
+  SourceKind,
   type Step,
   StepSchema,
+  TagModelStepSchema,
 } from "@kedge/proto";
 import { z } from "zod";
 import {
@@ -20,10 +27,13 @@ import {
   scalarText,
   someText,
   text,
+  version,
   whole,
 } from "./fields.ts";
 import { quote } from "./finding.ts";
+import { gateRules } from "./gate-rules.ts";
 import { LIMITS } from "./limits.ts";
+import { RUN_ON, runOn } from "./run-on.ts";
 
 type Action = Step["action"];
 
@@ -43,16 +53,33 @@ const run = z
     return { case: "run", value: create(RunStepSchema, { script, command, image }) };
   });
 
+const secretName = early((value) => /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/.test(value), "the name of a secret");
+
 const checkout = z
   .strictObject({
     repository: reference("a repository").optional(),
+    subversion: reference("a URL").optional().meta({ description: "In place of repository: a Subversion folder." }),
     ref: reference("a commit, branch or tag").optional(),
     depth: whole(1, 1_000_000).optional(),
+    submodules: z.boolean().optional(),
+    lfs: z.boolean().optional(),
+    filter: z.enum(["blob:none", "tree:0"]).optional().meta({ description: "Partial clone." }),
+    path: innerPath.optional(),
+    credential: secretName.optional().meta({ description: "Secret with the password or token." }),
+  })
+  .superRefine((value, ctx) => {
+    if (value.subversion === undefined) return;
+    for (const key of ["repository", "depth", "submodules", "lfs", "filter"] as const) {
+      if (value[key] !== undefined) report(ctx, `${key} is not for Subversion`, { path: [key], atKey: true });
+    }
   })
   .nullable()
   .transform((value): Action => {
-    const { repository = "", ref = "", depth = 1 } = value ?? {};
-    return { case: "checkout", value: create(CheckoutStepSchema, { repository, ref, depth }) };
+    const { repository = "", ref = "", depth = 1, subversion, credential = "", path = "", filter = "" } = value ?? {};
+    const kind = subversion === undefined ? SourceKind.GIT : SourceKind.SUBVERSION;
+    const extras = { submodules: value?.submodules ?? false, lfs: value?.lfs ?? false, filter, path, credential, kind };
+    const where = { repository: subversion ?? repository, ref, depth };
+    return { case: "checkout", value: create(CheckoutStepSchema, { ...where, ...extras }) };
   });
 
 const build = z
@@ -69,6 +96,17 @@ const build = z
     target: reference("a stage").default(""),
     push: z.boolean().default(false),
     "no-cache": z.boolean().default(false),
+    secrets: z
+      .record(
+        early((key) => /^[A-Za-z0-9_.-]{1,64}$/.test(key), "an id"),
+        secretName,
+      )
+      .default({}),
+    "cache-from": z.array(reference("an image")).max(20).default([]),
+    platforms: z
+      .array(early((it) => /^[a-z0-9]+\/[a-z0-9]+(?:\/v[0-9])?$/.test(it), "a platform, e.g. linux/arm64"))
+      .max(10)
+      .default([]),
   })
   .superRefine((value, ctx) => {
     if (!value.push || value.tags.length > 0) return;
@@ -77,26 +115,77 @@ const build = z
       hint: "e.g. tags: [registry.example/app:1]",
     });
   })
-  .transform(
-    ({ "no-cache": noCache, ...value }): Action => ({
-      case: "build",
-      value: create(BuildStepSchema, { ...value, noCache }),
-    }),
-  );
+  .transform(({ "no-cache": noCache, "cache-from": cacheFrom, secrets, ...value }): Action => {
+    const mounts = Object.entries(secrets).map(([id, secret]) => create(BuildSecretSchema, { id, secret }));
+    return { case: "build", value: create(BuildStepSchema, { ...value, noCache, cacheFrom, secrets: mounts }) };
+  });
+
+const MODEL_KINDS = ["push", "tag", "evaluate", "quantize"] as const;
+const MODEL_KEYS = {
+  push: ["path", "tags", "force"],
+  tag: ["version", "tags"],
+  evaluate: ["data", "output", "tolerance"],
+  quantize: ["output", "min-elements"],
+} as const;
 
 const model = z
   .strictObject({
-    push: name("model"),
-    path: innerPath,
-    tags: z.array(name("tag")).max(20).default([]),
-    force: z.boolean().default(false),
+    push: name("model").optional().meta({ description: "Pushes `path` as a new version of this model." }),
+    tag: name("model").optional().meta({ description: "Moves `tags` to a `version` of this model." }),
+    evaluate: innerPath.optional().meta({ description: "Runs the model in this folder on the examples in `data`." }),
+    quantize: innerPath
+      .optional()
+      .meta({ description: "Stores the weights of this ONNX file as 8-bit integers in `output`." }),
+    path: innerPath.optional(),
+    version: version.optional(),
+    tags: z.array(name("tag")).max(20).optional(),
+    force: z.boolean().optional(),
+    data: innerPath.optional(),
+    output: text.optional(),
+    tolerance: z.number().min(0).optional(),
+    "min-elements": whole(1, 1_000_000_000).optional(),
   })
-  .transform(
-    ({ push, ...value }): Action => ({ case: "model", value: create(ModelStepSchema, { ...value, model: push }) }),
-  );
+  .superRefine((value, ctx) => {
+    exactlyOne(value, MODEL_KINDS, ctx);
+    const kind = MODEL_KINDS.find((it) => value[it] !== undefined);
+    if (kind === undefined) return;
+    const allowed: readonly string[] = [kind, ...MODEL_KEYS[kind]];
+    for (const key of Object.keys(value)) {
+      if (!allowed.includes(key) && !MODEL_KINDS.some((it) => it === key))
+        report(ctx, `${key} is not for ${kind}`, { path: [key], atKey: true });
+    }
+    const [needed] = { push: ["path"], tag: ["version", "tags"], evaluate: ["data"], quantize: ["output"] }[
+      kind
+    ].filter((key) => !(key in value));
+    if (needed !== undefined) report(ctx, `${kind} needs ${needed}`, { path: [kind], atKey: true });
+  })
+  .transform((value): Action => {
+    const { push = "", tag = "", evaluate = "", quantize = "", path = "", tags = [], output = "", data = "" } = value;
+    if (push !== "")
+      return {
+        case: "model",
+        value: create(ModelStepSchema, { model: push, path, tags, force: value.force ?? false }),
+      };
+    if (tag !== "")
+      return {
+        case: "tagModel",
+        value: create(TagModelStepSchema, { model: tag, version: value.version ?? "", tags }),
+      };
+    if (evaluate !== "")
+      return {
+        case: "evaluate",
+        value: create(EvaluateStepSchema, { path: evaluate, data, output, tolerance: value.tolerance ?? 0 }),
+      };
+    return {
+      case: "quantize",
+      value: create(QuantizeStepSchema, { path: quantize, output, minElements: value["min-elements"] ?? 0 }),
+    };
+  });
+
+const gate = gateRules.transform((rules): Action => ({ case: "gate", value: create(GateJobSchema, { rules }) }));
 
 /** The kinds of steps: the key that makes a step one of them, and how its value becomes an action. */
-const STEP_TYPES = { run, checkout, build, model } as const;
+const STEP_TYPES = { run, checkout, build, model, gate } as const;
 const KINDS = Object.keys(STEP_TYPES);
 
 const stepFields = z
@@ -110,6 +199,14 @@ const stepFields = z
     checkout: STEP_TYPES.checkout.optional(),
     build: STEP_TYPES.build.optional(),
     model: STEP_TYPES.model.optional(),
+    gate: STEP_TYPES.gate
+      .optional()
+      .meta({ description: "Fails the job when a rule does not hold for what it has reported." }),
+    use: z.string().optional().meta({ description: "A component's steps: <name>@sha256:<digest>." }),
+    with: z.record(text, z.union([z.string(), z.number(), z.boolean()])).optional(),
+    component: z.string().optional(),
+    "run-if": runOn.optional().meta({ description: "By what became of the steps before it. Default: success." }),
+    "allow-failure": z.boolean().optional(),
   })
   .superRefine((step, ctx) => exactlyOne(step, KINDS, ctx));
 
@@ -128,14 +225,20 @@ export const stepsSchema = z
     }
   });
 
+/** Of steps without a name, where it is not their action's. */
+const STEP_NAMES: Readonly<Record<string, string>> = { tagModel: "model", evaluate: "model", quantize: "model" };
+
 function compileStep(fields: z.output<typeof stepFields>, index: number): Step {
-  const action = fields.run ?? fields.checkout ?? fields.build ?? fields.model ?? { case: undefined };
+  const action = fields.run ?? fields.checkout ?? fields.build ?? fields.model ?? fields.gate ?? { case: undefined };
   return create(StepSchema, {
-    name: fields.name ?? `${action.case}-${index + 1}`,
+    name: fields.name ?? `${STEP_NAMES[action.case ?? ""] ?? action.case}-${index + 1}`,
     env: { ...fields.env },
     timeoutSeconds: fields.timeout ?? 0,
     metricsFile: fields.metrics ?? "",
     outputsFile: fields.outputs ?? "",
+    component: fields.component ?? "",
+    runOn: fields["run-if"] === undefined ? RunOn.UNSPECIFIED : RUN_ON[fields["run-if"]],
+    allowFailure: fields["allow-failure"] ?? false,
     action,
   });
 }

@@ -1,19 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import {
   ApprovalJobSchema,
-  Comparison,
+  CallJobSchema,
   DeployJobSchema,
-  GateBaselineSchema,
   GateJobSchema,
-  type GateRule,
-  GateRuleSchema,
   type JobSpec,
+  NotifyJobSchema,
   StepListSchema,
 } from "@kedge/proto";
 import { z } from "zod";
 import { compileDeployment } from "./deployment-compile.ts";
 import { deployJobSchema } from "./deployment-schema.ts";
-import { duration, exactlyOne, metricName, name, text, version } from "./fields.ts";
+import { duration, early, name, scalarText, someText, text, whole } from "./fields.ts";
+import { gateRules } from "./gate-rules.ts";
 import { stepsSchema } from "./steps.ts";
 
 type Work = JobSpec["work"];
@@ -22,43 +21,42 @@ const steps = stepsSchema.transform(
   (list): Work => ({ case: "steps", value: create(StepListSchema, { steps: list }) }),
 );
 
-const rule = z
-  .strictObject({
-    metric: metricName,
-    "at-least": z.number().optional(),
-    "at-most": z.number().optional(),
-    job: name("job").optional().meta({ description: "Job that reported it; default: any in needs." }),
-    baseline: z
-      .strictObject({ model: name("model"), version })
-      .optional()
-      .meta({ description: "The threshold is relative to the same metric of this model version." }),
-  })
-  .superRefine((value, ctx) => exactlyOne(value, ["at-least", "at-most"], ctx));
+const gate = gateRules.transform((rules): Work => ({ case: "gate", value: create(GateJobSchema, { rules }) }));
 
-function compileRule(fields: z.output<typeof rule>): GateRule {
-  const least = fields["at-least"];
-  return create(GateRuleSchema, {
-    job: fields.job ?? "",
-    metric: fields.metric,
-    comparison: least === undefined ? Comparison.AT_MOST : Comparison.AT_LEAST,
-    threshold: least ?? fields["at-most"] ?? 0,
-    ...(fields.baseline === undefined ? {} : { baseline: create(GateBaselineSchema, fields.baseline) }),
-  });
-}
-
-const gate = z
-  .array(rule)
-  .min(1)
-  .max(100)
-  .transform((rules): Work => ({ case: "gate", value: create(GateJobSchema, { rules: rules.map(compileRule) }) }));
+const approver = early(
+  (value) => /^(?:role:(?:operator|admin)|team:[a-z0-9-]{1,40}|[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63})$/.test(value),
+  "the name of a token, role:operator, role:admin or team:<team>",
+);
 
 const approval = z
-  .strictObject({ message: text.default(""), timeout: duration.default(86_400) })
+  .strictObject({
+    message: text.default(""),
+    timeout: duration.default(86_400),
+    approvers: z.array(approver).min(1).max(50).optional().meta({ description: "Default: operators and admins." }),
+    required: whole(1, 20).default(1).meta({ description: "So many different people." }),
+    "not-by-submitter": z.boolean().default(false),
+  })
   .nullable()
   .transform((fields): Work => {
-    const { message = "", timeout = 86_400 } = fields ?? {};
-    return { case: "approval", value: create(ApprovalJobSchema, { message, timeoutSeconds: timeout }) };
+    const { message = "", timeout = 86_400, approvers = [], required = 1 } = fields ?? {};
+    const notBySubmitter = fields?.["not-by-submitter"] ?? false;
+    const value = { message, timeoutSeconds: timeout, approvers, required, notBySubmitter };
+    return { case: "approval", value: create(ApprovalJobSchema, value) };
   });
+
+const call = z
+  .strictObject({
+    pipeline: name("pipeline"),
+    parameters: z.record(text, scalarText).default({}),
+    detach: z.boolean().default(false),
+  })
+  .transform((fields): Work => ({ case: "call", value: create(CallJobSchema, fields) }))
+  .meta({ description: "Runs another pipeline, with the same source, and ends as it does." });
+
+const notify = z
+  .strictObject({ receiver: name("receiver"), message: someText })
+  .transform((fields): Work => ({ case: "notify", value: create(NotifyJobSchema, fields) }))
+  .meta({ description: "Tells a receiver of the alert policy." });
 
 const deploy = deployJobSchema.transform((fields): Work => {
   const deployment = compileDeployment(fields.name, fields);
@@ -66,6 +64,6 @@ const deploy = deployJobSchema.transform((fields): Work => {
 });
 
 /** What a job can be: the key that makes it so, and how its value becomes the job's work. */
-export const WORK_TYPES = { steps, gate, approval, deploy } as const;
+export const WORK_TYPES = { steps, gate, approval, deploy, call, notify } as const;
 /** The keys of WORK_TYPES. */
 export const WORK_KINDS: readonly string[] = Object.keys(WORK_TYPES);

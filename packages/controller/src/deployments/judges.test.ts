@@ -137,15 +137,11 @@ function answers(bucket: number, yes = 50) {
   };
 }
 
-/** Latency is judged where it is asked for. */
-const WITH_LATENCY = {
-  analysis: {
-    metrics: [
-      { name: "errors", kind: MetricKind.ERRORS },
-      { name: "latency", kind: MetricKind.LATENCY },
-    ],
-  },
-};
+/** A third of each bucket's in the next one. */
+function shifted({ bounds, counts }: ReturnType<typeof answers>["latencyMs"]) {
+  const moved = counts.map((count) => Math.floor(count / 3));
+  return { bounds, counts: counts.map((count, i) => count - (moved[i] ?? 0) + (moved[i - 1] ?? 0)) };
+}
 
 type Part = MessageInitShape<typeof RevisionWindowSchema>;
 
@@ -172,13 +168,18 @@ function judged(
 }
 
 test("slower answers without an error are judged, with the size of the effect", () => {
-  const slow = judged(WITH_LATENCY, () => ({ old: answers(3), fresh: answers(4) }));
+  const slow = judged({}, () => ({ old: answers(3), fresh: answers(5) }));
   expect(slow?.verdict).toMatchObject({ kind: VerdictKind.ROLLBACK, metric: "latency" });
   expect(slow?.verdict?.reason).toMatch(/worse on latency: .*e-value/);
-  const same = judged(WITH_LATENCY, () => ({ old: answers(3), fresh: answers(3) }));
+  const same = judged({}, () => ({ old: answers(3), fresh: answers(3) }));
   expect(same?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
-  const unasked = judged({}, () => ({ old: answers(3), fresh: answers(4) }));
-  expect(unasked?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+});
+
+test("a difference that nobody minds counts only where nothing is tolerated", () => {
+  const barelySlower = () => ({ old: answers(1), fresh: { ...answers(1), latencyMs: shifted(answers(1).latencyMs) } });
+  expect(judged({}, barelySlower)?.verdict?.kind).not.toBe(VerdictKind.ROLLBACK);
+  const metrics = [{ name: "latency", kind: MetricKind.LATENCY, tolerance: 0 }];
+  expect(judged({ analysis: { metrics } }, barelySlower)?.verdict?.kind).toBe(VerdictKind.ROLLBACK);
 });
 
 test("other predictions count where the analysis asks for them, and nowhere else", () => {
@@ -194,11 +195,11 @@ test("other predictions count where the analysis asks for them, and nowhere else
 test("while it is undecided, the verdict tells how many more requests it needs", () => {
   const evidence = judged({}, () => ({ old: { ...answers(3), errors: 4 }, fresh: { ...answers(3), errors: 8 } }), 2);
   expect(evidence?.verdict?.kind).toBe(VerdictKind.CONTINUE);
-  expect(evidence?.verdict?.reason).toMatch(/odds ratio in .*about \d+ more requests needed/);
+  expect(evidence?.verdict?.reason).toMatch(/ratio of rates .*about \d+ more requests needed/);
 });
 
 test("latencies that stop coming are missing, not good", () => {
-  const evidence = judged(WITH_LATENCY, (sequence) => {
+  const evidence = judged({}, (sequence) => {
     const { latencyMs, ...rest } = answers(3);
     return sequence < 10 ? { old: answers(3), fresh: answers(3) } : { old: answers(3), fresh: rest };
   });
@@ -238,13 +239,13 @@ test("users that were only estimated are missing, and said to be", () => {
 
 test("a state that an older server stored is given up, not the rollout", () => {
   const judgeState = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-  const evidence = judged({ ...WITH_LATENCY, judgeState }, () => ({ old: answers(3), fresh: answers(5) }));
+  const evidence = judged({ judgeState }, () => ({ old: answers(3), fresh: answers(5) }));
   expect(evidence?.verdict?.kind).toBe(VerdictKind.ROLLBACK);
 });
 
 test("a node that tells nonsense spoils nobody else's latencies", () => {
   const rolling = { id: "r1", state: RolloutState.PROGRESSING, fromRevision: 1, toRevision: 2, alpha: 0.01 };
-  const of = create(DeploymentSchema, { name: "voice", rollout: { ...rolling, ...WITH_LATENCY } });
+  const of = create(DeploymentSchema, { name: "voice", rollout: rolling });
   const judges = new RolloutJudges(systemClock);
   const nonsense = { ...answers(3), latencyMs: { bounds: [Number.NaN, 2, 1], counts: [50, 50, 0, 0] } };
   for (let sequence = 1n; sequence <= 40n; sequence++) {

@@ -83,6 +83,8 @@ describe("completion", () => {
       "kedge __complete deployments",
       "node drain",
       "quarantine",
+      "incident acknowledge",
+      "kedge __complete incidents",
       "node release",
     ]) {
       expect(stdout).toContain(part);

@@ -5,6 +5,7 @@ import { deploymentCommands } from "./commands/deployment.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { getCommand } from "./commands/get.ts";
 import { helpCommand } from "./commands/help-topics.ts";
+import { incidentCommands } from "./commands/incident.ts";
 import { jobCommands } from "./commands/job.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { modelCommands } from "./commands/model.ts";
@@ -40,6 +41,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   applyCommand,
   deploymentCommands,
   rolloutCommands,
+  incidentCommands,
   rebalanceCommand,
   policyCommands,
   teamCommands,

@@ -13,6 +13,7 @@ const NAMED_ARGUMENTS: Readonly<Record<string, string>> = {
   node: "nodes",
   run: "runs",
   deployment: "deployments",
+  incident: "incidents",
   model: "models",
   pipeline: "pipelines",
 };

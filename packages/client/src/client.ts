@@ -3,6 +3,7 @@ import {
   DeploymentService,
   EventService,
   FlagService,
+  IncidentService,
   ModelService,
   NodeService,
   PipelineService,
@@ -22,6 +23,7 @@ export interface KedgeClient {
   readonly alerts: RpcMethods<typeof AlertService>;
   readonly scheduling: RpcMethods<typeof SchedulingService>;
   readonly events: RpcMethods<typeof EventService>;
+  readonly incidents: RpcMethods<typeof IncidentService>;
   readonly flags: RpcMethods<typeof FlagService>;
   readonly tokens: RpcMethods<typeof TokenService>;
   /** Cancels calls in progress. May be called twice. */
@@ -44,6 +46,7 @@ export function createKedgeClient(options: RpcClientOptions): KedgeClient {
     alerts: connection.client(AlertService),
     scheduling: connection.client(SchedulingService),
     events: connection.client(EventService),
+    incidents: connection.client(IncidentService),
     flags: connection.client(FlagService),
     tokens: connection.client(TokenService),
     close: () => connection.close(),

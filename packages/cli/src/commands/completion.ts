@@ -9,6 +9,7 @@ const NAMES: Readonly<Record<string, (session: Session) => Promise<string[]>>> =
   nodes: async ({ client }) => (await client.nodes.listNodes(PAGE)).nodes.map((node) => node.id),
   runs: async ({ client }) => (await client.runs.listRuns(PAGE)).runs.map((run) => run.id),
   deployments: async ({ client }) => (await client.deployments.listDeployments(PAGE)).deployments.map((d) => d.name),
+  incidents: async ({ client }) => (await client.incidents.listIncidents(PAGE)).incidents.map(({ id }) => id),
   models: async ({ client }) => (await client.models.listModels(PAGE)).models.map((model) => model.name),
   pipelines: async ({ client }) => (await client.pipelines.listPipelines(PAGE)).pipelines.map((p) => p.name),
 };

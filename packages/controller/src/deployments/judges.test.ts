@@ -257,6 +257,7 @@ test("a node that tells nonsense spoils nobody else's latencies", () => {
       ];
       judges.observe(of, create(WindowSchema, { nodeId, bootId: "b", sequence, deployment: "voice", revisions }));
     }
+    if (of.rollout) judges.evidence("voice", of.rollout);
   }
   const verdict = of.rollout && judges.evidence("voice", of.rollout)?.verdict;
   expect(verdict).toMatchObject({ kind: VerdictKind.ROLLBACK, metric: "latency" });

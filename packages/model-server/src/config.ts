@@ -16,6 +16,8 @@ export interface ServerConfig {
   readonly threads: number;
   readonly node: string | undefined;
   readonly revision: string | undefined;
+  /** The file in which the node's agent keeps the feature flags. */
+  readonly flagsFile: string | undefined;
   readonly maxRequestBytes: number;
   readonly maxConcurrency: number;
   readonly maxQueue: number;
@@ -33,6 +35,7 @@ const DEFAULTS = {
   threads: "1",
   node: undefined,
   revision: undefined,
+  "flags-file": undefined,
   "max-request-bytes": String(16 * 1024 * 1024),
   "max-concurrency": "8",
   "max-queue": "64",
@@ -86,6 +89,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Ser
     threads: whole("threads", 1, 256),
     node: optionalToken("node"),
     revision: optionalToken("revision"),
+    flagsFile: text("flags-file"),
     maxRequestBytes: whole("max-request-bytes", 1, MAX_BODY_BYTES),
     maxConcurrency: whole("max-concurrency", 1, 1024),
     maxQueue: whole("max-queue", 0, 100_000),

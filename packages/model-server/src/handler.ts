@@ -1,4 +1,5 @@
 import type { Logger } from "@kedge/kernel";
+import type { HandlerFlags } from "./flags/handler-flags.ts";
 import type { Tensors } from "./tensor.ts";
 
 /** A parameter value of the protocol. */
@@ -34,6 +35,8 @@ export interface HandlerContext {
   readonly log: Logger;
   /** Figures of this request, told at `/metrics` under their own names; at most 16 names a model. */
   readonly metrics: PushedMetrics;
+  /** The node's feature flags; a change is there within a second, for the requests that come then. */
+  readonly flags: HandlerFlags;
   /** Aborts when the request's time is over or its client is gone. */
   readonly signal: AbortSignal;
   /** Runs the model; inputs are compared with its signature first. May be called any number of times. */

@@ -1,5 +1,6 @@
 export type { Datatype, NumericData } from "./datatype.ts";
 export { MODEL_SERVER_ENTRY } from "./entry.ts";
+export type { FlagJson, HandlerFlags } from "./flags/handler-flags.ts";
 export type {
   Handler,
   HandlerContext,

@@ -1,18 +1,22 @@
 import { errorMessage, isKedgeError } from "@kedge/domain";
 import { aborted, createLogger, type Logger, systemClock, terminationSignal } from "@kedge/kernel";
 import { readConfig, type ServerConfig } from "./config.ts";
+import { FlagFile } from "./flags/flag-file.ts";
 import { ModelHost } from "./model-host.ts";
 import { createServer } from "./server.ts";
 
 /** Listens, loads, serves until the signal aborts, then lets requests end within the grace period. */
 async function serve(config: ServerConfig, logger: Logger, signal: AbortSignal): Promise<void> {
-  const host = new ModelHost({ config, clock: systemClock, logger });
+  const flags = config.flagsFile === undefined ? undefined : new FlagFile(config.flagsFile, logger);
+  flags?.start();
+  const host = new ModelHost({ config, clock: systemClock, logger, flags: () => flags?.set });
   const server = createServer(host, logger);
   const address = await server.listen({ host: config.host, port: config.port });
   logger.info({ address, config }, "model server listens");
   await Promise.race([host.load(signal), aborted(signal)]);
   await aborted(signal);
   host.drain();
+  flags?.stop();
   logger.info({ pending: host.admission.inside }, "model server stops");
   const closed = server.close().then(() => true);
   const inTime = await Promise.race([closed, systemClock.sleep(config.graceMs).then(() => false)]);

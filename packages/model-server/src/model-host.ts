@@ -11,7 +11,9 @@ import { Model, type ModelOptions, type ModelResult } from "./model.ts";
 export type HostState = "loading" | "ready" | "draining";
 
 /** What a host is made of. */
-export type HostOptions = Omit<ModelOptions, keyof ServerConfig | "metrics"> & { readonly config: ServerConfig };
+export type HostOptions = Omit<ModelOptions, keyof ServerConfig | "metrics" | "attributes"> & {
+  readonly config: ServerConfig;
+};
 
 /** Holds the process's one model, its state, its queue and its figures. */
 export class ModelHost {
@@ -51,10 +53,12 @@ export class ModelHost {
 
   /** Loads and warms up; ready afterwards. Throws KedgeError INVALID_MODEL or TIMEOUT. */
   async load(signal: AbortSignal): Promise<void> {
-    const { config, clock, logger } = this.#options;
+    const { config, clock, logger, flags } = this.#options;
     const start = clock.monotonic();
     const metrics = new HandlerMetrics(this.metrics.registry, logger);
-    const model = await Model.load({ ...config, clock, logger, metrics });
+    const { name: deployment, version, revision, node } = config;
+    const attributes = { deployment, version, revision, node };
+    const model = await Model.load({ ...config, clock, logger, metrics, flags, attributes });
     const loadMs = Math.round(clock.monotonic() - start);
     await withDeadline({ clock, limitMs: config.requestTimeoutMs, signal }, (limit) => model.warmUp(limit));
     this.#model = model;

@@ -1,5 +1,7 @@
 import { errorMessage, isKedgeError, KedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
+import type { FlagAttributes, FlagSet } from "@kedge/rollout/flags";
+import { handlerFlags } from "./flags/handler-flags.ts";
 import type { Handler, HandlerContext, HandlerRequest, HandlerResponse, PushedMetrics } from "./handler.ts";
 import { NO_METRICS } from "./handler-metrics.ts";
 import { loadHandler } from "./load-handler.ts";
@@ -20,6 +22,10 @@ export interface ModelOptions {
   readonly logger: Logger;
   /** Where the handler's metrics go. */
   readonly metrics: PushedMetrics;
+  /** The node's feature flags as they are now. */
+  readonly flags: () => FlagSet | undefined;
+  /** What flags are told of every request. */
+  readonly attributes: FlagAttributes;
 }
 
 /** One request's way through the model. */
@@ -151,13 +157,14 @@ class ModelCall {
   readonly #options: ModelCallOptions;
 
   constructor(options: ModelCallOptions) {
-    const { name, version, logger } = options.model;
+    const { name, version, logger, flags, attributes } = options.model;
     this.#options = options;
     this.context = {
       model: { name, version },
       log: logger,
       signal: options.signal,
       metrics: options.metrics,
+      flags: handlerFlags(flags(), attributes),
       infer: (inputs) => this.infer(inputs, undefined),
       label: (label) => {
         this.label = String(label);

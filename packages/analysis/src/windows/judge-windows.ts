@@ -109,7 +109,9 @@ export function judgeWindow(
   if (cohort === undefined) return { ...shown, ...mapArms(arms, (part) => armOf(part, setup)) };
   const baseline = usersOf(arms.baseline);
   const canary = usersOf(arms.canary);
-  return baseline && canary ? cohort.distinctWindow({ ...shown, baseline, canary }) : "estimated";
+  if (baseline === undefined || canary === undefined) return "estimated";
+  const distinct = cohort.distinctWindow({ ...shown, baseline, canary });
+  return setup.seesRestarts ? withRestartsTold(distinct, arms) : distinct;
 }
 
 function mapArms<T>({ baseline, canary }: Arms, map: (part: RevisionWindow | undefined) => T): Record<keyof Arms, T> {
@@ -139,6 +141,15 @@ function userValues({ metrics }: RevisionWindow, specs: readonly MetricSpec[]): 
     return value === undefined ? [] : [[spec.name, value]];
   });
   return Object.fromEntries(values);
+}
+
+function withRestartsTold(window: JudgeWindow, arms: Arms): JudgeWindow {
+  const told = mapArms(arms, (part) => ({ metrics: part === undefined ? {} : restartsTold(part) }));
+  return {
+    ...window,
+    baseline: { ...window.baseline, ...told.baseline },
+    canary: { ...window.canary, ...told.canary },
+  };
 }
 
 /** Only that they are told: the events themselves are counted over the whole fleet, see ExposureLedger. */

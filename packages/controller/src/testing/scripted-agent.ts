@@ -23,6 +23,7 @@ import {
   LeaseRenewalSchema,
   type NodeService,
   ReplicaState,
+  type RevisionWindowSchema,
   type Route,
   RouteSchema,
   RuntimeKind,
@@ -52,6 +53,8 @@ export interface Traffic {
   readonly latencyMs?: (revision: number) => number;
   /** Share of a revision's answers that are labelled "yes", in percent; the others are labelled "no". */
   readonly yesPercent?: (revision: number) => number;
+  /** What else it tells of so many requests to a revision: users' metrics, and what its replicas were exposed to. */
+  readonly tells?: (revision: number, requests: number) => MessageInitShape<typeof RevisionWindowSchema>;
   /** Share of the mirrored answers that differ from the users', in percent. */
   readonly differingPercent?: number;
 }
@@ -81,6 +84,9 @@ export class ScriptedAgent {
   traffic: Traffic | undefined;
   /** What it reports of each replica. */
   replicaState: (revision: number, replicaId: string) => ReplicaState = () => ReplicaState.READY;
+  /** Times it says that it has restarted each replica. */
+  restarts: (revision: number, replicaId: string) => number = () => 0;
+  freeDiskMib: bigint | undefined;
   /** The node's labels, as far as it knows them: routes may differ by them. */
   labels: Readonly<Record<string, string>> = {};
   assignment: Assignment | undefined;
@@ -217,10 +223,12 @@ export class ScriptedAgent {
         agentVersion: "test",
         runningTasks: this.lists ? [...this.#running.values()].map(({ taskId, fence }) => ({ taskId, fence })) : [],
         replicas: replicas.map(({ replicaId, deployment, revision }) => {
-          return { replicaId, deployment, revision, state: this.replicaState(revision, replicaId) };
+          const state = this.replicaState(revision, replicaId);
+          return { replicaId, deployment, revision, state, restarts: this.restarts(revision, replicaId) };
         }),
         routes: [...this.routes.values()].map(({ deployment, generation }) => ({ deployment, generation })),
         assignmentGeneration: this.assignment?.generation ?? 0n,
+        ...(this.freeDiskMib === undefined ? {} : { freeDiskMib: this.freeDiskMib }),
       }),
     );
   }
@@ -232,7 +240,8 @@ export class ScriptedAgent {
       const revisions = splitsOf(route, this.labels).map(({ revision, basisPoints }) => {
         const share = Math.round((traffic.requests * basisPoints) / 10_000);
         const errors = Math.round((share * traffic.errorPercent(revision)) / 100);
-        return { revision, basisPoints, requests: share, errors, ...answersOf(traffic, revision, share) };
+        const answers = { ...answersOf(traffic, revision, share), ...traffic.tells?.(revision, share) };
+        return { ...answers, revision, basisPoints, requests: share, errors };
       });
       const names = { nodeId: this.nodeId, deployment: route.deployment, bootId: "boot-1" };
       const shadows = route.mirrors.map(({ revision, basisPoints }) => {
@@ -240,7 +249,9 @@ export class ScriptedAgent {
         const differing = Math.round((compared * (traffic.differingPercent ?? 0)) / 100);
         return { answers: { revision, requests: compared }, compared, differing };
       });
-      const window = { ...names, sequence: ++this.#sequence, routeGeneration: route.generation, revisions, shadows };
+      const times = { from: timestampFromMs(systemClock.now() - BEAT_MS), to: timestampFromMs(systemClock.now()) };
+      const about = { ...names, ...times, sequence: ++this.#sequence, routeGeneration: route.generation };
+      const window = { ...about, revisions, shadows };
       publishWindow(this.bus, create(WindowSchema, window));
     }
   }

@@ -1,5 +1,6 @@
+import type { Stratum } from "../evidence/hypergeometric.ts";
 import type { Misfit, NodeTrial, WorkloadFacts } from "./health-types.ts";
-import { logShareEvidence } from "./share-evidence.ts";
+import { logShareEvidence, logTrialEvidence } from "./share-evidence.ts";
 
 /** Fewer failures than this say nothing of a node, however rare they are elsewhere. */
 const MIN_FAILURES = 3;
@@ -49,10 +50,10 @@ export function compareBreadth(workloads: readonly WorkloadFacts[]): ReadonlyMap
     const trials = breadthTrials(workloads.filter((facts) => facts.kind === kind));
     const all = totalOf(trials.values());
     for (const [nodeId, { exposure, failures }] of trials) {
-      const share = { share: exposure / all.exposure, here: failures, all: all.failures };
+      const logEvidence = logTrialEvidence(stratumOf({ exposure, failures }, all));
       const before = byNode.get(nodeId) ?? { logEvidence: 0, failing: 0, tried: 0 };
       byNode.set(nodeId, {
-        logEvidence: before.logEvidence + logShareEvidence(share),
+        logEvidence: before.logEvidence + logEvidence,
         failing: before.failing + failures,
         tried: before.tried + exposure,
       });
@@ -82,6 +83,15 @@ function totalOf(trials: Iterable<NodeTrial>): NodeTrial {
   return total;
 }
 
+function stratumOf(here: NodeTrial, all: NodeTrial): Stratum {
+  return {
+    canaryTrials: here.exposure,
+    canaryHits: here.failures,
+    baselineTrials: all.exposure - here.exposure,
+    baselineHits: all.failures - here.failures,
+  };
+}
+
 interface Beside {
   readonly here: NodeTrial;
   readonly all: NodeTrial;
@@ -91,8 +101,10 @@ interface Beside {
 function compare({ workload, kind }: WorkloadFacts, { here, all, span }: Beside): Comparison | undefined {
   const elsewhere = { exposure: all.exposure - here.exposure, failures: all.failures - here.failures };
   if (here.exposure <= 0 || elsewhere.exposure <= 0) return undefined;
-  const share = here.exposure / all.exposure;
-  const logEvidence = logShareEvidence({ share, here: here.failures, all: all.failures });
+  const logEvidence =
+    kind === "replicas"
+      ? logShareEvidence({ share: here.exposure / all.exposure, here: here.failures, all: all.failures })
+      : logTrialEvidence(stratumOf(here, all));
   const rate = here.failures / here.exposure;
   const isFrequent = kind !== "requests" || rate >= MIN_REQUEST_RATE;
   const isMore = rate >= (MIN_RATIO * elsewhere.failures) / elsewhere.exposure;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { FleetFacts, NodeLevel, NodeTrial, WorkloadFacts } from "./health-types.ts";
 import { judgeFleet } from "./judge-fleet.ts";
-import { logShareEvidence } from "./share-evidence.ts";
+import { logShareEvidence, logTrialEvidence } from "./share-evidence.ts";
 
 const span = "15 min";
 
@@ -85,7 +85,7 @@ test("a rate a little higher than elsewhere is no reason, however sure it is", (
 });
 
 test("it takes less to stay at a level than to get there", () => {
-  const weak = ["a", "b"].map((name) => workload(name, "tasks", "3/4 0/6 0/6"));
+  const weak = ["a", "b"].map((name) => workload(name, "tasks", "3/4 0/3 0/3"));
   expect(levels(judge(3, weak))[0]).toBe("suspect");
   expect(levels(judge(3, weak, { before: new Map([["n1", "sick"]]) }))[0]).toBe("sick");
 });
@@ -117,6 +117,24 @@ test("e-values of nodes that are like the others have a mean of at most 1, whate
         chance *= ((all - here) / (here + 1)) * (share / (1 - share));
       }
       expect(mean).toBeLessThan(1 + 1e-9);
+    }),
+  );
+});
+
+test("the same of trials, exactly", () => {
+  const trials = fc.integer({ min: 1, max: 30 });
+  fc.assert(
+    fc.property(trials, trials, fc.nat(60), (canaryTrials, baselineTrials, some) => {
+      const all = Math.min(some, canaryTrials + baselineTrials);
+      const lowest = Math.max(0, all - baselineTrials);
+      let [mean, total, ways] = [0, 0, 1];
+      for (let here = lowest; here <= Math.min(all, canaryTrials); here++) {
+        const stratum = { canaryTrials, baselineTrials, canaryHits: here, baselineHits: all - here };
+        mean += ways * Math.exp(logTrialEvidence(stratum));
+        total += ways;
+        ways *= ((canaryTrials - here) * (all - here)) / ((here + 1) * (baselineTrials - all + here + 1));
+      }
+      expect(mean / total).toBeLessThan(1 + 1e-6);
     }),
   );
 });

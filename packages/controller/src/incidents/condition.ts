@@ -1,4 +1,4 @@
-import { type Incident, IncidentKind, NodeState } from "@kedge/proto";
+import { type Incident, IncidentKind, NodeState, QuarantineState } from "@kedge/proto";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Stores } from "../stores.ts";
 import type { FleetWatch } from "./fleet-watch.ts";
@@ -88,8 +88,13 @@ function burn(deployment: string, watch: FleetWatch): Condition {
   return { is: "normal", calmMs: CALM_MS, how: "the budget burns no faster than it may" };
 }
 
-function node({ key, subject }: Incident, { registry }: ConditionSources): Condition {
+function node({ key, subject }: Incident, { registry, stores }: ConditionSources): Condition {
+  const nodeId = subject?.nodeId ?? "";
+  if (key.endsWith("/quarantine")) {
+    const { state } = stores.nodes.get(nodeId)?.value.quarantine ?? {};
+    return state === QuarantineState.ACTIVE ? { is: "bad" } : over("its quarantine is over");
+  }
   if (!key.endsWith("/lost")) return { is: "unknown" };
-  const isReady = registry.state(subject?.nodeId ?? "") === NodeState.READY;
+  const isReady = registry.state(nodeId) === NodeState.READY;
   return isReady ? { is: "normal", calmMs: NODE_CALM_MS, how: "the node reports again" } : { is: "bad" };
 }

@@ -1,5 +1,5 @@
 import type { Clock, ReconcileResult } from "@kedge/kernel";
-import { type Deployment, type Heartbeat, IncidentKind, IncidentSeverity, NodeState, type Window } from "@kedge/proto";
+import { type Deployment, type Heartbeat, NodeState, type Window } from "@kedge/proto";
 import type { Incident as Blame } from "@kedge/rollout";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
@@ -10,6 +10,7 @@ import { gatherEvidence } from "./evidence.ts";
 import type { Finding } from "./finding.ts";
 import { FleetWatch } from "./fleet-watch.ts";
 import { Incidents } from "./incidents.ts";
+import { lostFinding, quarantineFinding } from "./node-findings.ts";
 import { RecentChanges } from "./recent-changes.ts";
 import { returnActions, rolloutFinding } from "./rollout-findings.ts";
 
@@ -96,11 +97,13 @@ export class IncidentWatch {
     }
   }
 
-  /** What nobody tells: lost nodes, deployments without windows, and what is over. To be called every second or so. */
+  /** What nobody tells: lost nodes, those set aside, deployments without windows, and what is over. To be called every second or so. */
   tick(): void {
     const { stores, registry } = this.#options;
     this.#watch.tick();
-    for (const [nodeId] of stores.nodes.entries()) {
+    for (const [nodeId, { value }] of stores.nodes.entries()) {
+      const aside = quarantineFinding(value);
+      if (aside !== undefined) this.incidents.observe(aside);
       if (registry.state(nodeId) === NodeState.LOST) this.incidents.observe(this.#lost(nodeId));
       else this.#lostSince.delete(nodeId);
     }
@@ -119,15 +122,6 @@ export class IncidentWatch {
     const { stores, clock } = this.#options;
     const beganAtMs = this.#lostSince.get(nodeId) ?? clock.now();
     this.#lostSince.set(nodeId, beganAtMs);
-    const replicas = stores.assignments.get(nodeId)?.value.replicas.length ?? 0;
-    return {
-      key: `node/${nodeId}/lost`,
-      kind: IncidentKind.NODE,
-      severity: replicas > 0 ? IncidentSeverity.CRITICAL : IncidentSeverity.WARNING,
-      subject: { nodeId },
-      summary: `node ${nodeId} is lost`,
-      reason: `no heartbeat for more than 10 s; ${replicas} replicas are assigned to it`,
-      beganAtMs,
-    };
+    return lostFinding(nodeId, stores.assignments.get(nodeId)?.value.replicas.length ?? 0, beganAtMs);
   }
 }

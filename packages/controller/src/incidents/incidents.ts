@@ -58,7 +58,7 @@ export class Incidents {
 
   constructor(options: IncidentsOptions) {
     this.#options = options;
-    options.stores.incidents.onChange((id) => this.#index(id));
+    options.stores.incidents.onChange((id) => this.follow(id));
   }
 
   /** Begins a term: keys with news go to `add`. */
@@ -72,6 +72,17 @@ export class Incidents {
   stop(): void {
     this.#add = undefined;
     this.#pending.clear();
+  }
+
+  /** Follows a document that came, changed or went. */
+  follow(id: string): void {
+    const incident = this.#options.stores.incidents.get(id)?.value;
+    if (incident === undefined) {
+      for (const [key, newest] of this.#newest) if (newest === id) this.#newest.delete(key);
+      return;
+    }
+    const newest = this.#newest.get(incident.key);
+    if (newest === undefined || newest <= id) this.#newest.set(incident.key, id);
   }
 
   /** Takes in something that is wrong. May be called again and again while it is. Without the lease it does nothing. */
@@ -226,16 +237,6 @@ export class Incidents {
   #stored(key: string) {
     const id = this.#newest.get(key);
     return id === undefined ? undefined : this.#options.stores.incidents.get(id);
-  }
-
-  #index(id: string): void {
-    const incident = this.#options.stores.incidents.get(id)?.value;
-    if (incident === undefined) {
-      for (const [key, newest] of this.#newest) if (newest === id) this.#newest.delete(key);
-      return;
-    }
-    const newest = this.#newest.get(incident.key);
-    if (newest === undefined || newest <= id) this.#newest.set(incident.key, id);
   }
 }
 

@@ -10,6 +10,8 @@ const MAX_LOAD = 1e6;
 /** Less than this share of a node's memory free is scarce. */
 const SCARCE_SHARE = 0.1;
 const MAX_RESTARTS = 1_000;
+/** Of a node that is silent itself while its gateway goes on. */
+const MAX_SHARES = 256;
 
 /** An alarm of a node, with the deployment whose share of it was worst. */
 export interface NodeAlarm extends Alarm<NodeMetric> {
@@ -57,7 +59,7 @@ export class NodeWatch {
 
   /** Takes in how the node's share of a deployment was. */
   share(share: NodeShare): void {
-    this.#shares.push(share);
+    if (this.#shares.length < MAX_SHARES) this.#shares.push(share);
   }
 
   /** Ends the step and begins the next. */

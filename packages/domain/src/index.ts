@@ -14,6 +14,7 @@ export { assertName, editDistance, isFlagLabel, isName, MAX_NAME_LENGTH, type Na
 export { isFieldName, requestKeyProblem, requestMatchProblems } from "./request-keys.ts";
 export { type Amounts, addAmounts, capacityAmounts, requestAmounts, subtractAmounts } from "./resources.ts";
 export { compareSemver, parseSemver, type Semver } from "./semver.ts";
+export { sparkline } from "./sparkline.ts";
 export { assertNoProblems, fieldOf, type SpecProblem } from "./spec-problem.ts";
 export {
   isJobEnded,

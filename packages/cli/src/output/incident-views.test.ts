@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { sparkline } from "@kedge/domain";
 import { systemClock } from "@kedge/kernel";
 import { type Incident, IncidentKind, IncidentSchema, IncidentSeverity, IncidentState } from "@kedge/proto";
 import { expect, test } from "vitest";
 import { incidentLine, incidentTable, incidentView } from "./incident-views.ts";
-import { sparkline } from "./sparkline.ts";
 
 const BEGAN_MS = 1_700_000_000_000;
 

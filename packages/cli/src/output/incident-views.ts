@@ -1,4 +1,5 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { sparkline } from "@kedge/domain";
 import { systemClock } from "@kedge/kernel";
 import {
   type Incident,
@@ -9,7 +10,6 @@ import {
   type IncidentSubject,
 } from "@kedge/proto";
 import type { View } from "./output.ts";
-import { sparkline } from "./sparkline.ts";
 import type { Table } from "./table.ts";
 import { enumName, formatSpan, safeText } from "./text.ts";
 

@@ -1,11 +1,12 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { sparkline } from "@kedge/domain";
 import { AlertNotice, type Incident, IncidentKind, type IncidentSeries, IncidentSeverity } from "@kedge/proto";
 import { plainText } from "./plain-text.ts";
-import { sparkline } from "./sparkline.ts";
 
 /** Longest texts in alerts, in characters. */
 export const MAX_SENTENCE = 500;
 const MAX_NAME = 80;
+const MAX_BARS = 32;
 
 /** What an incident is about, e.g. "deployment vad, revision 4, node edge-1". */
 export function subjectWords({ subject }: Incident): string {
@@ -45,7 +46,7 @@ export function seriesWords({ metric, unit, points, usual }: IncidentSeries): st
   const shown = (value: number): string => `${numberWords(value)} ${unit}`.trim();
   const usually = usual === undefined ? "" : `, usually ${shown(usual)}`;
   const now = last === undefined ? "" : ` ${shown(last)}${usually}`;
-  return plainText(`${metric} ${sparkline(values)}${now}`, MAX_SENTENCE);
+  return plainText(`${metric} ${sparkline(values, MAX_BARS)}${now}`, MAX_SENTENCE);
 }
 
 /** A number with three significant digits: "0.0312", "4200". */

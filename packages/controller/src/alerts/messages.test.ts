@@ -13,7 +13,6 @@ import { describe, expect, test } from "vitest";
 import { alertmanagerMessage } from "./alertmanager-message.ts";
 import type { Notice } from "./notice.ts";
 import { literal, slackMessage } from "./slack-message.ts";
-import { sparkline } from "./sparkline.ts";
 import { sign, webhookMessage } from "./webhook-message.ts";
 
 const OPENED_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -221,14 +220,4 @@ describe("Alertmanager", () => {
     expect(alert(over(NOW_MS + 60_000)).endsAt).toBe("2026-01-02T03:05:35.000Z");
     expect(alert(over(OPENED_MS - 60_000)).endsAt).toBe("2026-01-02T03:04:05.000Z");
   });
-});
-
-test("sparklines", () => {
-  expect(sparkline([])).toBe("");
-  expect(sparkline([5])).toBe("▁");
-  expect(sparkline([0, 7, Number.NaN, 3.5])).toBe("▁█▅");
-  // A single peak among many points still shows.
-  const spike = Array.from({ length: 120 }, (_, i) => (i === 77 ? 9 : 1));
-  expect(sparkline(spike)).toHaveLength(32);
-  expect(sparkline(spike)).toMatch(/^▁+█▁+$/);
 });

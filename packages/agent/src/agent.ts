@@ -10,6 +10,7 @@ import { Autonomy } from "./autonomy/autonomy.ts";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { endWork } from "./end-work.ts";
+import { NodeFlags } from "./flags/node-flags.ts";
 import { composeHeartbeat } from "./heartbeat-message.ts";
 import { loadIdentity, loadSeed, type NodeIdentity } from "./identity/node-identity.ts";
 import { AgentCounters, createMetrics, type MetricSources } from "./metrics.ts";
@@ -36,6 +37,8 @@ export interface RunningAgent {
   readonly gatewayAddress: string;
   /** `host:port` of the metrics server; undefined when it was not asked for. */
   readonly metricsAddress: string | undefined;
+  /** Base URL of OpenFeature's protocol, for processes of this machine. */
+  readonly flagsUrl: string;
   /**
    * Ends the agent, not its work: tasks, replicas and the gateway run on and are adopted by the next agent on the same
    * data folder. Tasks need that within 30 s, or the watchdog ends them. May be called twice; the first call's options
@@ -101,12 +104,14 @@ class Agent implements RunningAgent {
   readonly #images: ImageInventory;
   readonly #gateway: Gateway | undefined;
   readonly #serving: Serving | undefined;
+  readonly #flags: NodeFlags;
   #sequence = 0n;
   #cachedModels: readonly string[] = [];
   #gatewayStarted = false;
   #metrics: MetricsServer | undefined;
   #offers: Promise<void> = Promise.resolve();
   #unwatch: () => void = () => {};
+  #unwatchFlags: () => void = () => {};
   #stopping: Promise<void> | undefined;
 
   constructor(parts: AgentParts) {
@@ -158,6 +163,7 @@ class Agent implements RunningAgent {
       getChunk: (sha256) => link.getChunk(sha256),
       openManifest: (bytes) => link.openManifest(bytes),
     });
+    this.#flags = new NodeFlags({ nodeId, dataDir, logger, hasContainers: runtimes.docker !== undefined });
     if (!existsSync(haproxyPath)) {
       logger.warn({ haproxyPath }, "HAProxy is missing, this node serves nothing");
       return;
@@ -170,6 +176,7 @@ class Agent implements RunningAgent {
     });
     this.#serving = new Serving({
       ...{ nodeId, runtimes, modelServerEntry, clock, logger },
+      flags: this.#flags,
       labels: identity.labels,
       gateway: this.#gateway,
       models: this.#models,
@@ -188,6 +195,10 @@ class Agent implements RunningAgent {
     return this.#gatewayStarted ? (this.#gateway?.address ?? "") : "";
   }
 
+  get flagsUrl(): string {
+    return this.#flags.url;
+  }
+
   get metricsAddress(): string | undefined {
     return this.#metrics?.address;
   }
@@ -196,6 +207,7 @@ class Agent implements RunningAgent {
     const { options } = this.#parts;
     await this.#watchdog.start();
     this.#autonomy.load();
+    await this.#flags.start();
     if (this.#gateway !== undefined) {
       await this.#gateway.start(this.#abort.signal);
       this.#gatewayStarted = true;
@@ -208,6 +220,7 @@ class Agent implements RunningAgent {
       this.#tasks.cancel(assignment.cancelledTasks.map(({ taskId }) => taskId));
       this.#serving?.setAssignment(assignment);
     });
+    this.#unwatchFlags = this.#link.watchFlags((flags) => this.#flags.take(flags));
     this.#heartbeats.start();
     this.#link.onConnected(() => this.#connected());
     this.#link.onBeat(() => this.#autonomy.heard());
@@ -227,8 +240,10 @@ class Agent implements RunningAgent {
   async #stopOnce(endsWork: boolean): Promise<void> {
     this.#abort.abort();
     this.#unwatch();
+    this.#unwatchFlags();
     this.#heartbeats.stop();
     await this.#metrics?.stop();
+    await this.#flags.stop();
     await this.#tasks.stop();
     await this.#serving?.stop();
     await this.#autonomy.stop();

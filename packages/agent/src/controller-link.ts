@@ -23,6 +23,8 @@ import type { Clock, Logger } from "@kedge/kernel";
 import {
   type Assignment,
   AssignmentSchema,
+  type Flags,
+  FlagsSchema,
   type Heartbeat,
   LeaseRenewalSchema,
   type LocalDecision,
@@ -153,13 +155,21 @@ export class ControllerLink implements TaskBus {
     return this.#watch({ bucket: "routes", key: deployment, schema: RouteSchema, audience: "*" }, onChange);
   }
 
+  /** Follows all feature flags; the result ends the watch. */
+  watchFlags(onChange: (flags: Flags) => void): () => void {
+    return this.#watch({ bucket: "flags", key: "all", schema: FlagsSchema, audience: "*" }, (flags) => {
+      // They are never taken away; somebody who could do that would only make programs forget them.
+      if (flags !== undefined) onChange(flags);
+    });
+  }
+
   /** Closes the connection. May be called twice. */
   async close(): Promise<void> {
     this.#abort.abort();
     await (await this.#connecting)?.close();
   }
 
-  #watch<D extends typeof AssignmentSchema | typeof RouteSchema>(
+  #watch<D extends typeof AssignmentSchema | typeof RouteSchema | typeof FlagsSchema>(
     options: { bucket: DocumentBucket; key: string; schema: D; audience: string },
     onChange: (value: Parameters<Parameters<typeof watchDocument<D>>[2]>[0]["value"]) => void,
   ): () => void {

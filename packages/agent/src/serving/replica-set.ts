@@ -4,7 +4,7 @@ import { type ReplicaAssignment, type ReplicaExposure, ReplicaState, type Replic
 import type { ModelCache } from "./model-cache.ts";
 import { Replica } from "./replica.ts";
 import { sumExposures } from "./replica-exposure.ts";
-import { metricsPath, type ReplicaRuntimes } from "./replica-spec.ts";
+import { metricsPath, type ReplicaFlags, type ReplicaRuntimes } from "./replica-spec.ts";
 import type { MetricsTarget } from "./user-metrics/user-metrics.ts";
 
 /** What a ReplicaSet works with. */
@@ -13,6 +13,7 @@ export interface ReplicaSetOptions {
   readonly runtimes: ReplicaRuntimes;
   readonly models: ModelCache;
   readonly modelServerEntry: string;
+  readonly flags: ReplicaFlags;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Readiness or state of a replica changed. */
@@ -122,10 +123,10 @@ export class ReplicaSet {
   }
 
   #start(assignment: ReplicaAssignment): void {
-    const { nodeId, runtimes, models, modelServerEntry, clock, onChange } = this.#options;
+    const { nodeId, runtimes, models, modelServerEntry, flags, clock, onChange } = this.#options;
     const logger = this.#options.logger.child({ deployment: assignment.deployment });
     const replica = new Replica({
-      ...{ nodeId, assignment, runtimes, models, modelServerEntry, clock, logger, onChange },
+      ...{ nodeId, assignment, runtimes, models, modelServerEntry, flags, clock, logger, onChange },
     });
     this.#replicas.set(assignment.replicaId, replica);
     replica.start();

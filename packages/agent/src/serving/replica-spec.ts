@@ -10,6 +10,16 @@ export interface ReplicaRuntimes {
   readonly gpus: readonly GpuDevice[];
 }
 
+/** Where replicas find the node's feature flags. */
+export interface ReplicaFlags {
+  /** For model servers, which follow it. */
+  readonly file: string;
+  /** Base URL of OpenFeature's protocol, for processes. */
+  readonly url: string;
+  /** The same for containers; undefined when they cannot reach it. */
+  containerUrl(): Promise<string | undefined>;
+}
+
 /** What turns an assignment into a workload. */
 export interface ReplicaSpecInput {
   readonly nodeId: string;
@@ -19,6 +29,8 @@ export interface ReplicaSpecInput {
   readonly modelServerEntry: string;
   /** Folder of the model; for model replicas. */
   readonly modelDir: string | undefined;
+  /** The file and, if the replica reaches it, the address of the node's feature flags. */
+  readonly flags: { readonly file: string; readonly url: string | undefined };
 }
 
 const DEFAULT_HEALTH_PATH = "/v2/health/ready";
@@ -54,7 +66,7 @@ export function startTimeoutMs({ template }: ReplicaAssignment): number {
  * the GPUs that were chosen for it.
  */
 export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; spec: WorkloadSpec } {
-  const { nodeId, assignment, runtimes } = input;
+  const { nodeId, assignment, runtimes, flags } = input;
   const { replicaId, deployment, revision, template } = assignment;
   const labels = { "kedge.node": nodeId, "kedge.replica": replicaId, "kedge.deployment": deployment };
   const env = {
@@ -62,6 +74,7 @@ export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; sp
     KEDGE_NODE: nodeId,
     KEDGE_DEPLOYMENT: deployment,
     KEDGE_REVISION: String(revision),
+    ...(flags.url === undefined ? {} : { KEDGE_FLAGS_URL: flags.url }),
   };
   const common = { id: replicaWorkloadId(replicaId), labels, env, ...gpusOf(assignment, runtimes.gpus) };
   switch (template?.source.case) {
@@ -82,16 +95,17 @@ export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; sp
 }
 
 function modelServer(input: ReplicaSpecInput): Pick<WorkloadSpec, "command" | "publish"> {
-  const { assignment, modelServerEntry, modelDir = "", nodeId } = input;
+  const { assignment, modelServerEntry, modelDir = "", nodeId, flags: known } = input;
   const { deployment, revision, template } = assignment;
   const version = template?.source.case === "model" ? template.source.value.version : "";
   // Sources run as they are under Node's type stripping; an installed agent has built files.
   const flags = modelServerEntry.endsWith(".ts") ? ["-C", "kedge-source"] : [];
   const server = [process.execPath, ...flags, modelServerEntry, "--model-dir", modelDir, "--name", deployment];
   const rest = ["--version", version, "--host", "127.0.0.1", "--node", nodeId, "--revision", String(revision)];
+  const flagsFile = ["--flags-file", known.file];
   // The runtime says through PORT which port is the replica's; the server wants a flag.
   const script = 'exec "$@" --port "$PORT"';
-  return { command: ["sh", "-c", script, "sh", ...server, ...rest], publish: { containerPort: 1 } };
+  return { command: ["sh", "-c", script, "sh", ...server, ...rest, ...flagsFile], publish: { containerPort: 1 } };
 }
 
 function limitsOf({ template }: ReplicaAssignment): WorkloadLimits {

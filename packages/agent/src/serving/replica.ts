@@ -17,6 +17,7 @@ import type { ModelCache } from "./model-cache.ts";
 import { ExposureMeter } from "./replica-exposure.ts";
 import {
   healthPath,
+  type ReplicaFlags,
   type ReplicaRuntimes,
   replicaWorkload,
   replicaWorkloadId,
@@ -30,6 +31,7 @@ export interface ReplicaOptions {
   readonly runtimes: ReplicaRuntimes;
   readonly models: ModelCache;
   readonly modelServerEntry: string;
+  readonly flags: ReplicaFlags;
   readonly clock: Clock;
   readonly logger: Logger;
   /** State, restarts or port changed. */
@@ -144,11 +146,20 @@ export class Replica {
 
   /** Runs the workload until it ends or hangs; resolves with the reason. */
   async #runOnce(): Promise<string> {
-    const { nodeId, assignment, runtimes, models, modelServerEntry } = this.#options;
+    const { nodeId, assignment, runtimes, models, modelServerEntry, flags } = this.#options;
     const { signal } = this.#abort;
     const isModel = assignment.template?.source.case === "model";
     const modelDir = isModel ? await models.ensure(assignment.manifestDigest, signal) : undefined;
-    const { runtime, spec } = replicaWorkload({ nodeId, assignment, runtimes, modelServerEntry, modelDir });
+    const url = isModel ? flags.url : await flags.containerUrl();
+    const known = { file: flags.file, url };
+    const { runtime, spec } = replicaWorkload({
+      nodeId,
+      assignment,
+      runtimes,
+      modelServerEntry,
+      modelDir,
+      flags: known,
+    });
     this.#runtime = runtime;
     if (this.#state === ReplicaState.FETCHING) this.#enter(ReplicaState.STARTING);
     const port = await this.#launch(runtime, spec);

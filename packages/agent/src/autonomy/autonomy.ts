@@ -13,10 +13,10 @@ import {
   VerdictKind,
   type Window,
 } from "@kedge/proto";
+import { heldRoute, isMergedIn, type LocalScale, shareOf } from "@kedge/rollout/local";
 import { untilDone } from "../tasks/until-done.ts";
 import { Contact } from "./contact.ts";
 import { HeldDecisions } from "./held-decisions.ts";
-import { heldRoute, type LocalScale, shareOf } from "./held-route.ts";
 import { type LocalTrial, LocalTrials } from "./local-trials.ts";
 
 /** What a node goes on alone with. */
@@ -87,7 +87,7 @@ export class Autonomy {
     }
     this.#routes.set(deployment, route);
     for (const { rolloutId } of this.#held.of(deployment)) {
-      if (this.#isMerged(route, rolloutId)) this.#release(rolloutId, "the controller has merged it");
+      if (isMergedIn(route, rolloutId, this.#options.nodeId)) this.#release(rolloutId, "the controller has merged it");
     }
   }
 
@@ -145,12 +145,7 @@ export class Autonomy {
   }
 
   #isDecided(route: Route, { rolloutId }: RouteJudgement): boolean {
-    return this.#held.has(rolloutId) || this.#isMerged(route, rolloutId);
-  }
-
-  #isMerged({ merged }: Route, rolloutId: string): boolean {
-    const { nodeId } = this.#options;
-    return merged.some((decision) => decision.rolloutId === rolloutId && decision.nodeId === nodeId);
+    return this.#held.has(rolloutId) || isMergedIn(route, rolloutId, this.#options.nodeId);
   }
 
   #release(rolloutId: string, reason: string): void {

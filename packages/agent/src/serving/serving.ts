@@ -3,6 +3,7 @@ import type { Gateway, GatewayService } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { AppliedRoute, Assignment, ReplicaStatus, Route, Window } from "@kedge/proto";
 import type { LocalScale } from "@kedge/rollout/local";
+import type { LocalScale } from "@kedge/rollout/local";
 import type { Autonomy } from "../autonomy/autonomy.ts";
 import { DocumentStore } from "./document-store.ts";
 import type { ModelCache } from "./model-cache.ts";

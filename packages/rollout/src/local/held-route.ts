@@ -1,13 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { type LocalDecision, LocalDecisionKind, type Route, RouteSchema, RouteSplitSchema } from "@kedge/proto";
+import { ALL_BASIS_POINTS, capacityBasisPoints } from "../capacity.ts";
 
 /** Replicas of a deployment on this node, by revision. */
 export interface LocalScale {
   readonly assigned: (revision: number) => number;
   readonly ready: (revision: number) => number;
 }
-
-const ALL_BASIS_POINTS = 10_000;
 
 /**
  * A route as it may be served by a node that has decided against its new revision and has not heard that the controller knows:
@@ -41,11 +40,18 @@ export function shareOf({ splits }: Pick<Route, "splits">, revision: number): nu
   return splits.find((split) => split.revision === revision)?.basisPoints ?? 0;
 }
 
+/** Tells whether a route was written in knowledge of a node's decision about a rollout: then it is to be followed. */
+export function isMergedIn({ merged }: Pick<Route, "merged">, rolloutId: string, nodeId: string): boolean {
+  return merged.some((decision) => decision.rolloutId === rolloutId && decision.nodeId === nodeId);
+}
+
 /** What the old revision's ready replicas carry of this node's traffic. */
 function carriedBy({ judgement }: Route, { revision, fromRevision }: LocalDecision, scale: LocalScale): number {
   const exchanged = judgement?.exchanging ? scale.assigned(revision) : 0;
-  const needed = scale.assigned(fromRevision) + exchanged;
-  return needed === 0 ? 0 : Math.floor((ALL_BASIS_POINTS * Math.min(needed, scale.ready(fromRevision))) / needed);
+  return capacityBasisPoints({
+    desired: scale.assigned(fromRevision) + exchanged,
+    ready: scale.ready(fromRevision),
+  });
 }
 
 function withoutRevision({ matches, mirrors, previewRevision }: Route, revision: number) {

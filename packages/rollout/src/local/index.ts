@@ -1,0 +1,1 @@
+export { heldRoute, isMergedIn, type LocalScale, shareOf } from "./held-route.ts";

@@ -24,6 +24,8 @@ export const NO_TABLES: BackendTables = { choices: [], rules: [], keys: [] };
 export const MIRROR_BASE = 1_000_000_000;
 /** Leads to no choice at all. */
 const NOWHERE = 2_000_000_000;
+/** Finds requests for a preview of any revision. */
+const PREVIEW = "(?:^|\\n)kedge-revision:";
 const POINTS_PER_BASIS_POINT = POINTS / 10_000;
 
 /** What tables are made from. */
@@ -42,9 +44,8 @@ export function backendTables(source: TableSource): BackendTables {
   const patterns: TableEntry[] = [];
   if (previewRevision > 0) {
     const base = targets.base(previewRevision, "p");
-    const header = "(?:^|\\n)kedge-revision:";
-    if (base !== undefined) patterns.push([`${header}\\x20${previewRevision}\\r`, String(base)]);
-    patterns.push([header, String(NOWHERE)]);
+    if (base !== undefined) patterns.push([`${PREVIEW}\\x20${previewRevision}\\r`, String(base)]);
+    patterns.push([PREVIEW, String(NOWHERE)]);
   }
   for (const { match, revision } of matches) {
     const base = targets.base(revision, "m");
@@ -70,11 +71,12 @@ function mirrorRanges(mirrors: RouteRules["mirrors"], slots: TableSource["slots"
   });
 }
 
-/** Letters that tell the backend's rules, by the route map, what there is to do: choose, match, key, duplicate. */
+/** Letters that tell the backend's rules, by the route map, what there is to do: choose, match, preview, key, duplicate. */
 export function tableFlags({ choices, rules, keys }: BackendTables): string {
   if (choices.length === 0) return "";
   const mirrors = choices.some(([, value]) => value.endsWith(":s"));
-  return `c${rules.length > 0 ? "m" : ""}${keys.length > 0 ? "k" : ""}${mirrors ? "d" : ""}`;
+  const previews = rules.some(([pattern]) => pattern === PREVIEW);
+  return `c${rules.length > 0 ? "m" : ""}${previews ? "p" : ""}${keys.length > 0 ? "k" : ""}${mirrors ? "d" : ""}`;
 }
 
 /** Gives every revision that rules lead to a stretch of points of its own. */

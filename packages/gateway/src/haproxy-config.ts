@@ -40,10 +40,10 @@ export function gatewayPaths(dir: string): GatewayPaths {
 export const MAX_LABEL_BYTES = 64;
 
 /**
- * Longest captures of a request, which are: its route ("s4095:123456789012345:cmkd"), what was chosen for it
+ * Longest captures of a request, which are: its route ("s4095:123456789012345:cmpkd"), what was chosen for it
  * ("e255:123456789012345:m"), the hash of its user, and the number of its copy.
  */
-const CAPTURE_BYTES = [26, 24, 10, 24] as const;
+const CAPTURE_BYTES = [27, 24, 10, 24] as const;
 
 /**
  * Fields of a log line, parted by spaces: frontend and process id, number of the line there, captures, server, status,
@@ -164,7 +164,8 @@ ${CAPTURE_BYTES.map((bytes) => `  declare capture request len ${bytes}`).join("\
 }
 
 /**
- * Rules are paid for by every request, so the usual one, by model path, is done after four. The route is kept in a
+ * Rules are paid for by every request, so the usual one, by model path, is done after seven. A path that begins with
+ * "/preview/<revision>" is the same as the rest of it with that revision's header, but is never served by another one. The route is kept in a
  * capture, which costs less than a variable and goes into the log as it is.
  */
 function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layout): string {
@@ -175,7 +176,12 @@ function renderFrontend(options: ResolvedGatewayOptions, { port, logSink }: Layo
   bind ${host}:${port}
   acl is_named req.fhdr(kedge-deployment) -m found
   acl is_routed capture.req.hdr(0) -m found
+  acl is_preview path_reg ^/preview/[1-9][0-9]{0,9}/
+  acl is_previewed var(txn.previewed) -m found
 ${renderRecord("g", logSink.secret)}
+  http-request set-var(txn.previewed) path,field(3,/) if { path_beg /preview/ } is_preview
+  http-request set-header kedge-revision %[var(txn.previewed)] if is_previewed
+  http-request replace-path ^/preview/[0-9]+(/.*)$ \\1 if is_previewed
   http-request capture path,field(4,/),${toRoute} if { path_beg /v2/models/ } !is_named
   http-request allow if is_routed
   http-request capture req.fhdr(kedge-deployment),${toRoute}
@@ -184,8 +190,8 @@ ${renderRecord("g", logSink.secret)}
   http-request replace-path ^/d/[^/]*/?(.*)$ /\\1 if { path_beg /d/ } !is_named
   http-request allow if is_routed
   http-request set-log-level silent
-  http-request return status 200 ${json} '{"live":true}' if { path /v2/health/live }
-  http-request return status 200 ${json} '{"ready":true}' if { path /v2/health/ready }
+  http-request return status 200 ${json} '{"live":true}' if { path /v2/health/live } !is_previewed
+  http-request return status 200 ${json} '{"ready":true}' if { path /v2/health/ready } !is_previewed
   http-request return status 404 ${json} '{"error":"no such deployment on this node"}'
   use_backend %[capture.req.hdr(0),field(1,:)]
 `;
@@ -210,6 +216,9 @@ ${part(3, 3)}
 `;
 }
 
+const NOT_IN_PREVIEW =
+  'content-type application/json string \'{"error":"that revision is not in preview, or not ready here"}\'';
+
 /**
  * A backend chooses the server itself when its route says so ("c"): a point, drawn at random or hashed from the user
  * ("k"), leads to a server by the table of choices, unless a rule matches ("m") and leads to another part of that table.
@@ -227,12 +236,14 @@ function renderBackend(dir: string, index: number, servers: readonly (PlannedSer
   acl is_ruled var(txn.base) -m found
   acl is_user var(txn.user) -m found
   acl is_copied var(txn.copy) -m found
+  acl is_previewed var(txn.previewed) -m found
+  http-request return status 503 ${NOT_IN_PREVIEW} if is_previewed !{ capture.req.hdr(0) -m sub p }
   http-request allow unless { capture.req.hdr(0) -m sub c }
   http-request allow if is_chosen
   http-request set-var(txn.base) req.hdrs,map_reg_int(${file("rules")}) if { capture.req.hdr(0) -m sub m }
 ${choose(`rand(${POINTS}),add(txn.base)`)} if is_ruled
   http-request allow if is_chosen
-  http-request return status 503 content-type application/json string '{"error":"that revision is not in preview, or not ready here"}' if is_ruled
+  http-request return status 503 ${NOT_IN_PREVIEW} if is_ruled
   http-request set-var(txn.user) req.hdrs,map_regm(${file("keys")}),xxh32 if { capture.req.hdr(0) -m sub k }
   http-request capture var(txn.user) id 2 if is_user
 ${choose(`var(txn.user),mod(${POINTS})`)} if is_user

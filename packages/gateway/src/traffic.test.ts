@@ -225,6 +225,66 @@ describe("match rules", () => {
   });
 });
 
+test("a preview is reached by path too, by no other, and is in no window", async () => {
+  const gateway = await bed.gateway();
+  const [old, current] = await Promise.all([bed.replica("old", 1), bed.replica("new", 2)]);
+  const apply = (rules: RuleInit) => gateway.apply([service({ 1: 10_000 }, [old, current], { rules, windowMs: 20 })]);
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const { status, body } = await bed.get(gateway, path, headers);
+    return status === 200 ? body : status;
+  };
+  await apply({ previewRevision: 2 });
+  expect(await get("/preview/2/v2/models/m/infer?a=1")).toBe("new /v2/models/m/infer?a=1");
+  expect(await get("/preview/2/d/m/x/y?q=1")).toBe("new /x/y?q=1");
+  expect(await get("/preview/2/any", { "kedge-deployment": "m" })).toBe("new /any");
+  expect(await get("/preview/2/v2/models/m/infer", { "kedge-revision": "1" })).toBe("new /v2/models/m/infer");
+  for (const revision of ["1", "3", "22", "9999999999"]) {
+    expect([revision, await get(`/preview/${revision}${PATH}`)]).toEqual([revision, 503]);
+  }
+  const hostile = [
+    ...[
+      "/preview/",
+      "/preview/2",
+      "/preview/2/",
+      "/preview//v2/models/m",
+      "/preview/x/v2/models/m",
+      "/preview/02/v2/models/m",
+    ],
+    ...[
+      "/preview/2/preview/2/v2/models/m",
+      "/preview/2/../v2/models/m",
+      "/preview/2//v2/models/m",
+      "/PREVIEW/2/v2/models/m",
+    ],
+    ...[
+      "/preview/2%0d%0akedge-deployment:%20m/v2/models/m",
+      "/preview/99999999999/v2/models/m",
+      "/preview/-2/v2/models/m",
+    ],
+    ...[
+      "/preview/2/v2/health/ready",
+      "/preview/2/v2/models/no/infer",
+      "/preview/2;x/v2/models/m",
+      "/preview/%32/v2/models/m",
+    ],
+  ];
+  for (const path of hostile) expect([path, await get(path)]).toEqual([path, 404]);
+  // Without a preview revision nobody else answers in its place, whatever else there is.
+  await apply({});
+  expect(await get(`/preview/2${PATH}`)).toBe(503);
+  const key = { source: RequestSource.HEADER, name: "x-beta" };
+  await apply({ matches: [{ revision: 2, match: { key, kind: MatchKind.EXACT, values: ["yes"] } }] });
+  expect(await get(`/preview/2${PATH}`, { "x-beta": "yes" })).toBe(503);
+  expect(await get(PATH, { "x-beta": "yes" })).toBe(`new ${PATH}`);
+  await eventually(
+    () => gateway.stats().deployments[0],
+    (stats) => stats?.previewed === 4 && stats.unserved === 6,
+  );
+  const matched = () => sum(bed.windows.flatMap((window) => window.matched.map(({ requests }) => requests)));
+  await eventually(matched, (count) => count === 1);
+  expect([counted(1), counted(2)]).toEqual([0, 0]);
+});
+
 test("a preview is reached by header alone, only when allowed, and is not counted in windows", async () => {
   const { gateway, apply } = await twoRevisions();
   await apply(0);

@@ -1,4 +1,5 @@
 import { agentCommands } from "./commands/agent.ts";
+import { alertCommands } from "./commands/alert.ts";
 import { applyCommand } from "./commands/apply.ts";
 import { completionCommands } from "./commands/completion.ts";
 import { deploymentCommands } from "./commands/deployment.ts";
@@ -42,6 +43,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   deploymentCommands,
   rolloutCommands,
   incidentCommands,
+  alertCommands,
   rebalanceCommand,
   policyCommands,
   teamCommands,

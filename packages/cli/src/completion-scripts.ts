@@ -14,6 +14,8 @@ const NAMED_ARGUMENTS: Readonly<Record<string, string>> = {
   run: "runs",
   deployment: "deployments",
   incident: "incidents",
+  receiver: "receivers",
+  "silence-id": "silences",
   model: "models",
   pipeline: "pipelines",
 };

@@ -11,6 +11,9 @@ const NAMES: Readonly<Record<string, (session: Session) => Promise<string[]>>> =
   deployments: async ({ client }) => (await client.deployments.listDeployments(PAGE)).deployments.map((d) => d.name),
   incidents: async ({ client }) => (await client.incidents.listIncidents(PAGE)).incidents.map(({ id }) => id),
   models: async ({ client }) => (await client.models.listModels(PAGE)).models.map((model) => model.name),
+  receivers: async ({ client }) =>
+    ((await client.alerts.getAlertPolicy({})).policy?.receivers ?? []).map(({ name }) => name),
+  silences: async ({ client }) => ((await client.alerts.getAlertPolicy({})).policy?.silences ?? []).map(({ id }) => id),
   pipelines: async ({ client }) => (await client.pipelines.listPipelines(PAGE)).pipelines.map((p) => p.name),
 };
 
@@ -30,7 +33,7 @@ export const completionCommands: CommandGroup = (program, host) => {
     run: async (session, args) => {
       const names = await NAMES[argument(args, 0)]?.(session);
       // What is offered becomes words of a shell command.
-      for (const name of names ?? []) if (/^[a-z0-9-]+$/.test(name)) session.output.raw(name);
+      for (const name of names ?? []) if (/^[a-zA-Z0-9-]+$/.test(name)) session.output.raw(name);
     },
   });
   program.addCommand(ask, { hidden: true });

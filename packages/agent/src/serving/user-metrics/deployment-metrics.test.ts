@@ -76,7 +76,7 @@ describe("users' metrics of a deployment", () => {
     ]);
   });
 
-  it("sets a counter's growth against the requests of the same time, of whole scrapes only", () => {
+  it("sets a counter's growth against the requests of the same time, for all replicas or none", () => {
     const metrics = new DeploymentMetrics([calls]);
     const scrape = (a: number, b: number | undefined) => {
       const second = b === undefined ? undefined : `calls ${b}\n`;
@@ -89,7 +89,10 @@ describe("users' metrics of a deployment", () => {
     scrape(5, undefined);
     metrics.addRequests(1, 90);
     scrape(6, 9);
-    expect(metrics.take(1)).toMatchObject([{ value: { case: "count", value: { events: 7, requests: 50 } } }]);
+    expect(metrics.take(1)).toMatchObject([{ value: { case: "count", value: { events: 15, requests: 210 } } }]);
+    metrics.addRequests(1, 10);
+    metrics.addScrape([replica("calls 7\n"), replica("calls 0\n", { id: "r2", run: 1 })]);
+    expect(metrics.take(1)).toMatchObject([{ value: { case: undefined } }]);
   });
 
   it.each([

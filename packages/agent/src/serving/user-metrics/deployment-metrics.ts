@@ -21,7 +21,7 @@ interface Known {
 interface Replica {
   readonly revision: number;
   readonly before: Known | undefined;
-  readonly readings: ReadonlyMap<string, MetricReading> | undefined;
+  readonly readings: Known["readings"];
 }
 
 const UNREADABLE: MetricGrowth = { case: "problem", value: MetricProblem.UNREADABLE };
@@ -49,14 +49,20 @@ export class DeploymentMetrics {
     this.#requests.set(revision, (this.#requests.get(revision) ?? 0) + requests);
   }
 
-  /** Takes one scrape of all ready replicas. */
+  /**
+   * Takes one scrape of all ready replicas. One in which a replica did not answer is none: what grew is found by the next, for
+   * all of them over the same time.
+   */
   addScrape(scraped: readonly ScrapedReplica[]): void {
+    const unread = scraped.filter(({ text }) => text === undefined);
+    for (const { revision } of unread) for (const sums of this.#sumsOf(revision)) sums.add([UNREADABLE], 0);
+    if (unread.length > 0) return;
     const names = this.#specs.map(({ name }) => name);
     const known = new Map<string, Known>();
-    const replicas = scraped.map(({ replicaId, revision, run, text }): Replica => {
+    const replicas = scraped.map(({ replicaId, revision, run, text = "" }): Replica => {
       const last = this.#known.get(replicaId);
-      const readings = text === undefined ? undefined : parseExposition(text, names);
-      if (readings !== undefined) known.set(replicaId, { run, readings });
+      const readings = parseExposition(text, names);
+      known.set(replicaId, { run, readings });
       return { revision, before: last?.run === run ? last : undefined, readings };
     });
     this.#known = known;
@@ -74,7 +80,7 @@ export class DeploymentMetrics {
     const isWhole = growths.every(({ growth }) => growth !== undefined && growth.case !== "problem");
     for (const revision of new Set(replicas.map((replica) => replica.revision))) {
       const own = growths.flatMap((each) => (each.revision === revision && each.growth ? [each.growth] : []));
-      // Requests are counted for all replicas, so a count without some of them would look too small.
+      // Requests are counted for all replicas, so a count without those that are new would look too small.
       const counts = spec.kind !== MetricKind.COUNT || isWhole;
       const told = counts ? own : own.filter((growth) => growth.case === "problem");
       this.#sumsOf(revision)[index]?.add(told, this.#requests.get(revision) ?? 0);
@@ -89,7 +95,6 @@ export class DeploymentMetrics {
 }
 
 function growthOf(spec: MetricSpec, { readings, before }: Replica): MetricGrowth | undefined {
-  if (readings === undefined) return UNREADABLE;
   const reading = readings.get(spec.name);
   if (reading === undefined) return ABSENT;
   return metricGrowth(spec, reading, before && (before.readings.get(spec.name) ?? "absent"));

@@ -17,6 +17,7 @@ import { AgentCounters, createMetrics, type MetricSources } from "./metrics.ts";
 import { type Health, type MetricsServer, startMetricsServer } from "./metrics-server.ts";
 import { bootTimeMs } from "./node/boot-clock.ts";
 import { measureCapacity } from "./node/capacity.ts";
+import { DiskSpace } from "./node/disk-space.ts";
 import { HeartbeatLoop } from "./node/heartbeat.ts";
 import { ImageInventory } from "./node/image-inventory.ts";
 import { Lease } from "./node/lease.ts";
@@ -102,6 +103,7 @@ class Agent implements RunningAgent {
   readonly #autonomy: Autonomy;
   readonly #models: ModelCache;
   readonly #images: ImageInventory;
+  readonly #disk: DiskSpace;
   readonly #gateway: Gateway | undefined;
   readonly #serving: Serving | undefined;
   readonly #flags: NodeFlags;
@@ -157,6 +159,7 @@ class Agent implements RunningAgent {
       },
     });
     const list = () => (runtimes.docker === undefined ? Promise.resolve([]) : listImages(options.dockerSocket));
+    this.#disk = new DiskSpace(dataDir, clock);
     this.#images = new ImageInventory({ list, clock, logger, onChange });
     this.#models = new ModelCache({
       dir: join(dataDir, "cache"),
@@ -297,6 +300,7 @@ class Agent implements RunningAgent {
     this.#sequence += 1n;
     if (this.#link.isConnected) this.#counters.heartbeats += 1;
     this.#images.refresh();
+    void this.#disk.refresh();
     const gatewayAddress = this.gatewayAddress;
     this.#link.heartbeat(
       composeHeartbeat({
@@ -306,6 +310,7 @@ class Agent implements RunningAgent {
         serving: this.#serving,
         cachedModels: this.#cachedModels,
         images: this.#images.bytes,
+        freeDiskMib: this.#disk.freeMib,
       }),
     );
   }

@@ -20,6 +20,8 @@ export interface HeartbeatInput {
   /** Undefined on a node that serves nothing. */
   readonly serving: Serving | undefined;
   readonly cachedModels: readonly string[];
+  /** Undefined while it is not known. */
+  readonly freeDiskMib: number | undefined;
   /** Sizes of the images that the engine holds, by name. */
   readonly images: ReadonlyMap<string, bigint>;
 }
@@ -39,5 +41,6 @@ export function composeHeartbeat(input: HeartbeatInput): Heartbeat {
     cachedModels: [...input.cachedModels],
     cachedImages: [...input.images.keys()],
     imageBytes: Object.fromEntries(input.images),
+    ...(input.freeDiskMib === undefined ? {} : { freeDiskMib: BigInt(input.freeDiskMib) }),
   });
 }

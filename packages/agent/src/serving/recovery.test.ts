@@ -5,6 +5,7 @@ import { silentLogger, systemClock } from "@kedge/kernel";
 import {
   AssignmentSchema,
   ReplicaAssignmentSchema,
+  ReplicaFailure,
   ReplicaState,
   type ReplicaStatus,
   RouteSchema,
@@ -106,6 +107,7 @@ describe("a serving node", () => {
     );
     expect(failed.message).toContain("handler.mjs cannot be imported");
     expect(failed.restarts).toBeGreaterThanOrEqual(3);
+    expect(failed.lastFailure).toBe(ReplicaFailure.EXITED);
   });
 
   it("starts a killed replica again, and answers meanwhile", async () => {
@@ -125,5 +127,9 @@ describe("a serving node", () => {
     }
     await ready;
     expect(answers.filter((code) => code !== 200)).toEqual([]);
+    // A plain process that is killed by somebody else was killed for its memory, as far as anybody can tell.
+    const recovered = { lastFailure: ReplicaFailure.OUT_OF_MEMORY, memoryKills: 1, message: "" };
+    expect(status("vad.1.n1.0")).toMatchObject(recovered);
+    expect(status("vad.1.n1.0")?.retryAt).toBeUndefined();
   });
 });

@@ -1,10 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { errorMessage } from "@kedge/domain";
+import { errorMessage, isKedgeError } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
 import {
   type ReplicaAssignment,
   type ReplicaExposure,
+  ReplicaFailure,
   ReplicaState,
   type ReplicaStatus,
   ReplicaStatusSchema,
@@ -23,6 +24,7 @@ import {
   replicaWorkloadId,
   startTimeoutMs,
 } from "./replica-spec.ts";
+import { RestartBackoff } from "./restart-backoff.ts";
 
 /** What a replica is run with. */
 export interface ReplicaOptions {
@@ -42,10 +44,13 @@ const POLL_MS = 50;
 const LIVENESS_MS = 1000;
 const LIVENESS_FAILURES = 3;
 const QUICK_FAILURES = 3;
-const STABLE_MS = 60_000;
-const BACKOFF_MIN_MS = 100;
-const BACKOFF_MAX_MS = 15_000;
 const STOP_GRACE_MS = 10_000;
+
+/** Why a run of a replica ended. */
+interface Ending {
+  readonly failure: ReplicaFailure;
+  readonly message: string;
+}
 
 /**
  * One replica: fetched, started, watched, and started again when it dies. Failing three times in a row without having
@@ -56,11 +61,14 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #abort = new AbortController();
   readonly #exposure: ExposureMeter;
+  readonly #backoff: RestartBackoff;
   #state = ReplicaState.FETCHING;
   #since: number;
   #message = "";
   #restarts = 0;
-  #failures = 0;
+  #lastFailure = ReplicaFailure.UNSPECIFIED;
+  #memoryKills = 0;
+  #retryAtMs: number | undefined;
   #port: number | undefined;
   #runtime: Runtime | undefined;
   #loop: Promise<void> | undefined;
@@ -70,14 +78,21 @@ export class Replica {
     this.assignment = options.assignment;
     this.#since = options.clock.now();
     this.#exposure = new ExposureMeter(options.clock);
+    this.#backoff = new RestartBackoff(options.clock);
   }
 
   get status(): ReplicaStatus {
     const { replicaId, deployment, revision } = this.assignment;
     const since = timestampFromMs(this.#since);
-    const state = this.#state;
-    const fields = { replicaId, deployment, revision, state, since, restarts: this.#restarts, message: this.#message };
-    return create(ReplicaStatusSchema, fields);
+    return create(ReplicaStatusSchema, {
+      ...{ replicaId, deployment, revision, since },
+      state: this.#state,
+      restarts: this.#restarts,
+      message: this.#message,
+      lastFailure: this.#lastFailure,
+      memoryKills: this.#memoryKills,
+      ...(this.#retryAtMs === undefined ? {} : { retryAt: timestampFromMs(this.#retryAtMs) }),
+    });
   }
 
   /** Port on 127.0.0.1 where requests are answered; undefined unless ready. */
@@ -97,7 +112,7 @@ export class Replica {
 
   /** Whether it became ready or failed since this object was made. */
   get isSettled(): boolean {
-    return this.#state === ReplicaState.READY || this.#state === ReplicaState.STOPPING || this.#failures > 0;
+    return this.#state === ReplicaState.READY || this.#state === ReplicaState.STOPPING || this.#backoff.failures > 0;
   }
 
   start(): void {
@@ -128,24 +143,29 @@ export class Replica {
     const { clock, logger } = this.#options;
     const { signal } = this.#abort;
     while (!signal.aborted) {
-      let message = "";
-      try {
-        message = await this.#runOnce();
-      } catch (error) {
-        message = errorMessage(error);
-      }
+      const ending = await this.#runOnce().catch((error: unknown) => this.#failedToRun(error));
       if (signal.aborted) return;
-      this.#failures += 1;
-      const delayMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (this.#failures - 1));
+      const delayMs = this.#backoff.failed();
+      const { failures } = this.#backoff;
       const { replicaId } = this.assignment;
-      logger.warn({ replicaId, message, failures: this.#failures, delayMs }, "replica failed");
-      this.#enter(this.#failures >= QUICK_FAILURES ? ReplicaState.FAILED : ReplicaState.STARTING, message);
+      logger.warn({ replicaId, ...ending, failures, delayMs }, "replica failed");
+      this.#lastFailure = ending.failure;
+      if (ending.failure === ReplicaFailure.OUT_OF_MEMORY) this.#memoryKills += 1;
+      this.#retryAtMs = clock.now() + delayMs;
+      this.#enter(failures >= QUICK_FAILURES ? ReplicaState.FAILED : ReplicaState.STARTING, ending.message);
       await clock.sleep(delayMs, signal).catch(() => {}); // The loop's test sees the abort.
+      this.#retryAtMs = undefined;
     }
   }
 
+  /** It never came to run: without a runtime yet, or without its image, there was nothing to start. */
+  #failedToRun(error: unknown): Ending {
+    const isFetch = this.#runtime === undefined || isKedgeError(error, "IMAGE_UNAVAILABLE");
+    return { failure: isFetch ? ReplicaFailure.FETCH : ReplicaFailure.START, message: errorMessage(error) };
+  }
+
   /** Runs the workload until it ends or hangs; resolves with the reason. */
-  async #runOnce(): Promise<string> {
+  async #runOnce(): Promise<Ending> {
     const { nodeId, assignment, runtimes, models, modelServerEntry, flags } = this.#options;
     const { signal } = this.#abort;
     const isModel = assignment.template?.source.case === "model";
@@ -165,10 +185,13 @@ export class Replica {
     const port = await this.#launch(runtime, spec);
     const watch = new AbortController();
     let outOfMemory = false;
-    const ended = runtime.wait(spec.id, AbortSignal.any([signal, watch.signal])).then(async (exit) => {
+    const ended = runtime.wait(spec.id, AbortSignal.any([signal, watch.signal])).then(async (exit): Promise<Ending> => {
       outOfMemory = ranOutOfMemory(runtime, exit);
       const line = await lastLine(runtime, spec.id);
-      return `exited with code ${exit.exitCode}${line === "" ? "" : `: ${line}`}`;
+      return {
+        failure: outOfMemory ? ReplicaFailure.OUT_OF_MEMORY : ReplicaFailure.EXITED,
+        message: `exited with code ${exit.exitCode}${line === "" ? "" : `: ${line}`}`,
+      };
     });
     try {
       return await Promise.race([ended, this.#watchHealth(port, watch.signal)]);
@@ -197,26 +220,28 @@ export class Replica {
   }
 
   /** Makes the replica ready when it is, and resolves when it is not any more. */
-  async #watchHealth(port: number, over: AbortSignal): Promise<string> {
+  async #watchHealth(port: number, over: AbortSignal): Promise<Ending> {
     const { clock, assignment } = this.#options;
     const path = healthPath(assignment);
     const signal = AbortSignal.any([this.#abort.signal, over]);
     const deadline = clock.monotonic() + startTimeoutMs(assignment);
     while (!(await isHealthy(port, path))) {
-      if (clock.monotonic() > deadline) return `not ready within ${startTimeoutMs(assignment) / 1000} s`;
+      if (clock.monotonic() > deadline) {
+        const message = `not ready within ${startTimeoutMs(assignment) / 1000} s`;
+        return { failure: ReplicaFailure.START_TIMEOUT, message };
+      }
       await clock.sleep(POLL_MS, signal);
     }
     signal.throwIfAborted();
     this.#port = port;
-    const readyAt = clock.monotonic();
+    this.#backoff.ready();
     this.#exposure.begin();
     this.#enter(ReplicaState.READY);
     for (let failures = 0; failures < LIVENESS_FAILURES; ) {
       await clock.sleep(LIVENESS_MS, signal);
       failures = (await isHealthy(port, path)) ? 0 : failures + 1;
-      if (clock.monotonic() - readyAt > STABLE_MS) this.#failures = 0;
     }
-    return `did not answer ${path} ${LIVENESS_FAILURES} times`;
+    return { failure: ReplicaFailure.UNHEALTHY, message: `did not answer ${path} ${LIVENESS_FAILURES} times` };
   }
 
   #enter(state: ReplicaState, message = ""): void {

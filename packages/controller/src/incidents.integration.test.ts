@@ -163,19 +163,19 @@ test("replicas that fail again and again, a rollout that is taken back and a los
 });
 
 test("viewers read, operators take note and close; what was closed by hand is not opened again by the same trouble", async () => {
-  const [first] = agents as [ScriptedAgent];
+  const first = await harness.agent("edge-6");
   first.beats = false;
   harness.clock.skip(11_000);
-  const { id } = await untilIncident("", ({ key }) => key === "node/edge-1/lost");
+  const { id } = await untilIncident("", ({ key }) => key === "node/edge-6/lost");
   const tokenOf = async (role: Role) => (await harness.tokens.createToken({ name: `role-${role}`, role })).token;
   const viewer = harness.client(IncidentService, await tokenOf(Role.VIEWER));
   const operator = harness.client(IncidentService, await tokenOf(Role.OPERATOR));
-  expect((await viewer.listIncidents({ nodeId: "edge-1", state: IncidentState.OPEN })).incidents).toMatchObject([
+  expect((await viewer.listIncidents({ nodeId: "edge-6", state: IncidentState.OPEN })).incidents).toMatchObject([
     { id },
   ]);
   const refused = await viewer.acknowledgeIncident({ id }).catch((error: unknown) => error);
   expect(refused).toMatchObject({ reason: "PERMISSION_DENIED" });
-  const watched = viewer.watchIncidents({ nodeId: "edge-1" })[Symbol.asyncIterator]();
+  const watched = viewer.watchIncidents({ nodeId: "edge-6" })[Symbol.asyncIterator]();
   expect((await watched.next()).value).toMatchObject({ incident: { id, acknowledgedBy: "" } });
   const noted = (await operator.acknowledgeIncident({ id })).incident;
   expect(noted).toMatchObject({ acknowledgedBy: `role-${Role.OPERATOR}`, state: IncidentState.OPEN });
@@ -191,7 +191,7 @@ test("viewers read, operators take note and close; what was closed by hand is no
   more.beats = false;
   harness.clock.skip(11_000);
   await untilIncident("", ({ key }) => key === "node/edge-5/lost");
-  expect((await harness.incidents.listIncidents({ nodeId: "edge-1", state: IncidentState.OPEN })).incidents).toEqual(
+  expect((await harness.incidents.listIncidents({ nodeId: "edge-6", state: IncidentState.OPEN })).incidents).toEqual(
     [],
   );
   const unknown = await viewer.getIncident({ id: "01JNOSUCH" }).catch((error: unknown) => error);

@@ -13,6 +13,8 @@ interface Failures {
   nodeId: string;
   replicaId: string;
   message: string;
+  /** The last was killed for its memory. */
+  outOfMemory: boolean;
 }
 
 /** What a heartbeat adds. */
@@ -35,18 +37,21 @@ export class ReplicaWatch {
     const before = new Map(previous?.replicas.map((replica) => [replica.replicaId, replica]));
     const findings = new Map<string, Finding>();
     let restarts = 0;
-    for (const { replicaId, restarts: count, state, message } of heartbeat.replicas) {
+    for (const status of heartbeat.replicas) {
+      const { replicaId, restarts: count, state } = status;
       const replica = given.get(replicaId);
       const known = before.get(replicaId);
       if (replica === undefined) continue;
       const added = Math.max(0, Math.min(MAX_REMEMBERED, count - (known?.restarts ?? count)));
       const failed = state === ReplicaState.FAILED && known?.state !== ReplicaState.FAILED;
+      const killed = Math.max(0, status.memoryKills - (known?.memoryKills ?? status.memoryKills));
       restarts += added;
-      if (added === 0 && !failed) continue;
+      if (added === 0 && !failed && killed === 0) continue;
       const { deployment, revision } = replica;
-      const seen = { nodeId: heartbeat.nodeId, replicaId, message: message.slice(0, MAX_MESSAGE) };
+      const message = status.message.slice(0, MAX_MESSAGE);
+      const seen = { nodeId: heartbeat.nodeId, replicaId, message, outOfMemory: killed > 0 };
       const failures = this.#note(`${deployment}/${revision}`, seen, { count: Math.max(1, added), nowMs });
-      const isLoop = failed || failures.atMs.length >= LOOP_RESTARTS || isOutOfMemory(message);
+      const isLoop = failed || failures.atMs.length >= LOOP_RESTARTS || killed > 0;
       if (isLoop) findings.set(`${deployment}/${revision}`, findingOf(deployment, revision, failures));
     }
     return { restarts, findings: [...findings.values()] };
@@ -81,10 +86,8 @@ export interface ReplicaContext {
   readonly nowMs: number;
 }
 
-const isOutOfMemory = (message: string): boolean => message.includes("out of memory");
-
 function findingOf(deployment: string, revision: number, failures: Failures): Finding {
-  const { atMs, nodeId, replicaId, message } = failures;
+  const { atMs, nodeId, replicaId, message, outOfMemory } = failures;
   const many = atMs.length === 1 ? "once" : `${atMs.length} times`;
   const minutes = LOOP_MS / 60_000;
   return {
@@ -92,7 +95,7 @@ function findingOf(deployment: string, revision: number, failures: Failures): Fi
     kind: IncidentKind.REPLICA,
     severity: IncidentSeverity.WARNING,
     subject: { deployment, revision, nodeId, replicaId },
-    summary: isOutOfMemory(message)
+    summary: outOfMemory
       ? `replicas of ${deployment} revision ${revision} are killed for their memory`
       : `replicas of ${deployment} revision ${revision} fail again and again`,
     reason: `failed ${many} within ${minutes} min, last ${replicaId} on ${nodeId}: ${message || "no message"}`,

@@ -9,6 +9,7 @@ const NAMES: Readonly<Record<string, (session: Session) => Promise<string[]>>> =
   nodes: async ({ client }) => (await client.nodes.listNodes(PAGE)).nodes.map((node) => node.id),
   runs: async ({ client }) => (await client.runs.listRuns(PAGE)).runs.map((run) => run.id),
   deployments: async ({ client }) => (await client.deployments.listDeployments(PAGE)).deployments.map((d) => d.name),
+  flags: async ({ client }) => (await client.flags.listFlags(PAGE)).flags.map(({ name }) => name),
   incidents: async ({ client }) => (await client.incidents.listIncidents(PAGE)).incidents.map(({ id }) => id),
   models: async ({ client }) => (await client.models.listModels(PAGE)).models.map((model) => model.name),
   receivers: async ({ client }) =>
@@ -33,7 +34,7 @@ export const completionCommands: CommandGroup = (program, host) => {
     run: async (session, args) => {
       const names = await NAMES[argument(args, 0)]?.(session);
       // What is offered becomes words of a shell command.
-      for (const name of names ?? []) if (/^[a-zA-Z0-9-]+$/.test(name)) session.output.raw(name);
+      for (const name of names ?? []) if (/^[a-z0-9-]+$/.test(name)) session.output.raw(name);
     },
   });
   program.addCommand(ask, { hidden: true });

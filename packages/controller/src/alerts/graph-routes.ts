@@ -1,3 +1,4 @@
+import { isUlid } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Stores } from "../stores.ts";
@@ -39,6 +40,6 @@ export function graphRoutes(stores: Stores, clock: Clock): (server: FastifyInsta
 function parseName(file: string): GraphName | undefined {
   const [incidentId = "", format, ...rest] = file.split(".");
   const known = GRAPH_FORMATS.find((one) => one === format);
-  if (known === undefined || rest.length > 0 || !/^[0-9A-Z]{26}$/.test(incidentId)) return undefined;
+  if (known === undefined || rest.length > 0 || !isUlid(incidentId)) return undefined;
   return { incidentId, format: known };
 }

@@ -21,7 +21,7 @@ const points = [1, 1, 2, 8].map((value, i) => ({ at: timestampFromMs(OPENED_MS +
 
 function noticeOf(more: MessageInitShape<typeof IncidentSchema> = {}, rest: Partial<Notice> = {}): Notice {
   const incident = create(IncidentSchema, {
-    id: "01KE1VJ5Z8ZZZZZZZZZZZZZZZZ",
+    id: "01ke1vj5z8zzzzzzzzzzzzzzzz",
     kind: IncidentKind.ANOMALY,
     state: IncidentState.OPEN,
     severity: IncidentSeverity.CRITICAL,
@@ -56,7 +56,7 @@ describe("webhook", () => {
       type: "incident.opened",
       timestamp: "2026-01-02T03:05:35.000Z",
       data: {
-        id: "01KE1VJ5Z8ZZZZZZZZZZZZZZZZ.r.1",
+        id: "01ke1vj5z8zzzzzzzzzzzzzzzz.r.1",
         number: 1,
         incident: {
           kind: "INCIDENT_KIND_ANOMALY",
@@ -69,9 +69,9 @@ describe("webhook", () => {
     const timestamp = NOW_MS / 1000;
     expect(headers).toEqual({
       "X-Team": "a",
-      "webhook-id": "01KE1VJ5Z8ZZZZZZZZZZZZZZZZ.r.1",
+      "webhook-id": "01ke1vj5z8zzzzzzzzzzzzzzzz.r.1",
       "webhook-timestamp": String(timestamp),
-      "webhook-signature": sign(signingSecret, { id: "01KE1VJ5Z8ZZZZZZZZZZZZZZZZ.r.1", timestamp, body }),
+      "webhook-signature": sign(signingSecret, { id: "01ke1vj5z8zzzzzzzzzzzzzzzz.r.1", timestamp, body }),
     });
     const unsigned = webhookMessage(create(AlertWebhookSchema, { url: "https://a/" }), noticeOf());
     expect(unsigned.headers).not.toHaveProperty("webhook-signature");
@@ -198,7 +198,7 @@ describe("Alertmanager", () => {
         deployment: "vad",
         revision: "4",
         node: "edge-1",
-        incident: "01KE1VJ5Z8ZZZZZZZZZZZZZZZZ",
+        incident: "01ke1vj5z8zzzzzzzzzzzzzzzz",
       },
       annotations: {
         summary: "Errors of vad are far above what is usual",

@@ -17,7 +17,7 @@ import { type NoticeInput, nextNotice } from "./next-notice.ts";
 
 const { OPENED, ESCALATED, REMINDER, RESOLVED } = AlertNotice;
 const { WARNING, CRITICAL } = IncidentSeverity;
-const NAMES = { incidentId: "01KE1VJ5Z8ZZZZZZZZZZZZZZZZ", receiver: "r" };
+const NAMES = { incidentId: "01ke1vj5z8zzzzzzzzzzzzzzzz", receiver: "r" };
 const MINUTE = 60_000;
 const START = Date.UTC(2026, 0, 1);
 
@@ -143,7 +143,7 @@ describe("the record", () => {
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map((s) => s * 1000));
     expect(delivery.attempts).toBe(12);
-    expect(noticeId(delivery)).toBe("01KE1VJ5Z8ZZZZZZZZZZZZZZZZ.r.1");
+    expect(noticeId(delivery)).toBe("01ke1vj5z8zzzzzzzzzzzzzzzz.r.1");
     const asked = failed(delivery, "HTTP 429", START + 3_600_000);
     expect(timestampMs(asked.nextAttemptAt ?? timestampFromMs(0))).toBe(START + 3_600_000);
   });

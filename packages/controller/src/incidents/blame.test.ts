@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type Deployment,
   DeploymentSchema,
@@ -26,7 +26,15 @@ const deployment = (rollout: MessageInitShape<typeof RolloutSchema> = {}): Deplo
     },
   });
 
-const incident = (more: MessageInitShape<typeof IncidentSchema> = {}) =>
+interface IncidentParts {
+  readonly key?: string;
+  readonly kind?: IncidentKind;
+  readonly reason?: string;
+  readonly beganAt?: Timestamp;
+  readonly subject?: { deployment?: string; revision?: number; nodeId?: string; rolloutId?: string };
+}
+
+const incident = (more: IncidentParts = {}) =>
   create(IncidentSchema, {
     ...{ key: "anomaly/deployment/vad/latency", kind: IncidentKind.ANOMALY, reason: "slow", beganAt: at(20) },
     subject: { deployment: "vad", revision: 2 },

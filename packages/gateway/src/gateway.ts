@@ -42,6 +42,8 @@ import { type LogSink, loadState, replaceFile, saveState } from "./state-file.ts
 
 const WATCH_MS = 200;
 const LONGEST_BACKOFF_MS = 5_000;
+/** HAProxy that has run for so long after a restart counts as well. */
+const STABLE_MS = 10_000;
 
 /**
  * The HAProxy of a serving node: splits traffic between the ready replicas of each deployment, and tells what it saw in
@@ -297,11 +299,18 @@ export class Gateway implements Component {
   async #watch(): Promise<void> {
     const { clock, logger } = this.#options;
     let waitMs = WATCH_MS;
+    let revivedAt = Number.NEGATIVE_INFINITY;
     while (!this.#stopped.signal.aborted) {
       try {
         await clock.sleep(waitMs, this.#stopped.signal);
-        if (!this.#haproxy.isAlive) await this.#serialised(() => this.#revive());
-        waitMs = WATCH_MS;
+        if (this.#haproxy.isAlive) {
+          // One that starts and dies again is not started five times a second.
+          if (clock.monotonic() - revivedAt >= STABLE_MS) waitMs = WATCH_MS;
+          continue;
+        }
+        await this.#serialised(() => this.#revive());
+        revivedAt = clock.monotonic();
+        waitMs = Math.min(LONGEST_BACKOFF_MS, waitMs * 2);
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
         logger.error({ err: error, reason: errorMessage(error) }, "HAProxy is down");

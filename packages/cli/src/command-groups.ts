@@ -4,6 +4,7 @@ import { applyCommand } from "./commands/apply.ts";
 import { completionCommands } from "./commands/completion.ts";
 import { deploymentCommands } from "./commands/deployment.ts";
 import { eventsCommand } from "./commands/events.ts";
+import { flagCommands } from "./commands/flag.ts";
 import { getCommand } from "./commands/get.ts";
 import { helpCommand } from "./commands/help-topics.ts";
 import { incidentCommands } from "./commands/incident.ts";
@@ -45,6 +46,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   incidentCommands,
   alertCommands,
   rebalanceCommand,
+  flagCommands,
   policyCommands,
   teamCommands,
   getCommand,

@@ -16,6 +16,7 @@ const NAMED_ARGUMENTS: Readonly<Record<string, string>> = {
   incident: "incidents",
   receiver: "receivers",
   "silence-id": "silences",
+  flag: "flags",
   model: "models",
   pipeline: "pipelines",
 };

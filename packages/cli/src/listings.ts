@@ -2,12 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { collect } from "@kedge/client";
 import {
   ListDeploymentsResponseSchema,
+  ListFlagsResponseSchema,
   ListModelsResponseSchema,
   ListNodesResponseSchema,
   ListPipelinesResponseSchema,
   ListRunsResponseSchema,
   ListTokensResponseSchema,
 } from "@kedge/proto";
+import { flagTable } from "./output/flag-views.ts";
 import {
   deploymentTable,
   modelTable,
@@ -61,6 +63,14 @@ export const LISTINGS = {
     const list = (pageToken: string) => client.pipelines.listPipelines({ ...PAGE, pageToken });
     const all = create(ListPipelinesResponseSchema, { pipelines: await collect(list, (page) => page.pipelines) });
     output.show(ListPipelinesResponseSchema, all, ({ pipelines }) => [pipelineTable(pipelines)]);
+  },
+  flags: async ({ client, output }: Session) => {
+    const flags = await collect(
+      (pageToken) => client.flags.listFlags({ ...PAGE, pageToken }),
+      (page) => page.flags,
+    );
+    const all = create(ListFlagsResponseSchema, { flags });
+    output.show(ListFlagsResponseSchema, all, (list) => [flagTable(list.flags)]);
   },
   tokens: async ({ client, output }: Session) => {
     const tokens = await collect(

@@ -52,7 +52,7 @@ describe("feature flags on a node", () => {
   });
   afterAll(async () => {
     stop.abort();
-    await agent.stop();
+    await agent.stop({ endWork: true });
     await controller.stop();
   });
 

@@ -90,7 +90,10 @@ test("an unusual response time on one node of three is one incident that names t
   await harness.stopController({ keepNats: true });
   await harness.startController();
   await steps(3);
-  expect(await incidents("web")).toMatchObject([{ id: found.id, state: IncidentState.OPEN, repeats: found.repeats }]);
+  const [kept, ...others] = await incidents("web");
+  expect(others).toEqual([]);
+  expect(kept).toMatchObject({ id: found.id, state: IncidentState.OPEN, repeats: found.repeats });
+  expect(kept?.causes[0]).toMatchObject({ kind: "node", name: "edge-2" });
   edge2.traffic = calm;
   await steps(34);
   const over = await untilIncident("web", ({ state }) => state === IncidentState.RESOLVED);
@@ -145,6 +148,7 @@ test("replicas that fail again and again, a rollout that is taken back and a los
     ({ kind, actions }) => kind === IncidentKind.ROLLOUT && actions.length > 0,
   );
   expect(rollout).toMatchObject({ summary: "revision 2 of deployment bad was rolled back" });
+  expect(rollout.causes).toMatchObject([{ kind: "revision", name: "bad revision 2", reason: rollout.reason }]);
   const lost = await harness.agent("edge-4");
   lost.beats = false;
   harness.clock.skip(11_000);

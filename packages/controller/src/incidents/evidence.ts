@@ -3,6 +3,7 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type Incident,
   type IncidentCause,
+  IncidentCauseSchema,
   IncidentKind,
   type IncidentSeries,
   IncidentSeriesSchema,
@@ -35,6 +36,7 @@ const LAST_MINUTES_MS = 120_000;
 
 /** Series and likely causes of an incident, by what the watch knows. */
 export function gatherEvidence(incident: Incident, sources: EvidenceSources): Evidence {
+  if (incident.kind === IncidentKind.ROLLOUT) return { series: [], causes: [judgedRevision(incident)] };
   const { watch, changes } = sources;
   const { deployment = "", nodeId = "" } = incident.subject ?? {};
   const beganAtMs = beganAt(incident);
@@ -58,6 +60,12 @@ export function gatherEvidence(incident: Incident, sources: EvidenceSources): Ev
         ),
     }),
   };
+}
+
+/** A rollout says itself why it went the way it went. */
+function judgedRevision({ subject, reason }: Incident): IncidentCause {
+  const name = `${subject?.deployment} revision ${subject?.revision}`;
+  return create(IncidentCauseSchema, { kind: "revision", name, score: 1, reason });
 }
 
 /** When an incident began, by estimate. */
@@ -113,6 +121,9 @@ function seriesOf(incident: Incident, watch: FleetWatch): IncidentSeries[] {
   const { deployment = "", nodeId = "" } = incident.subject ?? {};
   const served = watch.deployment(deployment);
   const figures = watch.node(nodeId)?.track;
+  if (incident.kind === IncidentKind.REPLICA) {
+    return [series(figures, "replica restarts"), series(figures, "free memory")].filter(hasPoints);
+  }
   if (served === undefined) {
     const first: NodeMetric = incident.key.endsWith("/memory") ? "free memory" : "load average";
     const second: NodeMetric = first === "free memory" ? "load average" : "free memory";

@@ -96,8 +96,7 @@ export function addEvidence(incident: Incident, { series, causes }: Evidence, ga
   const known = incident.series[0];
   const usual = gauge?.usual ?? known?.usual;
   const limit = gauge?.limit ?? known?.limit;
-  if (causes.length > 0) incident.causes = causes;
-  if ((series[0]?.points.length ?? 0) >= (known?.points.length ?? 0)) incident.series = series;
+  if ((series[0]?.points.length ?? 0) >= (known?.points.length ?? 0)) Object.assign(incident, { series, causes });
   const [first] = incident.series;
   if (first === undefined) return;
   if (usual !== undefined) first.usual = usual;

@@ -1,4 +1,4 @@
-import type { SchedulingPolicy, TeamPolicy, TeamQuota } from "@kedge/proto";
+import type { QuarantinePolicy, SchedulingPolicy, TeamPolicy, TeamQuota } from "@kedge/proto";
 import { stringify } from "yaml";
 import { formatCpu, formatDuration, formatMebibytes } from "./quantities.ts";
 
@@ -15,8 +15,18 @@ export function formatSchedulingPolicy(policy: SchedulingPolicy): string {
     ...(maxReservations === 0 ? {} : { "max-reservations": maxReservations }),
     preemption: !policy.noPreemption,
     ...(isEmpty(concurrencyLimits) ? {} : { concurrency: sorted(concurrencyLimits, (limit) => limit) }),
+    ...(policy.quarantine === undefined ? {} : { quarantine: formatQuarantine(policy.quarantine) }),
   };
   return stringify(tree, { lineWidth: 0 });
+}
+
+function formatQuarantine({ manualOnly, maxPercent, firstSeconds, endTasks }: QuarantinePolicy) {
+  return {
+    automatic: !manualOnly,
+    ...(maxPercent === 0 ? {} : { "max-percent": maxPercent }),
+    ...(firstSeconds === 0 ? {} : { first: formatDuration(firstSeconds) }),
+    ...(endTasks ? { "end-tasks": true } : {}),
+  };
 }
 
 function isEmpty(map: object): boolean {

@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type Diagnostic,
+  type QuarantinePolicy,
+  QuarantinePolicySchema,
   type SchedulingPolicy,
   SchedulingPolicySchema,
   type TeamPolicy,
@@ -41,6 +43,16 @@ function compilePolicy(fields: SchedulingPolicyFields): SchedulingPolicy {
     maxReservations: fields["max-reservations"] ?? 0,
     noPreemption: fields.preemption === false,
     concurrencyLimits: { ...fields.concurrency },
+    ...(fields.quarantine === undefined ? {} : { quarantine: compileQuarantine(fields.quarantine) }),
+  });
+}
+
+function compileQuarantine(fields: NonNullable<SchedulingPolicyFields["quarantine"]>): QuarantinePolicy {
+  return create(QuarantinePolicySchema, {
+    manualOnly: fields.automatic === false,
+    maxPercent: fields["max-percent"] ?? 0,
+    firstSeconds: fields.first ?? 0,
+    endTasks: fields["end-tasks"] === true,
   });
 }
 

@@ -38,6 +38,15 @@ function atMost<Schema extends z.ZodType<object>>(schema: Schema, what: string) 
   return schema.refine((value) => Object.keys(value).length <= LIMITS.teams, `at most ${LIMITS.teams} ${what}`);
 }
 
+const quarantine = z.strictObject({
+  automatic: z.boolean().optional().meta({ description: "Sick nodes are set aside without asking. Default: true." }),
+  "max-percent": whole(1, 100)
+    .optional()
+    .meta({ description: "Nodes in quarantine at once, one at least. Default: 10." }),
+  first: duration.optional().meta({ description: "Time until probation; each time after it is twice as long." }),
+  "end-tasks": z.boolean().optional().meta({ description: "Tasks on such nodes end and are tried elsewhere." }),
+});
+
 /** A scheduling policy file. */
 export const schedulingPolicySchema = z.strictObject({
   teams: atMost(z.record(name("team"), team), "teams").optional(),
@@ -48,6 +57,7 @@ export const schedulingPolicySchema = z.strictObject({
   concurrency: atMost(z.record(name("group"), whole(1, 100_000)), "groups")
     .optional()
     .meta({ description: "Limits of concurrency groups, in place of those that jobs give." }),
+  quarantine: quarantine.optional().meta({ description: "When nodes that are sick are set aside." }),
 });
 
 /** A scheduling policy file once it is checked. */

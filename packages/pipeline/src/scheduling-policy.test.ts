@@ -16,6 +16,7 @@ reserve-after: 90s
 max-reservations: 4
 preemption: false
 concurrency: { deploy-prod: 1, staging: 3 }
+quarantine: { automatic: false, max-percent: 25, first: 5m, end-tasks: true }
 `;
 
 describe("parseSchedulingPolicy", () => {
@@ -37,6 +38,7 @@ describe("parseSchedulingPolicy", () => {
         maxReservations: 4,
         noPreemption: true,
         concurrencyLimits: { "deploy-prod": 1, staging: 3 },
+        quarantine: { manualOnly: true, maxPercent: 25, firstSeconds: 300, endTasks: true },
       }),
     );
   });
@@ -70,6 +72,7 @@ describe("parseSchedulingPolicy", () => {
     ],
     ["usage-half-life: 24", ["1:18 usage-half-life: must be text, not 24 (write a unit or put it in quotes)"]],
     ["reserve-after: 0s", ["1:16 reserve-after: must be at least 1s (leave it out for the default)"]],
+    ["quarantine: { max-percent: 0 }", ["1:28 quarantine.max-percent: must be at least 1, not 0"]],
     ["max-reservations: 1001", ["1:19 max-reservations: must be at most 1000, not 1001"]],
     ["preemption: on", ['1:13 preemption: must be true or false, not "on"']],
     ["concurrency: { deploy: 0 }", ["1:24 concurrency.deploy: must be at least 1, not 0"]],
@@ -115,6 +118,14 @@ const team = fc.record(
   },
   { requiredKeys: ["share"] },
 );
+const quarantine = fc.option(
+  fc.record({
+    manualOnly: fc.boolean(),
+    maxPercent: amount(100),
+    firstSeconds: amount(86_400),
+    endTasks: fc.boolean(),
+  }),
+);
 const anyPolicy = fc
   .record({
     teams: fc.dictionary(policyName, team, { maxKeys: 5, noNullPrototype: true }),
@@ -127,6 +138,7 @@ const anyPolicy = fc
       noNullPrototype: true,
     }),
   })
+  .chain((init) => quarantine.map((fields) => ({ ...init, ...(fields === null ? {} : { quarantine: fields }) })))
   .map((init) => create(SchedulingPolicySchema, init));
 
 describe("formatSchedulingPolicy", () => {
@@ -159,6 +171,11 @@ preemption: false
 concurrency:
   deploy-prod: 1
   staging: 3
+quarantine:
+  automatic: false
+  max-percent: 25
+  first: 5m
+  end-tasks: true
 `);
   });
 });

@@ -3,6 +3,7 @@ import type { SchedulingPolicy } from "@kedge/proto";
 
 const MAX_ENTRIES = 1_000;
 const MAX_HALF_LIFE_SECONDS = 365 * 86_400;
+const MAX_QUARANTINE_SECONDS = 86_400;
 const MAX_RESERVATIONS = 1_000;
 
 /** @throws KedgeError INVALID_FIELD, naming the field. */
@@ -11,6 +12,8 @@ export function assertPolicy(policy: SchedulingPolicy): void {
   assertAtMost("policy.max_reservations", policy.maxReservations, MAX_RESERVATIONS);
   assertAtMost("policy.teams", Object.keys(policy.teams).length, MAX_ENTRIES);
   assertAtMost("policy.concurrency_limits", Object.keys(policy.concurrencyLimits).length, MAX_ENTRIES);
+  assertAtMost("policy.quarantine.max_percent", policy.quarantine?.maxPercent ?? 0, 100);
+  assertAtMost("policy.quarantine.first_seconds", policy.quarantine?.firstSeconds ?? 0, MAX_QUARANTINE_SECONDS);
   for (const [team, { share }] of Object.entries(policy.teams)) {
     assertName("team", team, `policy.teams.${team.slice(0, 80)}`);
     if (Number.isFinite(share) && share >= 0) continue;

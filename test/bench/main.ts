@@ -41,7 +41,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     args: ["300", "5"],
   },
   pipeline: { about: "compile beside bare YAML parsing", script: "packages/pipeline/bench/compile.mjs" },
-  rollback: { about: "a bad release at 200 requests/s and 10 %", script: "test/bench/rollback.ts" },
+  rollback: {
+    about: "bad releases at 200 requests/s and 10 %: errors, latency, predictions",
+    script: "test/bench/rollback.ts",
+  },
   "fleet-rollback": {
     about: "one rollback at 1 to 1,000 simulated nodes, beside one bare put",
     script: "test/bench/fleet-rollback.ts",

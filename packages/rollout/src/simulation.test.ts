@@ -6,11 +6,14 @@ import {
   DeadlineAction,
   type Deployment,
   DeploymentSchema,
+  type LocalDecision,
+  LocalDecisionKind,
   RequestSource,
   RevisionState,
   type Rollout,
   RolloutState,
   type Route,
+  RouteSchema,
   type Strategy,
   StrategySchema,
 } from "@kedge/proto";
@@ -19,15 +22,18 @@ import { capacityBasisPoints, countsOf, waveReplicas } from "./capacity.ts";
 import { retryRevision, rollbackDeployment } from "./deployment-requests.ts";
 import { desiredRoute } from "./desired-route.ts";
 import { desiredScales } from "./desired-scales.ts";
+import { type LocalScale, shareOf } from "./local/held-route.ts";
 import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from "./requests.ts";
 import { hasActiveRollout } from "./revisions.ts";
+import { phaseOf } from "./share.ts";
 import { type DeploymentObservation, stepDeployment } from "./step-deployment.ts";
-import { waveCount } from "./strategy-steps.ts";
+import { maxFailedPercent, waveCount } from "./strategy-steps.ts";
 import { Seeded } from "./testing/seeded.ts";
 import { SimulatedController } from "./testing/simulated-controller.ts";
 import { SimulatedFleet } from "./testing/simulated-fleet.ts";
 
-const RUNS = 125;
+/** KEDGE_SIMULATION_RUNS makes it thousands. */
+const RUNS = Number(process.env["KEDGE_SIMULATION_RUNS"] ?? 25);
 const ROUNDS = 70;
 const CALM_ROUNDS = 120;
 
@@ -80,16 +86,21 @@ const STRATEGIES: Readonly<Record<string, Strategy["kind"]>> = {
 test.each(Object.keys(STRATEGIES))("whatever is killed, late or repeated, the invariants hold: %s", (name) => {
   const kind = STRATEGIES[name] ?? { case: undefined };
   const ends = new Map<RolloutState, number>();
+  let merged = 0;
   for (let seed = 1; seed <= RUNS; seed++) {
     try {
-      const last = run(seed, kind).rollout?.state ?? RolloutState.UNSPECIFIED;
+      const { rollout, history } = run(seed, kind);
+      const last = rollout?.state ?? RolloutState.UNSPECIFIED;
       ends.set(last, (ends.get(last) ?? 0) + 1);
+      merged += [...history, ...(rollout ? [rollout] : [])].flatMap((each) => each.localDecisions).length;
     } catch (error) {
       throw new Error(`seed ${seed}`, { cause: error });
     }
   }
   // Else the simulation says nothing.
   expect(ends.get(RolloutState.SUCCEEDED) ?? 0).toBeGreaterThan(RUNS / 20);
+  // Nobody judges a preview.
+  if (kind.case !== "blueGreen") expect(merged).toBeGreaterThan(RUNS / 10);
 });
 
 function run(seed: number, kind: Strategy["kind"]): Deployment {
@@ -112,11 +123,12 @@ function run(seed: number, kind: Strategy["kind"]): Deployment {
   witness.allow(controller.apply());
   for (let round = 0; round < ROUNDS; round++) {
     controller.now += random.below(30) * 1000;
-    fleet.tick();
+    fleet.tick(controller.now);
+    witness.checkNodes();
     if (random.chance(0.12)) ask(controller, random, witness);
     controller.reconcile();
   }
-  settle(controller, fleet);
+  settle(controller, fleet, witness);
   return controller.deployment;
 }
 
@@ -148,20 +160,24 @@ function ask(controller: SimulatedController, random: Seeded, witness: Witness):
 }
 
 /** Once nothing breaks any more and people answer, whatever is under way ends. */
-function settle(controller: SimulatedController, fleet: SimulatedFleet): void {
+function settle(controller: SimulatedController, fleet: SimulatedFleet, witness: Witness): void {
   controller.isCalm = true;
-  fleet.chances = { ready: 0.9, down: 0, fail: 0 };
   fleet.heal();
-  for (let round = 0; round < CALM_ROUNDS && (round < 3 || hasActiveRollout(controller.deployment)); round++) {
+  const isOpen = (): boolean =>
+    !fleet.isQuiet || hasActiveRollout(controller.deployment) || controller.deployment.nextRollout !== undefined;
+  for (let round = 0; round < CALM_ROUNDS && (round < 3 || isOpen()); round++) {
     controller.now += 20_000;
-    fleet.tick();
+    fleet.tick(controller.now);
+    witness.checkNodes();
     controller.edit((draft) => {
       if (draft.rollout) draft.rollout = promoteRollout(resumeRollout(draft.rollout, controller.now));
     });
     controller.reconcile();
   }
-  const { rollout } = controller.deployment;
+  const { rollout, stableRevision } = controller.deployment;
   expect(isRolloutEnded(rollout?.state ?? RolloutState.UNSPECIFIED)).toBe(true);
+  fleet.tick(controller.now);
+  witness.checkAgreed(stableRevision);
 }
 
 /** Checks everything that must hold of what is stored and of the route that follows from it. */
@@ -178,6 +194,26 @@ class Witness {
     this.#allowed.add(revision);
   }
 
+  /** Whatever route reaches a node: what it holds against a revision holds, within what the old one can carry. */
+  checkNodes(): void {
+    for (const node of this.#fleet.nodes) {
+      if (node.held.length === 0) continue;
+      const scale = this.#fleet.scaleOf(node);
+      const served = node.served(scale);
+      expect(served?.splits.reduce((sum, { basisPoints }) => sum + basisPoints, 0)).toBe(10_000);
+      for (const decision of node.held) assertHeld(decision, served ?? create(RouteSchema), scale);
+    }
+  }
+
+  /** In the end every node has been heard, holds nothing any more, and serves the stable revision alone. */
+  checkAgreed(stableRevision: number): void {
+    for (const node of this.#fleet.nodes) {
+      expect(node.held).toEqual([]);
+      const splits = node.served(this.#fleet.scaleOf(node))?.splits;
+      if (stableRevision > 0) expect(splits).toMatchObject([{ revision: stableRevision, basisPoints: 10_000 }]);
+    }
+  }
+
   check(before: Deployment, after: Deployment, observation: DeploymentObservation, now: number): void {
     assertRevisions(after);
     const rollout = after.rollout;
@@ -187,6 +223,7 @@ class Witness {
     this.#assertMayServe(rollout, after, route.splits);
     assertSplits(rollout, route);
     assertCapacity(rollout, observation);
+    assertSaferWins(rollout);
     assertReplicas(rollout, route, now);
     assertRolling(before.rollout, rollout, observation, this.#fleet.total);
     const again = stepDeployment({ deployment: after, now, observation });
@@ -202,6 +239,17 @@ class Witness {
     if (isRolloutEnded(rollout.state)) return;
     expect(this.#allowed.has(rollout.toRevision)).toBe(true);
   }
+}
+
+function assertHeld(
+  { kind, revision, fromRevision, heldBasisPoints }: LocalDecision,
+  served: Route,
+  scale: LocalScale,
+) {
+  const isWhole = scale.ready(fromRevision) > 0 && scale.ready(fromRevision) === scale.assigned(fromRevision);
+  const most = kind === LocalDecisionKind.PAUSE ? heldBasisPoints : 0;
+  const isMeasured = kind === LocalDecisionKind.PAUSE || (isWhole && !served.judgement?.exchanging);
+  if (isMeasured) expect(shareOf(served, revision)).toBeLessThanOrEqual(most);
 }
 
 function assertRevisions({ revisions, stableRevision }: Deployment): void {
@@ -251,6 +299,13 @@ function assertCapacity(rollout: Rollout, observation: DeploymentObservation): v
       expect(10_000 - share <= carried + 100 || share >= capacityBasisPoints(fresh) - 100).toBe(true);
     }
   }
+}
+
+/** A node that rolled back alone takes the rollout back, unless some nodes may fail. */
+function assertSaferWins(rollout: Rollout): void {
+  const isBack = rollout.localDecisions.some(({ kind }) => kind === LocalDecisionKind.ROLLBACK);
+  if (!isBack || isRolloutEnded(rollout.state) || maxFailedPercent(rollout) > 0) return;
+  expect(phaseOf(rollout)).toBe(RolloutState.ROLLING_BACK);
 }
 
 /** No revision with traffic is without replicas, and both are there while the rollout runs. */

@@ -1,11 +1,8 @@
 import { clone, create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type AnalysisSpec,
   type Deployment,
   DeploymentSchema,
-  LocalDecisionKind,
-  LocalDecisionSchema,
   ReplicaTemplateSchema,
   RevisionSchema,
   RevisionState,
@@ -13,7 +10,7 @@ import {
   VerdictKind,
   VerdictSchema,
 } from "@kedge/proto";
-import { desiredRoute } from "../desired-route.ts";
+import { deploymentRoute } from "../deployment-route.ts";
 import { desiredScales } from "../desired-scales.ts";
 import { addRevision } from "../revisions.ts";
 import { type DeploymentObservation, stepDeployment } from "../step-deployment.ts";
@@ -84,9 +81,11 @@ export class SimulatedController {
     const after = this.deployment;
     this.#onStored(before, after, observation);
     if (this.#isKilled()) return;
+    if (this.isCalm || this.#random.chance(0.7)) this.#fleet.acknowledge(observation.localDecisions ?? []);
     const { rollout } = after;
     if (rollout === undefined) return;
-    this.#fleet.putRoute("d", desiredRoute(rollout, observation.replicas, observation.waves));
+    const nodes = this.#fleet.nodes.length;
+    this.#fleet.putRoute("d", deploymentRoute(after, rollout, { ...observation, nodes }));
     if (this.#isKilled()) return;
     this.#fleet.follow(desiredScales(rollout, this.now));
   }
@@ -97,7 +96,8 @@ export class SimulatedController {
 
   /** The present, or something older that was delivered again or late. */
   #observe(deployment: Deployment): DeploymentObservation {
-    const fresh: DeploymentObservation = { ...this.#fleet.observe(), ...this.#evidence(deployment) };
+    const localDecisions = this.#fleet.deliver(this.isCalm);
+    const fresh = { ...this.#fleet.observe(), ...this.#evidence(deployment), localDecisions };
     if (this.isCalm) return fresh;
     this.#seen.push(fresh);
     const at = this.#random.chance(0.15) ? this.#random.below(this.#seen.length) : this.#seen.length - 1;
@@ -112,20 +112,15 @@ export class SimulatedController {
     const compared = (rollout.comparisons?.compared ?? 0n) + BigInt(this.#random.below(100));
     const arm = { requests, errors: 0n };
     const counts = { totals: { canary: arm, baseline: arm }, comparisons: { compared, differing: 0n } };
-    return { rolloutId: rollout.id, ...counts, ...(this.isCalm ? {} : this.#trouble(rollout.id, rollout.toRevision)) };
+    return { rolloutId: rollout.id, ...counts, ...(this.isCalm ? {} : this.#trouble(rollout.toRevision)) };
   }
 
-  #trouble(rolloutId: string, revision: number): Partial<DeploymentObservation> {
+  #trouble(revision: number): Partial<DeploymentObservation> {
     const random = this.#random;
     const verdict = random.pick(VerdictKind.CONTINUE, VerdictKind.PASS, VerdictKind.ROLLBACK);
-    const decision = create(LocalDecisionSchema, {
-      ...{ nodeId: `node-0-${random.below(3)}`, rolloutId, revision, reason: "r", at: timestampFromMs(this.now) },
-      kind: random.pick(LocalDecisionKind.CONTINUE, LocalDecisionKind.PAUSE, LocalDecisionKind.ROLLBACK),
-    });
     return {
       ...(random.chance(0.05) ? { verdict: create(VerdictSchema, { kind: verdict, reason: "v" }) } : {}),
       ...(random.chance(0.05) ? { metricsMissing: "no value for 60 s" } : {}),
-      ...(random.chance(0.02) ? { localDecisions: [decision] } : {}),
       ...(random.chance(0.05) ? { incident: { revision, reason: "anomaly" } } : {}),
     };
   }

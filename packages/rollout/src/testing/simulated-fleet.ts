@@ -1,32 +1,43 @@
 import { create } from "@bufbuild/protobuf";
-import { type Route, RouteSchema } from "@kedge/proto";
+import { type LocalDecision, type Route, RouteSchema } from "@kedge/proto";
+import type { RouteBrief } from "../deployment-route.ts";
 import type { RoutePlan } from "../desired-route.ts";
 import type { RevisionScale } from "../desired-scales.ts";
+import type { LocalScale } from "../local/held-route.ts";
 import type { ReplicaCounts, RolloutObservation, WaveView } from "../observation.ts";
 import type { Seeded } from "./seeded.ts";
+import { SimulatedNode } from "./simulated-node.ts";
 
 interface Replica {
   readonly wave: number;
   state: "starting" | "ready" | "failed";
 }
 
-/** Nodes, replicas and routes as they really are; what is said of them may be late, repeated or lost. */
+/** Nodes, replicas and routes as they really are; what is said of them may be late, repeated, reordered or lost. */
 export class SimulatedFleet {
-  /** How likely a replica that starts becomes ready at a tick, one that is ready goes down, and one fails for good. */
-  chances = { ready: 0.5, down: 0.05, fail: 0.004 };
+  /**
+   * How likely at a tick a replica that starts becomes ready, one that is ready goes down, and one fails for good; that a node
+   * is cut off, comes back, decides against the new revision while it is alone, and gets the newest route.
+   */
+  chances = { ready: 0.5, down: 0.05, fail: 0.004, cut: 0.12, back: 0.3, decide: 0.3, route: 0.7 };
   readonly #random: Seeded;
   readonly #waves: number;
   readonly #perWave: number;
   readonly #replicas = new Map<number, Replica[]>();
+  readonly nodes: readonly SimulatedNode[];
+  /** What nodes have told and the controller has not acknowledged; the network may deliver it any time. */
+  readonly #mail = new Set<LocalDecision>();
   #route: Route | undefined;
   #generation = 0n;
-  readonly #applied: bigint[];
 
   constructor(random: Seeded, size: { readonly waves: number; readonly perWave: number }) {
     this.#random = random;
     this.#waves = size.waves;
     this.#perWave = size.perWave;
-    this.#applied = Array.from({ length: size.waves }, () => 0n);
+    this.nodes = Array.from({ length: this.total }, (_, i) => {
+      const wave = i % size.waves;
+      return new SimulatedNode(`node-${wave}-${Math.floor(i / size.waves)}`, wave);
+    });
   }
 
   /** Replicas at full scale. */
@@ -34,13 +45,13 @@ export class SimulatedFleet {
     return this.#waves * this.#perWave;
   }
 
-  /** The newest route document. */
-  get route(): Route | undefined {
-    return this.#route;
+  /** Whether there is nothing that somebody has yet to hear. */
+  get isQuiet(): boolean {
+    return this.#mail.size === 0 && this.nodes.every(({ isCut, held }) => !isCut && held.length === 0);
   }
 
-  /** The route document is replaced; nodes learn of it later. */
-  putRoute(deployment: string, plan: RoutePlan): void {
+  /** The route document is replaced if it changes; nodes learn of it later. */
+  putRoute(deployment: string, plan: RoutePlan & RouteBrief): void {
     this.#generation += 1n;
     this.#route = create(RouteSchema, { deployment, generation: this.#generation, ...plan });
   }
@@ -52,18 +63,46 @@ export class SimulatedFleet {
     for (const [revision, scale] of wanted) this.#scale(revision, scale);
   }
 
-  /** Time passes: replicas come up and go down, nodes apply the newest route. */
-  tick(): void {
+  /** Time passes: replicas come up and go down, nodes are cut off and come back, and apply the newest route. */
+  tick(nowMs: number): void {
     for (const replica of [...this.#replicas.values()].flat()) this.#age(replica);
-    for (let wave = 0; wave < this.#waves; wave++) {
-      if (this.#random.chance(0.7)) this.#applied[wave] = this.#generation;
+    for (const node of this.nodes) {
+      this.#connect(node);
+      node.tick();
+      if (this.#route !== undefined && this.#random.chance(this.chances.route)) node.receive(this.#route);
+      node.assigned(new Set(this.#replicas.keys()));
+      if (this.#random.chance(this.chances.decide)) node.decide(nowMs);
     }
   }
 
-  /** What a controller with fresh heartbeats would see. */
+  /** What of the decisions that nodes have told reaches a controller now: some of them, in any order, some twice. */
+  deliver(all: boolean): readonly LocalDecision[] {
+    const some = [...this.#mail].filter(() => all || this.#random.chance(0.5));
+    const twice = some.filter(() => this.#random.chance(0.2));
+    return [...some, ...twice].toSorted(() => this.#random.next() - 0.5);
+  }
+
+  /** A controller has stored these, so they come no more, unless the acknowledgement is lost. */
+  acknowledge(decisions: readonly LocalDecision[]): void {
+    for (const decision of decisions) {
+      this.#mail.delete(decision);
+      this.nodes.find(({ id }) => id === decision.nodeId)?.acknowledged(decision);
+    }
+  }
+
+  /** The replicas that a node goes by. */
+  scaleOf({ wave }: SimulatedNode): LocalScale {
+    const here = (revision: number) => (this.#replicas.get(revision) ?? []).filter((replica) => replica.wave === wave);
+    return {
+      assigned: (revision) => here(revision).length,
+      ready: (revision) => here(revision).filter(({ state }) => state === "ready").length,
+    };
+  }
+
+  /** What a controller with fresh heartbeats would see. Nodes that are lost hold nothing up. */
   observe(): Pick<RolloutObservation, "replicas" | "waves" | "routeInForce"> {
     const waves = Array.from({ length: this.#waves }, (_, wave) => this.#view(wave));
-    const isApplied = this.#applied.every((generation) => generation === this.#generation);
+    const isApplied = this.nodes.every(({ isLost, generation }) => isLost || generation === this.#generation);
     return {
       replicas: this.#counts(),
       ...(this.#waves > 1 ? { waves } : {}),
@@ -71,10 +110,16 @@ export class SimulatedFleet {
     };
   }
 
-  /** What failed for good is repaired and starts again. */
+  /** Everything goes right from here on: what failed for good starts again, and everybody hears everybody. */
   heal(): void {
+    this.chances = { ready: 0.9, down: 0, fail: 0, cut: 0, back: 1, decide: 0, route: 1 };
     for (const replica of [...this.#replicas.values()].flat())
       if (replica.state === "failed") replica.state = "starting";
+  }
+
+  #connect(node: SimulatedNode): void {
+    if (!node.isCut) node.isCut = this.#random.chance(this.chances.cut);
+    else if (this.#random.chance(this.chances.back)) for (const decision of node.reconnect()) this.#mail.add(decision);
   }
 
   #scale(revision: number, scale: RevisionScale): void {

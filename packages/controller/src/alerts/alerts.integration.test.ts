@@ -19,6 +19,7 @@ import { startTestStores, type TestStores } from "../testing/test-stores.ts";
 import { AlertTerm } from "./alert-term.ts";
 import type { DeliveryOutcome } from "./receiver-lane.ts";
 import { changeAlertPolicy } from "./stored-policy.ts";
+import type { IncidentFields } from "./testing/incident-fields.ts";
 import { type Received, type ReceiverServer, startReceiver } from "./testing/receiver-server.ts";
 
 const { DELIVERED, PENDING, GIVEN_UP, DROPPED } = AlertDeliveryState;
@@ -68,7 +69,7 @@ async function setPolicy(receivers: readonly Receiver[], route: Route = {}): Pro
   await changeAlertPolicy(world.stores, () => create(AlertPolicySchema, { receivers: [...receivers], routes }));
 }
 
-async function open(more: MessageInitShape<typeof IncidentSchema> = {}): Promise<Incident> {
+async function open(more: IncidentFields = {}): Promise<Incident> {
   const id = newId(clock);
   const at = timestampFromMs(clock.now());
   const rest = { severity: IncidentSeverity.WARNING, subject: { deployment: "vad" }, summary: "Errors", openedAt: at };
@@ -77,10 +78,10 @@ async function open(more: MessageInitShape<typeof IncidentSchema> = {}): Promise
   return incident;
 }
 
-async function change(id: string, more: MessageInitShape<typeof IncidentSchema>): Promise<void> {
+async function change(id: string, more: Partial<Incident>): Promise<void> {
   const stored = world.stores.incidents.get(id);
   if (stored === undefined) throw new Error("no such incident");
-  await world.stores.incidents.update(id, create(IncidentSchema, { ...stored.value, ...more }), stored.revision);
+  await world.stores.incidents.update(id, { ...stored.value, ...more }, stored.revision);
 }
 
 const close = (id: string) =>

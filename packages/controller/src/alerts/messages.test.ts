@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   AlertNotice,
@@ -13,13 +13,14 @@ import { describe, expect, test } from "vitest";
 import { alertmanagerMessage } from "./alertmanager-message.ts";
 import type { Notice } from "./notice.ts";
 import { literal, slackMessage } from "./slack-message.ts";
+import type { IncidentFields } from "./testing/incident-fields.ts";
 import { sign, webhookMessage } from "./webhook-message.ts";
 
 const OPENED_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 const NOW_MS = OPENED_MS + 90_000;
 const points = [1, 1, 2, 8].map((value, i) => ({ at: timestampFromMs(OPENED_MS + i * 5_000), value }));
 
-function noticeOf(more: MessageInitShape<typeof IncidentSchema> = {}, rest: Partial<Notice> = {}): Notice {
+function noticeOf(more: IncidentFields = {}, rest: Partial<Notice> = {}): Notice {
   const incident = create(IncidentSchema, {
     id: "01ke1vj5z8zzzzzzzzzzzzzzzz",
     kind: IncidentKind.ANOMALY,

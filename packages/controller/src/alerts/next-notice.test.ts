@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type AlertDelivery,
@@ -14,6 +14,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { begun, delivered, ended, failed, noticeId, queued } from "./delivery-record.ts";
 import { type NoticeInput, nextNotice } from "./next-notice.ts";
+import type { IncidentFields } from "./testing/incident-fields.ts";
 
 const { OPENED, ESCALATED, REMINDER, RESOLVED } = AlertNotice;
 const { WARNING, CRITICAL } = IncidentSeverity;
@@ -21,7 +22,7 @@ const NAMES = { incidentId: "01ke1vj5z8zzzzzzzzzzzzzzzz", receiver: "r" };
 const MINUTE = 60_000;
 const START = Date.UTC(2026, 0, 1);
 
-function incidentOf(more: MessageInitShape<typeof IncidentSchema> = {}): Incident {
+function incidentOf(more: IncidentFields = {}): Incident {
   const openedAt = timestampFromMs(START);
   return create(IncidentSchema, { state: IncidentState.OPEN, severity: WARNING, openedAt, ...more });
 }

@@ -7,7 +7,6 @@ import {
   ReplicaState,
   type ReplicaStatus,
   type Run,
-  type Task,
   TaskState,
   type Window,
 } from "@kedge/proto";
@@ -26,10 +25,13 @@ const MOST_BETWEEN_MS = 10_000;
 /** What one message of a node can say; one that says more lies. */
 const MOST_FAILURES = 10;
 const MOST_REQUESTS = 1_000_000;
-/** Ends that say nothing about the node. */
-const UNTOLD: ReadonlySet<TaskState> = new Set([TaskState.WITHDRAWN, TaskState.CANCELLED, TaskState.PREEMPTED]);
-/** Failures that are the node's, if anybody's. */
-const OF_THE_NODE: ReadonlySet<FailureClass> = new Set([FailureClass.INFRASTRUCTURE, FailureClass.LOST_AGENT]);
+/** Ends that say nothing about how the node works. One that is lost takes all its tasks with it: that counts as one. */
+const UNTOLD: ReadonlySet<TaskState> = new Set([
+  TaskState.WITHDRAWN,
+  TaskState.CANCELLED,
+  TaskState.PREEMPTED,
+  TaskState.LOST,
+]);
 
 /** How a revision is called as a workload. */
 export function revisionName(deployment: string, revision: number): string {
@@ -41,16 +43,13 @@ export function* taskFacts(run: Run): Iterable<Fact & { readonly taskId: string 
   for (const { spec, tasks } of run.jobs) {
     const workload = `${run.pipeline}/${spec?.name ?? ""}`;
     for (const task of tasks) {
-      if (!isTaskEnded(task.state) || UNTOLD.has(task.state)) continue;
+      const failure = task.failure?.class;
+      if (!isTaskEnded(task.state) || UNTOLD.has(task.state) || failure === FailureClass.LOST_AGENT) continue;
       const subject = { kind: "tasks", workload, nodeId: task.nodeId } as const;
-      const trial = { exposure: 1, failures: Number(isNodesFailure(task)) };
+      const trial = { exposure: 1, failures: Number(failure === FailureClass.INFRASTRUCTURE) };
       yield { subject, taskId: task.id, atMs: msOf(task.finishedAt), trial };
     }
   }
-}
-
-function isNodesFailure({ state, failure }: Task): boolean {
-  return state === TaskState.LOST || OF_THE_NODE.has(failure?.class ?? FailureClass.UNSPECIFIED);
 }
 
 /** What a heartbeat says of the replicas that the node is to run: time passed, and failures since the one before. */

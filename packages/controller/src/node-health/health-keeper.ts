@@ -40,6 +40,7 @@ const LEVELS: Readonly<Record<NodeLevel, HealthLevel>> = {
   sick: HealthLevel.SICK,
 };
 const SPAN = "15 min";
+const MAX_REASONS = 8;
 
 /**
  * Judges the nodes and sets sick ones aside. What it decides is stored in the node's document, by compare-and-set, and
@@ -75,8 +76,9 @@ export class HealthKeeper {
     const judged = this.#judged.get(nodeId);
     if (judged === undefined) return undefined;
     const { judgement, sinceMs, spared } = judged;
-    const reasons = judgement.reasons.map((reason) => ({ ...reason }));
-    if (spared !== undefined) reasons.push({ text: `it is not set aside: ${spared}`, clears: "that changes" });
+    const isSpared = spared !== undefined;
+    const reasons = judgement.reasons.slice(0, MAX_REASONS - Number(isSpared)).map((reason) => ({ ...reason }));
+    if (isSpared) reasons.push({ text: `it is not set aside: ${spared}`, clears: "that changes" });
     return create(NodeHealthSchema, { level: LEVELS[judgement.level], since: timestampFromMs(sinceMs), reasons });
   }
 

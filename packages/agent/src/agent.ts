@@ -166,7 +166,8 @@ class Agent implements RunningAgent {
       getChunk: (sha256) => link.getChunk(sha256),
       openManifest: (bytes) => link.openManifest(bytes),
     });
-    this.#flags = new NodeFlags({ nodeId, dataDir, logger, hasContainers: runtimes.docker !== undefined });
+    const bridgeAddress = async () => runtimes.networks?.hostAddress("bridge");
+    this.#flags = new NodeFlags({ nodeId, dataDir, logger, bridgeAddress });
     if (!existsSync(haproxyPath)) {
       logger.warn({ haproxyPath }, "HAProxy is missing, this node serves nothing");
       return;

@@ -1,5 +1,4 @@
 import type { Server } from "node:http";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { errorMessage } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
@@ -12,18 +11,16 @@ import { KnownFlags } from "./known-flags.ts";
 export interface NodeFlagsOptions {
   readonly nodeId: string;
   readonly dataDir: string;
-  /** Containers run here: the address on Docker's bridge is opened at once. */
-  readonly hasContainers: boolean;
+  /** Address of this machine for containers that have no network of their own; undefined without an engine. */
+  readonly bridgeAddress: () => Promise<string | undefined>;
   readonly logger: Logger;
 }
 
 const LOOPBACK = "127.0.0.1";
-/** Docker's default bridge, which containers without a network of their own are on. */
-const BRIDGE = "docker0";
 
 /**
  * The node's feature flags for what runs on it: a file for model servers, and OpenFeature's protocol for everything else,
- * on loopback and on Docker's bridge. The port stays the same from agent to agent, because replicas live longer.
+ * on loopback and, from the first container on, on Docker's bridge. The port stays the same from agent to agent, because replicas live longer.
  */
 export class NodeFlags {
   readonly #options: NodeFlagsOptions;
@@ -47,18 +44,21 @@ export class NodeFlags {
     return `http://${LOOPBACK}:${this.#port}`;
   }
 
-  /** Where containers on the default bridge reach them; undefined when there is no such bridge, or no room on it. */
+  /**
+   * Where containers on the default bridge reach them; undefined when there is no such bridge, or it is not on this
+   * machine, as with an engine in a virtual one.
+   */
   async containerUrl(): Promise<string | undefined> {
     this.#bridge ??= this.#openBridge();
     const url = await this.#bridge;
-    // Docker may be installed or started later.
+    // The engine may come later.
     if (url === undefined) this.#bridge = undefined;
     return url;
   }
 
   /** Takes up what is on disk and listens. */
   async start(): Promise<void> {
-    const { dataDir, logger, hasContainers } = this.#options;
+    const { dataDir, logger } = this.#options;
     await this.#known.load();
     const file = join(dataDir, "flags.port");
     const before = Number((await readFileIfPresent(file))?.toString() ?? 0);
@@ -69,7 +69,6 @@ export class NodeFlags {
       this.#port = await this.#listen(LOOPBACK, 0);
     }
     if (this.#port !== before) await writeFileAtomic(file, String(this.#port));
-    if (hasContainers) await this.containerUrl();
   }
 
   /** Takes newer flags. */
@@ -85,13 +84,14 @@ export class NodeFlags {
   }
 
   async #openBridge(): Promise<string | undefined> {
-    const address = networkInterfaces()[BRIDGE]?.find(({ family }) => family === "IPv4")?.address;
-    if (address === undefined) return undefined;
+    const { bridgeAddress, logger } = this.#options;
     try {
+      const address = await bridgeAddress();
+      if (address === undefined) return undefined;
       await this.#listen(address, this.#port);
       return `http://${address}:${this.#port}`;
     } catch (error) {
-      this.#options.logger.warn({ address, reason: errorMessage(error) }, "containers do not reach the flags");
+      logger.warn({ reason: errorMessage(error) }, "containers do not reach the feature flags");
       return undefined;
     }
   }

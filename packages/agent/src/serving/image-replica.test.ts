@@ -1,18 +1,34 @@
-import { create } from "@bufbuild/protobuf";
-import { subscribeHeartbeats } from "@kedge/bus";
-import { AssignmentSchema, ReplicaAssignmentSchema, ReplicaState, type ReplicaStatus, RouteSchema } from "@kedge/proto";
+import { create, fromJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { openStore, subscribeHeartbeats } from "@kedge/bus";
+import {
+  AssignmentSchema,
+  FlagsSchema,
+  FlagType,
+  ReplicaAssignmentSchema,
+  ReplicaState,
+  type ReplicaStatus,
+  RouteSchema,
+} from "@kedge/proto";
 import { connectDocker, createImageStore } from "@kedge/runtime";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
 import { ControllerFixture, waitFor } from "../testing/agent-fixture.ts";
 
 const IMAGE = "kedge-agent-test:web";
-const DOCKERFILE = [
-  "FROM scratch",
-  "COPY busybox /bin/busybox",
-  "COPY hello /www/v2/models/web/hello",
-  'CMD [\\"/bin/busybox\\", \\"httpd\\", \\"-f\\", \\"-p\\", \\"8080\\", \\"-h\\", \\"/www\\"]',
-].join("\\\\n");
+/** Asks for a flag when it starts, and serves the answer. */
+const START = `
+ask=$KEDGE_FLAGS_URL/ofrep/v1/evaluate/flags/dark
+/bin/busybox wget -q -O /www/v2/models/web/flag --post-data {} $ask
+exec /bin/busybox httpd -f -p 8080 -h /www
+`;
+const DOCKERFILE = `
+FROM scratch
+COPY busybox /bin/busybox
+COPY start /bin/start
+COPY hello /www/v2/models/web/hello
+CMD ["/bin/busybox", "sh", "/bin/start"]
+`;
 
 let controller: ControllerFixture;
 let agent: RunningAgent;
@@ -22,6 +38,11 @@ beforeAll(async () => {
   subscribeHeartbeats(controller.testBus.bus, (heartbeat) => {
     replicas = heartbeat.replicas;
   });
+  const { bus, authority } = controller.testBus;
+  const signing = { signer: authority.signer, audience: () => "*" };
+  const flags = openStore(bus, { bucket: "flags", schema: FlagsSchema, signing });
+  const dark = { name: "dark", type: FlagType.BOOLEAN, variants: { on: fromJson(ValueSchema, true) } };
+  await flags.create("all", create(FlagsSchema, { flags: [{ ...dark, defaultVariant: "on" }] }));
   agent = await startAgent(controller.options({ runtimes: ["process", "docker"] }));
 }, 30_000);
 afterAll(async () => {
@@ -30,8 +51,10 @@ afterAll(async () => {
   await controller?.stop();
 });
 
-it("serves from a container", async () => {
-  const prepare = `cp "$(command -v busybox)" .; echo hello > hello; printf "${DOCKERFILE}\\n" > Dockerfile`;
+it("serves from a container, which reaches the node's feature flags", async () => {
+  const write = (name: string, text: string): string => `cat > ${name} <<'END'${text}END`;
+  const files = [write("Dockerfile", DOCKERFILE), write("start", START)];
+  const prepare = ['cp "$(command -v busybox)" .', "echo hello > hello", ...files].join("\n");
   const { failure } = await controller.run("web-build", [
     { name: "prepare", action: { case: "run", value: { script: prepare } } },
     { name: "build", action: { case: "build", value: { tags: [IMAGE] } } },
@@ -61,4 +84,6 @@ it("serves from a container", async () => {
   );
   const response = await fetch(`http://${agent.gatewayAddress}/v2/models/web/hello`);
   expect([response.status, await response.text()]).toEqual([200, "hello\n"]);
+  const flag = await fetch(`http://${agent.gatewayAddress}/v2/models/web/flag`);
+  expect(await flag.json()).toEqual({ key: "dark", value: true, variant: "on", reason: "STATIC" });
 }, 60_000);

@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import type { Networks } from "../networks.ts";
 import type { DockerClient } from "./connect.ts";
 import { callDocker } from "./docker-error.ts";
@@ -25,6 +26,10 @@ export function createNetworks(docker: DockerClient): Networks {
       const label = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
       const list = () => docker.listNetworks({ filters: JSON.stringify({ label }) });
       return (await callDocker("networks are listed", list))?.map((network) => network.Name) ?? [];
+    },
+    hostAddress: async (name) => {
+      const configs = (await find(name)).flatMap(({ IPAM }) => IPAM?.Config ?? []);
+      return configs.map((config) => config["Gateway"]).find((address) => address !== undefined && isIPv4(address));
     },
     remove: async (name) => {
       for (const { Id } of await find(name)) {

@@ -122,6 +122,7 @@ describe("the docker runtime's own", () => {
       await Promise.all([networks.ensure(network, labels), networks.ensure(network, labels)]);
       await networks.ensure(network, labels);
       expect(await networks.list(labels)).toEqual([network]);
+      expect(await networks.hostAddress(network)).toMatch(/^\d+\.\d+\.\d+\.1$/);
       await runtime.start(script("server", "exec busybox httpd -f -p 80 -h /etc", { network }));
       const name = `kedge_${harness.place[1]}_server`;
       const get = `for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://${name}/nsswitch.conf && exit; sleep 0.2; done; exit 1`;

@@ -71,6 +71,7 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
     networks: {
       ensure: (name, labels) => open().networks.ensure(name, labels),
       list: (labels) => open().networks.list(labels),
+      hostAddress: (name) => open().networks.hostAddress(name),
       remove: (name) => open().networks.remove(name),
     },
   };

@@ -20,6 +20,8 @@ export interface DeploymentStats {
   readonly redispatched: number;
   /** Requests that asked for a revision in preview; they are among the revision's, and in no window. */
   readonly previewed: number;
+  /** Requests that nobody answered and that HAProxy did not log; they are among the errors of the revisions. */
+  readonly silent: number;
 }
 
 /** Totals of the gateway, for metrics. */
@@ -29,6 +31,8 @@ export interface GatewayStats {
   readonly unattributed: number;
   /** Log lines that HAProxy wrote and that did not arrive: requests that are in no window. */
   readonly lost: number;
+  /** How often HAProxy's own counts were compared with its log. */
+  readonly audits: number;
   /** How often HAProxy was started, and reloaded to make room, by this process. */
   readonly starts: number;
   readonly reloads: number;

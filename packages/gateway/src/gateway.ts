@@ -38,6 +38,7 @@ import { mirrorScript } from "./mirror-script.ts";
 import { type ActualState, planCommands, plannedTables, slotName, staleTables } from "./plan-commands.ts";
 import { RequestLedger } from "./request-ledger.ts";
 import { RuntimeSocket } from "./runtime-socket.ts";
+import { SilentAudit } from "./silent-audit.ts";
 import { type LogSink, loadState, replaceFile, saveState } from "./state-file.ts";
 
 const WATCH_MS = 200;
@@ -58,7 +59,7 @@ export class Gateway implements Component {
   readonly #ledger: RequestLedger;
   readonly #listener: LogListener;
   readonly #stopped = new AbortController();
-  #watching: Promise<void> = Promise.resolve();
+  #watching: Promise<unknown> = Promise.resolve();
   #queue: Promise<void> = Promise.resolve();
   #plan: GatewayPlan;
   #actual: Omit<ActualState, "tables"> | undefined;
@@ -111,7 +112,13 @@ export class Gateway implements Component {
     const digest = await this.#haproxy.adopt();
     if (digest !== layoutDigest(this.#options, this.#layout)) await this.#launch();
     await this.#converge();
-    this.#watching = this.#watch();
+    const audit = new SilentAudit({
+      ...{ clock: this.#options.clock, logger: this.#options.logger, ledger: this.#ledger },
+      socket: this.#socket,
+      mirrorSocket: this.#paths.mirrorSocket,
+      isServing: () => this.#plan.backends.some(({ split }) => split !== undefined),
+    });
+    this.#watching = Promise.all([this.#watch(), audit.run(this.#stopped.signal)]);
   }
 
   /**
@@ -175,6 +182,7 @@ export class Gateway implements Component {
       deployments: this.#ledger.stats(),
       unattributed: this.#ledger.unattributed,
       lost: this.#ledger.lost,
+      audits: this.#ledger.audits,
       starts: this.#starts,
       reloads: this.#reloads,
     };
@@ -233,6 +241,7 @@ export class Gateway implements Component {
   async #launch(): Promise<void> {
     const isReload = this.#haproxy.isAlive;
     this.#actual = undefined;
+    this.#ledger.countsAnew();
     this.#tables.clear();
     this.#save();
     replaceFile(this.#paths.config, renderConfig(this.#options, this.#layout));

@@ -6,6 +6,8 @@ import type { ResolvedGatewayOptions } from "./gateway-options.ts";
 import { emptyPlan, type GatewayPlan, type PlannedServer } from "./gateway-plan.ts";
 import { LARGEST_MIRRORED_BODY, mirrorScript } from "./mirror-script.ts";
 import { plannedRoutes, tableName } from "./plan-commands.ts";
+import { TRACKED_TABLE } from "./runtime-socket.ts";
+import { MARK_HEADER } from "./silent-audit.ts";
 import type { LogSink } from "./state-file.ts";
 
 /** Files and sockets inside the gateway's folder. */
@@ -84,6 +86,7 @@ export function renderConfig(options: ResolvedGatewayOptions, layout: Layout): s
     renderDefaults(),
     renderFrontend(options, layout),
     renderMirrorFrontend(options, layout),
+    renderTracked(),
     ...plan.backends.map((backend, index) => renderBackend(options.dir, index, backend.servers)),
   ].join("\n");
 }
@@ -99,6 +102,7 @@ export function layoutDigest(options: ResolvedGatewayOptions, layout: Layout): s
     renderDefaults(),
     renderFrontend(options, layout),
     renderMirrorFrontend(options, layout),
+    renderTracked(),
     ...bare.backends.map((backend, index) => renderBackend(options.dir, index, backend.servers)),
   ].join("\n");
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
@@ -210,9 +214,20 @@ ${renderRecord("m", logSink.secret)}
 ${part(1, 0)}
 ${part(2, 1)}
 ${part(3, 3)}
+  acl is_mark req.fhdr(${MARK_HEADER}) -m found
+  acl is_copy req.fhdr(kedge-shadow) -m found
+  http-request capture req.fhdr(${MARK_HEADER}) id 2 if is_mark !is_copy
+  http-request return status 204 if is_mark !is_copy
   http-request disable-l7-retry
   http-request set-header kedge-shadow 1
   use_backend %[capture.req.hdr(0),field(1,:)]
+`;
+}
+
+/** Requests that were begun, by choice, or by epoch where nothing is chosen. */
+function renderTracked(): string {
+  return `backend ${TRACKED_TABLE}
+  stick-table type string len ${CAPTURE_BYTES[1]} size 100k expire 10m store http_req_cnt
 `;
 }
 
@@ -230,6 +245,7 @@ function renderBackend(dir: string, index: number, servers: readonly (PlannedSer
   const choose = (point: string) => `  http-request capture ${point},map_int(${file("choices")}) id 1`;
   const body = `{ req.hdr_val(content-length) gt 0 } { req.hdr_val(content-length) le ${LARGEST_MIRRORED_BODY} }`;
   const lines = servers.map((server, slot) => `  server e${slot} ${renderServer(server)}`);
+  const track = (key: string) => `  http-request track-sc0 ${key} table ${TRACKED_TABLE}`;
   return `backend s${index}
   balance roundrobin
   acl is_chosen capture.req.hdr(1) -m found
@@ -238,16 +254,19 @@ function renderBackend(dir: string, index: number, servers: readonly (PlannedSer
   acl is_copied var(txn.copy) -m found
   acl is_previewed var(txn.previewed) -m found
   http-request return status 503 ${NOT_IN_PREVIEW} if is_previewed !{ capture.req.hdr(0) -m sub p }
+${track("capture.req.hdr(0),field(2,:)")} unless { capture.req.hdr(0) -m sub c }
   http-request allow unless { capture.req.hdr(0) -m sub c }
   http-request allow if is_chosen
   http-request set-var(txn.base) req.hdrs,map_reg_int(${file("rules")}) if { capture.req.hdr(0) -m sub m }
 ${choose(`rand(${POINTS}),add(txn.base)`)} if is_ruled
+${track("capture.req.hdr(1)")} if is_chosen
   http-request allow if is_chosen
   http-request return status 503 ${NOT_IN_PREVIEW} if is_ruled
   http-request set-var(txn.user) req.hdrs,map_regm(${file("keys")}),xxh32 if { capture.req.hdr(0) -m sub k }
   http-request capture var(txn.user) id 2 if is_user
 ${choose(`var(txn.user),mod(${POINTS})`)} if is_user
 ${choose(`rand(${POINTS})`)} unless is_chosen
+${track("capture.req.hdr(1)")} if is_chosen
   http-request allow unless { capture.req.hdr(0) -m sub d }
   http-request set-var(txn.copy) rand(${POINTS}),add(${MIRROR_BASE}),map_int(${file("choices")})
   http-request allow unless is_copied

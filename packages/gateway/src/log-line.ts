@@ -84,6 +84,25 @@ export function parseLogLine(line: string): LogRecord | undefined {
   };
 }
 
+/** How HAProxy counts the request that a line is of: by its choice, or by its epoch where nothing was chosen. */
+export function trackedKey({ chosenSlot, epoch, kind }: LogRecord): string | undefined {
+  if (epoch === undefined) return undefined;
+  const letter = Object.keys(KINDS).find((each) => KINDS[each] === kind);
+  return chosenSlot === undefined
+    ? String(epoch)
+    : `e${chosenSlot}:${epoch}${letter === undefined ? "" : `:${letter}`}`;
+}
+
+/** What a request was tracked by, from its key; undefined for any other text. */
+export function parseTrackedKey(
+  key: string,
+): (Pick<LogRecord, "chosenSlot" | "kind"> & { readonly epoch: number }) | undefined {
+  const match = /^(?:e(\d{1,4}):)?(\d{1,15})(?::([mps]))?$/.exec(key);
+  if (match === null) return undefined;
+  const [, slot, epoch, letter] = match;
+  return { chosenSlot: optionalNumber(slot), epoch: Number(epoch), kind: KINDS[letter ?? ""] ?? "split" };
+}
+
 function optionalNumber(text: string | undefined): number | undefined {
   return text ? Number(text) : undefined;
 }

@@ -50,9 +50,22 @@ export class OpenWindow {
   count(record: LogRecord, revision: number): void {
     this.#requests++;
     const slot = record.chosenSlot ?? record.slot;
-    if (record.kind === "matched") this.#matchedWindow(revision, record);
+    if (record.kind === "matched") countRequest(this.#matchedOf(revision), record);
     else if (slot !== undefined && this.split.warmingSlots.includes(slot)) this.#arm(revision).window.warming++;
     else this.#countArm(this.#arm(revision), record);
+  }
+
+  /** Counts requests that nobody answered; how long they took nobody knows. */
+  countSilent({ chosenSlot, kind }: Pick<LogRecord, "chosenSlot" | "kind">, revision: number, count: number): void {
+    this.#requests += count;
+    const isWarming = chosenSlot !== undefined && this.split.warmingSlots.includes(chosenSlot);
+    if (kind !== "matched" && isWarming) {
+      this.#arm(revision).window.warming += count;
+      return;
+    }
+    const window = kind === "matched" ? this.#matchedOf(revision) : this.#arm(revision).window;
+    window.requests += count;
+    window.errors += count;
   }
 
   /** Counts the answer to a copy. */
@@ -112,11 +125,8 @@ export class OpenWindow {
     });
   }
 
-  #matchedWindow(revision: number, record: LogRecord): void {
-    countRequest(
-      entryOf(this.#matched, revision, () => emptyWindow(revision, 0)),
-      record,
-    );
+  #matchedOf(revision: number): RevisionWindow {
+    return entryOf(this.#matched, revision, () => emptyWindow(revision, 0));
   }
 
   #shadow(revision: number): ShadowWindow {

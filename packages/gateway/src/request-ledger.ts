@@ -1,7 +1,8 @@
 import type { GatewayPlan, SplitEpoch } from "./gateway-plan.ts";
 import type { DeploymentStats } from "./gateway-stats.ts";
 import { LogContinuity } from "./log-continuity.ts";
-import { parseLogLine } from "./log-line.ts";
+import { parseLogLine, parseTrackedKey, trackedKey } from "./log-line.ts";
+import { SilentFailures, type TrackedRequests } from "./silent-failures.ts";
 import { WindowMeter, type WindowSource } from "./window-meter.ts";
 
 /** Splits that are remembered, so that requests still running under them are counted when they end. */
@@ -20,7 +21,10 @@ export class RequestLedger {
   readonly #splits = new Map<number, SplitEpoch>();
   readonly #meters = new Map<string, WindowMeter>();
   readonly #continuity = new LogContinuity();
+  readonly #silent = new SilentFailures();
+  #awaited: { readonly mark: number; readonly tracked: ReadonlyMap<string, TrackedRequests> } | undefined;
   #unattributed = 0;
+  #audits = 0;
   /** Outlives the meters: one that is made anew must not repeat numbers, or its windows count as known. */
   #sequence = 0n;
 
@@ -36,6 +40,11 @@ export class RequestLedger {
   /** Log lines that HAProxy wrote and that did not arrive. */
   get lost(): number {
     return this.#continuity.lost;
+  }
+
+  /** How often HAProxy's own counts were compared with its log. */
+  get audits(): number {
+    return this.#audits;
   }
 
   /** Makes splits known that lines may refer to. Call before HAProxy learns of them. */
@@ -65,6 +74,9 @@ export class RequestLedger {
       return;
     }
     this.#continuity.arrived(record.stream, record.number);
+    const key = trackedKey(record);
+    if (key !== undefined) this.#silent.line(key);
+    else if (record.user !== undefined && record.user === this.#awaited?.mark) this.#compare(this.#awaited.tracked);
     if (record.epoch === undefined) return;
     const split = this.#splits.get(record.epoch);
     const meter = split && this.#meters.get(split.deployment);
@@ -75,6 +87,36 @@ export class RequestLedger {
   /** Requests that a replica has answered since it is cold. */
   answered(deployment: string, replicaId: string): number {
     return this.#meters.get(deployment)?.answered(replicaId) ?? 0;
+  }
+
+  /**
+   * Looks for requests without a log line once the line with this mark arrives. What HAProxy has counted must have been read
+   * before the mark was left.
+   */
+  compareAtMark(mark: number, tracked: ReadonlyMap<string, TrackedRequests>): void {
+    this.#awaited = { mark, tracked };
+  }
+
+  /** To be called before HAProxy is asked what it has counted. */
+  prepareToCompare(): void {
+    this.#silent.prepare();
+  }
+
+  /** HAProxy counts from 0 again. */
+  countsAnew(): void {
+    this.#awaited = undefined;
+    this.#silent.beginAnew();
+  }
+
+  #compare(tracked: ReadonlyMap<string, TrackedRequests>): void {
+    this.#awaited = undefined;
+    this.#audits++;
+    for (const [key, count] of this.#silent.find(tracked, this.lost + this.#unattributed)) {
+      const request = parseTrackedKey(key);
+      const split = request && this.#splits.get(request.epoch);
+      if (request && split) this.#meters.get(split.deployment)?.recordSilent(split, request, count);
+    }
+    this.#silent.forget((key) => this.#splits.has(parseTrackedKey(key)?.epoch ?? 0));
   }
 
   /** The splits it knows, oldest first; to be kept for the next process. */

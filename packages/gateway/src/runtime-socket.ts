@@ -2,13 +2,18 @@ import { connect } from "node:net";
 import { KedgeError } from "@kedge/domain";
 import type { TableEntry } from "./backend-tables.ts";
 import type { ActualServer, ActualState } from "./plan-commands.ts";
+import type { TrackedRequests } from "./silent-failures.ts";
 
+/** HAProxy's table of requests that it began. */
+export const TRACKED_TABLE = "begun";
 /** HAProxy reads at most one buffer (16 KiB) of commands from a connection at once. */
 const LONGEST_LINE = 12_000;
 const ANSWER_TIMEOUT_MS = 5_000;
 const LARGEST_ANSWER = 64 * 1024 * 1024;
 const MAINTENANCE = 0x01 | 0x02;
 const DRAIN = 0x08 | 0x10;
+
+const TRACKED = /^0x[0-9a-f]+: key=(\S+) use=(\d+) .*http_req_cnt=(\d+)/gm;
 
 /** What was read of HAProxy's state. */
 export interface HaproxyState extends Omit<ActualState, "tables"> {
@@ -69,6 +74,15 @@ export class RuntimeSocket {
       }
     }
     return answers;
+  }
+
+  /** Requests that were begun since HAProxy started, and those under way, by choice or epoch. */
+  async tracked(): Promise<Map<string, TrackedRequests>> {
+    const tracked = new Map<string, TrackedRequests>();
+    for (const [, key, use, count] of (await this.run([`show table ${TRACKED_TABLE}`])).matchAll(TRACKED)) {
+      if (key !== undefined) tracked.set(key, { begun: Number(count), underWay: Number(use) });
+    }
+    return tracked;
   }
 
   /** Requests that each server is working on, by `backend/server`; idle connections do not count. */

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { Agent, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { MatchKind, RequestSource } from "@kedge/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -321,6 +322,54 @@ describe("counting", () => {
     expect([errors(1), errors(2)]).toEqual([0, counted(2)]);
     const retried = bed.windows.flatMap(({ revisions }) => revisions).filter((arm) => arm.revision === 2);
     expect(sum(retried.map((arm) => arm.retried))).toBe(counted(2));
+  });
+
+  test.each([
+    ["two revisions", { 1: 5_000, 2: 5_000 }],
+    ["one revision", { 2: 10_000 }],
+  ])("%s: requests on kept-alive connections that nobody answers are errors too, each once", async (_, splits) => {
+    const gateway = await bed.gateway();
+    // Both die of the same request, so that no try is answered.
+    const dies = (req: IncomingMessage, res: ServerResponse) => {
+      if (req.headers["x-poison"]) req.socket.destroy();
+      else res.end("ok");
+    };
+    const endpoints = await Promise.all([1, 2].map((revision) => bed.replica(`r${revision}`, revision, dies)));
+    await gateway.apply([service(splits, endpoints, { windowMs: 20 })]);
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    bed.onClose(async () => agent.destroy());
+    // The first audit settles what was before.
+    await bed.load(gateway, 8);
+    await eventually(
+      () => gateway.stats().audits,
+      (audits) => audits > 0,
+    );
+    const sent = 30;
+    let silent = 0;
+    for (let i = 0; i < sent; i++) {
+      expect((await bed.get(gateway, PATH, {}, agent)).status).toBe(200);
+      const { status } = await bed.get(gateway, PATH, { "x-poison": "1" }, agent);
+      if (status === 0) silent++;
+      else expect(status).toBe(502);
+    }
+    expect(silent).toBeGreaterThan(sent / 2);
+    const all = 2 * sent + 8;
+    const stats = await eventually(
+      () => gateway.stats().deployments[0],
+      (each) => each?.silent === silent && sum(each.revisions.map(({ requests }) => requests)) === all,
+    );
+    expect(sum(stats?.revisions.map((each) => each.errors) ?? [])).toBe(sent);
+    const failed = () => sum(bed.windows.flatMap(({ revisions }) => revisions.map((arm) => arm.errors)));
+    await eventually(
+      () => [counted(1) + counted(2), failed()],
+      (counts) => counts[0] === all && counts[1] === sent,
+    );
+    await bed.load(gateway, 50);
+    await eventually(
+      () => counted(1) + counted(2),
+      (count) => count === all + 50,
+    );
+    expect(gateway.stats().deployments[0]?.silent).toBe(silent);
   });
 
   test.each([{ seconds: 1 }, { requests: 40 }, { seconds: 1, requests: 40 }])(

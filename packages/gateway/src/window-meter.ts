@@ -46,6 +46,7 @@ export class WindowMeter {
   #unserved = 0;
   #redispatched = 0;
   #previewed = 0;
+  #silent = 0;
 
   constructor(deployment: string, options: WindowMeterOptions) {
     this.#deployment = deployment;
@@ -86,6 +87,18 @@ export class WindowMeter {
     if (record.kind === "preview") this.#previewed++;
     else this.#window(split).count(record, revision);
     this.#recordCopy(split, record);
+  }
+
+  /** Counts requests that nobody answered and that have no log line. Copies have a connection each, so there are none. */
+  recordSilent(split: SplitEpoch, { chosenSlot, kind }: Pick<LogRecord, "chosenSlot" | "kind">, count: number): void {
+    const only = split.shares.length === 1 ? split.shares[0]?.revision : undefined;
+    const revision = (chosenSlot === undefined ? only : split.slotRevisions[chosenSlot]) ?? 0;
+    if (revision === 0 || kind === "shadow") return;
+    this.#silent += count;
+    const total = this.#totals.get(revision) ?? { requests: 0, errors: 0 };
+    this.#totals.set(revision, { requests: total.requests + count, errors: total.errors + count });
+    if (kind === "preview") this.#previewed += count;
+    else this.#window(split).countSilent({ chosenSlot, kind }, revision, count);
   }
 
   #recordCopy(split: SplitEpoch, record: LogRecord): void {
@@ -155,6 +168,7 @@ export class WindowMeter {
       unserved: this.#unserved,
       redispatched: this.#redispatched,
       previewed: this.#previewed,
+      silent: this.#silent,
     };
   }
 

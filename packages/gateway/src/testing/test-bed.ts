@@ -66,9 +66,9 @@ export class TestBed {
   }
 
   /** One request over a kept-alive connection, unless the headers ask to close. Never rejects. */
-  get(gateway: Gateway, path: string, headers: Record<string, string> = {}): Promise<Answer> {
+  get(gateway: Gateway, path: string, headers: Record<string, string> = {}, kept = this.#agent): Promise<Answer> {
     const [host, port] = gateway.address.split(":");
-    const agent = headers["connection"] === "close" ? false : this.#agent;
+    const agent = headers["connection"] === "close" ? false : kept;
     return new Promise((resolve) => {
       const none = () => resolve({ status: 0, body: "", headers: {} });
       const req = request({ host, port, path, headers, agent }, (res) => {

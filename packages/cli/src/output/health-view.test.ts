@@ -1,9 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { systemClock } from "@kedge/kernel";
-import { HealthLevel, NodeSchema, QuarantineState, ReplicaFailure, ReplicaStatusSchema } from "@kedge/proto";
+import {
+  DeploymentSchema,
+  HealthLevel,
+  NodeSchema,
+  QuarantineState,
+  ReplicaFailure,
+  ReplicaStatusSchema,
+} from "@kedge/proto";
 import { expect, test } from "vitest";
-import { healthView, replicaNote } from "./health-view.ts";
+import { healthView, movesView, replicaNote } from "./health-view.ts";
 
 test("a node that is well has nothing to tell", () => {
   expect(healthView(create(NodeSchema, { health: { level: HealthLevel.HEALTHY } }))).toEqual([]);
@@ -17,6 +24,18 @@ test("quarantine and evidence are told on lines of their own, made harmless", ()
   expect(healthView(node)).toEqual([
     "quarantine: active until it is released, by ann: disk\ufffd[2J errors",
     "sick: 5 of 6 fail; clears when none fails for 15 min",
+  ]);
+});
+
+test("a deployment shows what moves, and where it does not go for now", () => {
+  const until = timestampFromMs(systemClock.now() + 90_500);
+  const deployment = create(DeploymentSchema, {
+    moves: [{ replicaId: "vad.1.n1.0", toNodeId: "n2" }],
+    avoidedNodes: [{ nodeId: "n1", until, reason: "it crashes there" }],
+  });
+  expect(movesView(deployment)).toEqual([
+    "moving: vad.1.n1.0 to n2: a rebalance",
+    "avoids n1 for 1m30s more: it crashes there",
   ]);
 });
 

@@ -1,6 +1,13 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { systemClock } from "@kedge/kernel";
-import { HealthLevel, type Node, QuarantineState, ReplicaFailure, type ReplicaStatus } from "@kedge/proto";
+import {
+  type Deployment,
+  HealthLevel,
+  type Node,
+  QuarantineState,
+  ReplicaFailure,
+  type ReplicaStatus,
+} from "@kedge/proto";
 import type { View } from "./output.ts";
 import { enumName, formatSpan, safeText } from "./text.ts";
 
@@ -17,6 +24,18 @@ export function healthView({ quarantine, health }: Node): View {
     lines.push(`${enumName(HealthLevel, health?.level ?? 0)}: ${safeText(text)}; clears when ${safeText(clears)}`);
   }
   return lines;
+}
+
+/** Replicas on their way to another node, and nodes that a deployment's new replicas keep off for a while. */
+export function movesView({ moves, avoidedNodes }: Deployment): View {
+  const moving = moves.map(({ replicaId, toNodeId, reason }) => {
+    return `moving: ${safeText(replicaId)} to ${safeText(toNodeId)}: ${safeText(reason || "a rebalance")}`;
+  });
+  const avoided = avoidedNodes.map(({ nodeId, until, reason }) => {
+    const left = until === undefined ? "0s" : formatSpan(timestampMs(until) - systemClock.now());
+    return `avoids ${safeText(nodeId)} for ${left} more: ${safeText(reason)}`;
+  });
+  return [...moving, ...avoided];
 }
 
 /** A replica's state, with what made it fail last while it is tried again. */

@@ -17,7 +17,7 @@ import {
   RunState,
   type Token,
 } from "@kedge/proto";
-import { healthView, replicaNote } from "./health-view.ts";
+import { healthView, movesView, replicaNote } from "./health-view.ts";
 import type { View } from "./output.ts";
 import { rolloutView, rolloutWord } from "./rollout-views.ts";
 import type { Table } from "./table.ts";
@@ -149,6 +149,7 @@ export function deploymentView(deployment: Deployment): View {
   return [
     deploymentTable([deployment]),
     ...pending,
+    ...movesView(deployment),
     ...(replicas.length === 0
       ? []
       : [{ columns: ["REPLICA", "REVISION", "STATE", "RESTARTS", "MESSAGE"], rows: replicas }]),

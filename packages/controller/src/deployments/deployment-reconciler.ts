@@ -32,11 +32,12 @@ import type { Stores } from "../stores.ts";
 import { endAvoidance } from "./avoided-nodes.ts";
 import { beginEvacuation, type EvacuationContext } from "./evacuations.ts";
 import type { RolloutJudges } from "./judges.ts";
+import { noteLostNodes } from "./lost-nodes.ts";
 import { explainMakingRoom } from "./making-room.ts";
 import { endMoves } from "./moves.ts";
 import { observeReplicas, type ReplicaWorld, routeInForce } from "./observation.ts";
 import { planReplicas, type ReplicaPlan } from "./replica-plan.ts";
-import { recordMoves, recordRolloutEvents } from "./rollout-events.ts";
+import { recordEvacuations, recordMoves, recordRolloutEvents } from "./rollout-events.ts";
 import type { RouteWriter } from "./route-writer.ts";
 import { waveIndex } from "./waves.ts";
 
@@ -99,11 +100,13 @@ export class DeploymentReconciler {
     const localDecisions = decisions.peek(name);
     const { deployment, checkAfterMs = RESYNC_MS } = this.#step(draft, { ...world, localDecisions }, now);
     const plans = this.#plan(deployment, now);
+    noteLostNodes(deployment, plans, this.#options);
     try {
       if (!equals(DeploymentSchema, deployment, stored.value)) {
         await stores.deployments.update(name, deployment, stored.revision);
         recordRolloutEvents(events, stored.value, deployment);
         recordMoves(events, name, ended);
+        recordEvacuations(events, stored.value, deployment);
         for (const rollout of endedRollouts(stored.value, deployment)) this.#options.onRolloutEnd(rollout);
       }
       decisions.settle(name, localDecisions.length);

@@ -95,6 +95,20 @@ function newTransitions(known: readonly RolloutTransition[], now: readonly Rollo
   return [...now];
 }
 
+/** Tells people which replicas begin to move off nodes that are not well; rebalances are told by who asks for them. */
+export function recordEvacuations(
+  events: Pick<EventRecorder, "record">,
+  before: Deployment,
+  { name, moves }: Deployment,
+): void {
+  const known = new Set(before.moves.map(({ replicaId }) => replicaId));
+  for (const { replicaId, toNodeId, reason } of moves) {
+    if (reason === "" || known.has(replicaId)) continue;
+    const message = `replica ${replicaId} goes to ${toNodeId}: ${reason}`;
+    events.record({ kind: "deployment", name, reason: "ReplicaMoving", message, warning: true });
+  }
+}
+
 /** Tells people how moves of replicas ended. */
 export function recordMoves(events: Pick<EventRecorder, "record">, name: string, ended: readonly EndedMove[]): void {
   for (const { move, givenUp } of ended) {

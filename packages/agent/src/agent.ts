@@ -148,10 +148,13 @@ class Agent implements RunningAgent {
       onRenewed: (sentAtMs) => leaseFile.save(sentAtMs, logger),
       onExpired: () => this.#tasks.loseAll(),
     });
+    const bridgeAddress = async () => runtimes.networks?.hostAddress("bridge");
+    this.#flags = new NodeFlags({ nodeId, dataDir, logger, bridgeAddress });
     this.#tasks = new TaskExecutor({
       ...{ nodeId, bootId, runtimes, caPem, clock, logger, keepWorkspaces, onChange },
       tasksDir: join(dataDir, "tasks"),
       bus: link,
+      flags: this.#flags,
       lease: this.#lease,
       onEnd: (outcome) => {
         this.#counters.taskEnded(outcome);
@@ -166,8 +169,6 @@ class Agent implements RunningAgent {
       getChunk: (sha256) => link.getChunk(sha256),
       openManifest: (bytes) => link.openManifest(bytes),
     });
-    const bridgeAddress = async () => runtimes.networks?.hostAddress("bridge");
-    this.#flags = new NodeFlags({ nodeId, dataDir, logger, bridgeAddress });
     if (!existsSync(haproxyPath)) {
       logger.warn({ haproxyPath }, "HAProxy is missing, this node serves nothing");
       return;

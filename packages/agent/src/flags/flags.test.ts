@@ -109,6 +109,13 @@ describe("feature flags on a node", () => {
     await Promise.all([untilAsked("cross-encoder"), untilHandled("cross-encoder")]);
   });
 
+  it("reach the steps of a job", async () => {
+    const script = 'busybox wget -qO- --post-data {} "$KEDGE_FLAGS_URL/ofrep/v1/evaluate/flags/ranker"';
+    const { failure } = await controller.run("asks", [{ name: "ask", action: { case: "run", value: { script } } }]);
+    expect(failure).toBeUndefined();
+    expect((await controller.log("asks")).text).toContain('"value":"cross-encoder"');
+  });
+
   it("are not taken from anybody but the controller", async () => {
     const { bus, authority } = controller.testBus;
     const forged = createSigner(createUser().getSeed()).sign(FlagsSchema, flagsOf("forged", 99n), "*");

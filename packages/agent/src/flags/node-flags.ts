@@ -4,6 +4,7 @@ import { errorMessage } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
 import type { Flags } from "@kedge/proto";
 import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
+import type { FlagAccess } from "./flag-access.ts";
 import { createFlagServer } from "./flag-server.ts";
 import { KnownFlags } from "./known-flags.ts";
 
@@ -22,7 +23,7 @@ const LOOPBACK = "127.0.0.1";
  * The node's feature flags for what runs on it: a file for model servers, and OpenFeature's protocol for everything else,
  * on loopback and, from the first container on, on Docker's bridge. The port stays the same from agent to agent, because replicas live longer.
  */
-export class NodeFlags {
+export class NodeFlags implements FlagAccess {
   readonly #options: NodeFlagsOptions;
   readonly #known: KnownFlags;
   readonly #servers: Server[] = [];

@@ -1,10 +1,11 @@
 import type { GatewayEndpoint } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
 import { type ReplicaAssignment, type ReplicaExposure, ReplicaState, type ReplicaStatus } from "@kedge/proto";
+import type { FlagAccess } from "../flags/flag-access.ts";
 import type { ModelCache } from "./model-cache.ts";
 import { Replica } from "./replica.ts";
 import { sumExposures } from "./replica-exposure.ts";
-import { metricsPath, type ReplicaFlags, type ReplicaRuntimes } from "./replica-spec.ts";
+import { metricsPath, type ReplicaRuntimes } from "./replica-spec.ts";
 import type { MetricsTarget } from "./user-metrics/user-metrics.ts";
 
 /** What a ReplicaSet works with. */
@@ -13,7 +14,7 @@ export interface ReplicaSetOptions {
   readonly runtimes: ReplicaRuntimes;
   readonly models: ModelCache;
   readonly modelServerEntry: string;
-  readonly flags: ReplicaFlags;
+  readonly flags: FlagAccess;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Readiness or state of a replica changed. */

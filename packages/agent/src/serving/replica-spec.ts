@@ -10,16 +10,6 @@ export interface ReplicaRuntimes {
   readonly gpus: readonly GpuDevice[];
 }
 
-/** Where replicas find the node's feature flags. */
-export interface ReplicaFlags {
-  /** For model servers, which follow it. */
-  readonly file: string;
-  /** Base URL of OpenFeature's protocol, for processes. */
-  readonly url: string;
-  /** The same for containers; undefined when they cannot reach it. */
-  containerUrl(): Promise<string | undefined>;
-}
-
 /** What turns an assignment into a workload. */
 export interface ReplicaSpecInput {
   readonly nodeId: string;

@@ -12,13 +12,13 @@ import {
   RuntimeKind,
 } from "@kedge/proto";
 import type { Exit, Runtime } from "@kedge/runtime";
+import type { FlagAccess } from "../flags/flag-access.ts";
 import { isHealthy } from "./health-probe.ts";
 import { lastLine } from "./last-line.ts";
 import type { ModelCache } from "./model-cache.ts";
 import { ExposureMeter } from "./replica-exposure.ts";
 import {
   healthPath,
-  type ReplicaFlags,
   type ReplicaRuntimes,
   replicaWorkload,
   replicaWorkloadId,
@@ -33,7 +33,7 @@ export interface ReplicaOptions {
   readonly runtimes: ReplicaRuntimes;
   readonly models: ModelCache;
   readonly modelServerEntry: string;
-  readonly flags: ReplicaFlags;
+  readonly flags: FlagAccess;
   readonly clock: Clock;
   readonly logger: Logger;
   /** State, restarts or port changed. */

@@ -3,13 +3,13 @@ import type { Gateway, GatewayService } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { AppliedRoute, Assignment, ReplicaStatus, Route, Window } from "@kedge/proto";
 import type { LocalScale } from "@kedge/rollout/local";
-import type { LocalScale } from "@kedge/rollout/local";
 import type { Autonomy } from "../autonomy/autonomy.ts";
+import type { FlagAccess } from "../flags/flag-access.ts";
 import { DocumentStore } from "./document-store.ts";
 import type { ModelCache } from "./model-cache.ts";
 import { routeOfNode } from "./node-route.ts";
 import { ReplicaSet } from "./replica-set.ts";
-import type { ReplicaFlags, ReplicaRuntimes } from "./replica-spec.ts";
+import type { ReplicaRuntimes } from "./replica-spec.ts";
 import { Traffic } from "./traffic.ts";
 import { UserMetrics } from "./user-metrics/user-metrics.ts";
 
@@ -25,7 +25,7 @@ export interface ServingOptions {
   readonly models: ModelCache;
   readonly autonomy: Autonomy;
   readonly modelServerEntry: string;
-  readonly flags: ReplicaFlags;
+  readonly flags: FlagAccess;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Watches a deployment's route, undefined when it has none; the result ends the watch. */

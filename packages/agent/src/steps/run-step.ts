@@ -44,7 +44,7 @@ async function specify(
   action: RunStep,
   image: string,
 ): Promise<{ runtime: Runtime; spec: WorkloadSpec }> {
-  const { ref, index, workspace, runtimes } = context;
+  const { ref, index, workspace, runtimes, flags } = context;
   const command = action.script === "" ? action.command : ["sh", "-eu", "-c", action.script];
   if (command.length === 0) throw new StepFailure("INVALID", "the step has neither script nor command");
   const labels = { "kedge.node": ref.nodeId, "kedge.task": ref.taskId, "kedge.step": String(index) };
@@ -52,14 +52,15 @@ async function specify(
   const common = { id: workloadId(ref.taskId, index), labels, command, workspace, ...gpus };
   if (image === "") {
     if (runtimes.process === undefined) throw new StepFailure("INFRASTRUCTURE", "this node runs no plain processes");
-    return { runtime: runtimes.process, spec: { ...common, env: stepEnvironment(context, workspace) } };
+    const env = stepEnvironment(context, { workspace, flagsUrl: flags.url });
+    return { runtime: runtimes.process, spec: { ...common, env } };
   }
   if (runtimes.docker === undefined || runtimes.networks === undefined) {
     throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
   }
   const network = taskNetwork(ref.taskId);
   await runtimes.networks.ensure(network, { "kedge.node": ref.nodeId, "kedge.task": ref.taskId });
-  const env = stepEnvironment(context, "/workspace");
+  const env = stepEnvironment(context, { workspace: "/workspace", flagsUrl: await flags.containerUrl() });
   return { runtime: runtimes.docker, spec: { ...common, image, network, env, limits: limitsOf(context) } };
 }
 

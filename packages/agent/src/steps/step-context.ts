@@ -1,6 +1,7 @@
 import type { Clock, Logger } from "@kedge/kernel";
 import type { GpuDevice, Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
 import type { ImageStore, Networks, Runtime } from "@kedge/runtime";
+import type { FlagAccess } from "../flags/flag-access.ts";
 import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
 
 /** Where steps can run on this node, and what there is to hand out. */
@@ -28,6 +29,7 @@ export interface StepContext {
   readonly logPosition: LogPosition;
   /** Metrics of the steps before this one. */
   readonly metrics: Readonly<Record<string, number>>;
+  readonly flags: FlagAccess;
   /** CA of the controller. */
   readonly caPem: string;
   /** Ends the step; its reason is the StepFailure to end with. */
@@ -43,8 +45,19 @@ export interface StepResult {
   readonly outputs: Readonly<Record<string, string>>;
 }
 
+/** Where a step finds itself. */
+export interface StepSurroundings {
+  /** Folder of the workspace as the step sees it. */
+  readonly workspace: string;
+  /** Base URL of the node's feature flags, if the step can reach it. */
+  readonly flagsUrl: string | undefined;
+}
+
 /** Environment of every step, with the job's and the step's own on top. */
-export function stepEnvironment(context: StepContext, workspace: string): Record<string, string> {
+export function stepEnvironment(
+  context: StepContext,
+  { workspace, flagsUrl }: StepSurroundings,
+): Record<string, string> {
   const { ref, offer, step } = context;
   return {
     CI: "true",
@@ -56,6 +69,7 @@ export function stepEnvironment(context: StepContext, workspace: string): Record
     KEDGE_NODE: ref.nodeId,
     KEDGE_ATTEMPT: String(ref.fence),
     KEDGE_WORKSPACE: workspace,
+    ...(flagsUrl === undefined ? {} : { KEDGE_FLAGS_URL: flagsUrl }),
   };
 }
 

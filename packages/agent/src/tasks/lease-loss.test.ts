@@ -7,6 +7,7 @@ import { silentLogger, systemClock } from "@kedge/kernel";
 import { type TaskEvent, TaskOfferSchema } from "@kedge/proto";
 import { createProcessRuntime } from "@kedge/runtime";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { NodeFlags } from "../flags/node-flags.ts";
 import { Lease } from "../node/lease.ts";
 import { waitFor } from "../testing/agent-fixture.ts";
 import { type TaskBus, TaskExecutor } from "./task-executor.ts";
@@ -44,6 +45,7 @@ it("ends running tasks without a report when the lease runs out", async () => {
   const executor = new TaskExecutor({
     ...{ nodeId: "n1", bootId: "b1", tasksDir: join(dir, "tasks"), bus, lease, caPem: "", keepWorkspaces: false },
     runtimes: { process: runtime, docker: undefined, images: undefined, networks: undefined, gpus: [] },
+    flags: new NodeFlags({ nodeId: "n1", dataDir: dir, logger: silentLogger, bridgeAddress: async () => undefined }),
     clock: systemClock,
     logger: silentLogger,
     onChange: () => {},

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { errorMessage } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { LogChunk, TaskEvent, TaskOffer, TaskRef, TaskRefFull } from "@kedge/proto";
+import type { FlagAccess } from "../flags/flag-access.ts";
 import type { Lease } from "../node/lease.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { cleanUpTask } from "./clean-up.ts";
@@ -38,6 +39,7 @@ export interface TaskExecutorOptions {
   readonly bus: TaskBus;
   readonly lease: Lease;
   readonly runtimes: StepRuntimes;
+  readonly flags: FlagAccess;
   readonly caPem: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -146,9 +148,9 @@ export class TaskExecutor {
   }
 
   #makeRunner(record: TaskRecord, adopted: boolean): TaskRunner {
-    const { bus, runtimes, caPem, clock, logger, keepWorkspaces } = this.#options;
+    const { bus, runtimes, flags, caPem, clock, logger, keepWorkspaces } = this.#options;
     return new TaskRunner({
-      ...{ record, runtimes, caPem, clock, logger, keepWorkspaces, adopted },
+      ...{ record, runtimes, flags, caPem, clock, logger, keepWorkspaces, adopted },
       publishEvent: (event) => bus.publishEvent(event),
       publishLog: (chunk) => bus.publishLog(chunk),
     });

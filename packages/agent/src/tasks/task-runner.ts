@@ -11,6 +11,7 @@ import {
   type TaskRef,
   TaskState,
 } from "@kedge/proto";
+import type { FlagAccess } from "../flags/flag-access.ts";
 import { handOutGpus } from "../node/gpu-handout.ts";
 import { performStep } from "../steps/perform-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
@@ -25,6 +26,7 @@ import { timeLimit } from "./time-limit.ts";
 export interface TaskRunnerOptions {
   readonly record: TaskRecord;
   readonly runtimes: StepRuntimes;
+  readonly flags: FlagAccess;
   readonly caPem: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -169,13 +171,13 @@ export class TaskRunner {
   }
 
   async #perform(step: Step, index: number, signal: AbortSignal): Promise<StepFailure | LeaseLost | undefined> {
-    const { runtimes, caPem, clock, logger } = this.#options;
+    const { runtimes, flags, caPem, clock, logger } = this.#options;
     const { ref, offer, workspace, progress } = this.#record;
     const message = `the step took longer than ${step.timeoutSeconds} s`;
     const limit = timeLimit(clock, progress.stepStartedAtMs, step.timeoutSeconds, message);
     const ending = AbortSignal.any([signal, limit.signal]);
     const context = {
-      ...{ ref, offer, step, index, workspace, runtimes, caPem, clock, logger },
+      ...{ ref, offer, step, index, workspace, runtimes, flags, caPem, clock, logger },
       log: this.#log,
       logPosition: this.#logPosition,
       metrics: progress.metrics,

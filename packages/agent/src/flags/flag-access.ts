@@ -1,0 +1,9 @@
+/** Where what runs on this node finds its feature flags. */
+export interface FlagAccess {
+  /** For model servers, which follow it; it may not be there yet. */
+  readonly file: string;
+  /** Base URL of OpenFeature's protocol, for processes. */
+  readonly url: string;
+  /** The same for containers; undefined when they cannot reach it. */
+  containerUrl(): Promise<string | undefined>;
+}

@@ -138,3 +138,20 @@ test("a decision that waited while there was no controller takes back what was p
   expect(promoted?.localDecisions[0]?.outcome).toContain("the node's decision holds: revision 1 comes back");
   expect(agent.routes.get("late")?.merged).toMatchObject([{ rolloutId: "late-2-1", nodeId: "n1" }]);
 });
+
+test("a node that was given up for lost amid the rollout, and replaced, is still heard", async () => {
+  const voice = await halfway("replaced");
+  await harness.agent("n3", { role: "serve" });
+  const own = decision("replaced");
+  agent.beats = false;
+  const isReplaced = () => voice.revisionsOn(agent).length === 0;
+  await eventually(async () => {
+    harness.clock.skip(1_000);
+    return await voice.look();
+  }, isReplaced);
+  agent.beats = true;
+  await publishDecision(agent.bus, own);
+  const live = await voice.rolledOut(2, RolloutState.ROLLED_BACK);
+  expect(live.rollout?.lostNodes).toEqual(["n1"]);
+  expect(live.rollout?.localDecisions).toMatchObject([{ nodeId: "n1", kind: LocalDecisionKind.ROLLBACK }]);
+});

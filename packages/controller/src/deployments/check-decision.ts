@@ -35,15 +35,17 @@ const KINDS: readonly LocalDecisionKind[] = [
 ];
 
 /**
- * Holds what a node says it decided against the documents: only a node that serves the deployment has a say, in rollouts
+ * Holds what a node says it decided against the documents: only a node that serves the deployment, or did when it was lost amid the
+ * rollout, has a say, in rollouts
  * that there were, under routes that there were. Sizes and figures are bounded, and it was decided between the rollout's
  * beginning and now, whatever the node's clock says. That the sender is the node it speaks of is the bus's to check.
  */
 export function checkDecision(decision: LocalDecision, context: DecisionContext): CheckedDecision {
   const { deployment, assignment, routeGeneration, nowMs } = context;
   const serves = assignment?.replicas.some((replica) => replica.deployment === decision.deployment) ?? false;
-  if (deployment === undefined || !serves) return refused("the node does not serve the deployment");
-  const rollout = rolloutOf(deployment, decision.rolloutId);
+  const rollout = deployment && rolloutOf(deployment, decision.rolloutId);
+  const wasLost = rollout?.lostNodes.includes(decision.nodeId) ?? false;
+  if (!serves && !wasLost) return refused("the node does not serve the deployment");
   if (rollout?.toRevision !== decision.revision) return refused("there is no such rollout to that revision");
   if (rollout.returning) return refused("a return is not judged");
   if (!KINDS.includes(decision.kind)) return refused("it is no decision");

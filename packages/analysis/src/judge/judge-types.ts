@@ -1,4 +1,4 @@
-import type { Moments } from "../evidence/difference-bets.ts";
+import type { Moments } from "../evidence/bernstein-bets.ts";
 import type { LabelCounts } from "../evidence/label-shift.ts";
 import type { Interval } from "../evidence/ratio-curve.ts";
 import type { Samples } from "../evidence/sample-table.ts";

@@ -1,4 +1,5 @@
-import { DifferenceBets, type Moments } from "../evidence/difference-bets.ts";
+import type { Moments } from "../evidence/bernstein-bets.ts";
+import { DifferenceBets } from "../evidence/difference-bets.ts";
 import { formatInterval, formatNumber } from "./format.ts";
 import type { JudgeWindow } from "./judge-types.ts";
 import type { BoundedMetricOptions } from "./metric-options.ts";

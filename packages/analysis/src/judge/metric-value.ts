@@ -1,4 +1,4 @@
-import type { Moments } from "../evidence/difference-bets.ts";
+import type { Moments } from "../evidence/bernstein-bets.ts";
 import { isSamples, type Samples } from "../evidence/sample-table.ts";
 import type { EventCount, MetricValue } from "./judge-types.ts";
 import type { MetricOptions } from "./metric-options.ts";

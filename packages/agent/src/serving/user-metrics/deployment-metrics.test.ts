@@ -67,6 +67,29 @@ describe("users' metrics of a deployment", () => {
     expect(samples?.value.value).toMatchObject({ bounds: [0.5, 1], counts: [2, 6, 0], values: [] });
   });
 
+  it("tells squares that are not too small, and not much too large where bounds are close", () => {
+    const bounds = Array.from({ length: 50 }, (_, i) => (i + 1) / 50);
+    const tell = (values: readonly number[]) => {
+      const atMost = (bound: number) => values.filter((value) => value <= bound).length;
+      const buckets = bounds.map((bound) => `score_bucket{le="${bound}"} ${atMost(bound)}`);
+      const ends = [`score_bucket{le="+Inf"} ${values.length}`, `score_count ${values.length}`];
+      return [...buckets, ...ends, `score_sum ${values.reduce((sum, value) => sum + value, 0)}`].join("\n");
+    };
+    const values = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(values, (seen) => {
+        const metrics = new DeploymentMetrics([score]);
+        metrics.addScrape([replica(tell([]))]);
+        metrics.addScrape([replica(tell(seen))]);
+        const value = metrics.take(1)[0]?.value;
+        const told = value?.case === "moments" ? value.value.sumSquares : Number.NaN;
+        const squares = seen.reduce((sum, each) => sum + each * each, 0);
+        expect(told).toBeGreaterThanOrEqual(squares - 1e-9);
+        expect(told).toBeLessThanOrEqual(squares + 0.03 * seen.length);
+      }),
+    );
+  });
+
   it("takes one value a scrape of a gauge", () => {
     const metrics = new DeploymentMetrics([score, spread]);
     for (const value of ["0.5", "0.75", "3"]) metrics.addScrape([replica(`# TYPE score gauge\nscore ${value}\n`)]);

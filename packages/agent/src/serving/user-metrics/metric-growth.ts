@@ -95,19 +95,24 @@ interface Seen {
   readonly counts: readonly number[];
 }
 
-/** The mean is exact but for clipping; squares only size bets, so the middles of buckets, or without them the widest guess, will do. */
+/**
+ * The mean is exact but for clipping. Of the squares buckets tell a bound only, and the judge needs one that is not too small:
+ * values are at most half a bucket from its middle, so their distances from the mean are, as a vector, no longer than those of
+ * the middles and those halves together (Minkowski). Without buckets it is what bounds and mean allow (Bhatia and Davis).
+ */
 function momentsOf({ lower, upper }: MetricSpec, { count, sum, bounds, counts }: Seen): Plain<MetricMoments> {
   if (count === 0) return { count: 0, sum: 0, sumSquares: 0 };
   const mean = clip(sum / count, lower, upper);
-  const least = count * mean * mean;
-  const widest = least + count * (mean - lower) * (upper - mean);
-  const middles = counts.reduce((squares, each, i) => {
+  const widest = count * (mean - lower) * (upper - mean);
+  const squares = { middles: 0, halves: 0 };
+  for (const [i, each] of counts.entries()) {
     const from = clip(bounds[i - 1] ?? lower, lower, upper);
-    const middle = (from + clip(bounds[i] ?? upper, lower, upper)) / 2;
-    return squares + each * middle * middle;
-  }, 0);
-  const sumSquares = counts.length === 0 ? widest : Math.min(widest, Math.max(least, middles));
-  return { count, sum: count * mean, sumSquares };
+    const to = clip(bounds[i] ?? upper, lower, upper);
+    squares.middles += each * ((from + to) / 2 - mean) ** 2;
+    squares.halves += each * ((to - from) / 2) ** 2;
+  }
+  const spread = counts.length === 0 ? widest : (Math.sqrt(squares.middles) + Math.sqrt(squares.halves)) ** 2;
+  return { count, sum: count * mean, sumSquares: count * mean * mean + Math.min(widest, spread) };
 }
 
 function clip(value: number, lower: number, upper: number): number {

@@ -46,6 +46,7 @@ export class Autonomy {
   readonly #abort = new AbortController();
   /** The routes of this node. */
   readonly #routes = new Map<string, Route>();
+  #assignment: Assignment | undefined;
   /** Rollouts of which the decision is stored with the controller. */
   readonly #told = new Set<string>();
   readonly #telling = new Set<Promise<unknown>>();
@@ -92,11 +93,9 @@ export class Autonomy {
   }
 
   /** Lets go of decisions about revisions that the controller, which knows of them, has taken away from this node. */
-  assigned({ replicas }: Assignment): void {
-    for (const { rolloutId, deployment, revision } of this.#held.all) {
-      const isHere = replicas.some((each) => each.deployment === deployment && each.revision === revision);
-      if (!isHere && this.#told.has(rolloutId)) this.#release(rolloutId, "its revision is gone from this node");
-    }
+  assigned(assignment: Assignment): void {
+    this.#assignment = assignment;
+    this.#releaseGone();
   }
 
   /** A route as this node may serve it, in view of what it has decided. */
@@ -115,6 +114,14 @@ export class Autonomy {
     local.requestsAlone += window.revisions.find((part) => part.revision === judgement.toRevision)?.requests ?? 0;
     const verdict = this.#trials.verdict(local);
     if (verdict?.kind === VerdictKind.ROLLBACK) this.#decide(route, local, verdict);
+  }
+
+  #releaseGone(): void {
+    const replicas = this.#assignment?.replicas;
+    for (const { rolloutId, deployment, revision } of replicas === undefined ? [] : this.#held.all) {
+      const isHere = replicas?.some((each) => each.deployment === deployment && each.revision === revision);
+      if (!isHere && this.#told.has(rolloutId)) this.#release(rolloutId, "its revision is gone from this node");
+    }
   }
 
   #decide(route: Route, { judgement }: LocalTrial, verdict: Verdict): void {
@@ -172,8 +179,10 @@ export class Autonomy {
     const { clock, logger, publish } = this.#options;
     const { signal } = this.#abort;
     const told = untilDone(() => publish(decision), { clock, logger, signal, what: "decision" }).then((isDone) => {
-      if (isDone) this.#told.add(decision.rolloutId);
       this.#telling.delete(told);
+      if (!isDone) return;
+      this.#told.add(decision.rolloutId);
+      this.#releaseGone();
     });
     this.#telling.add(told);
   }

@@ -15,8 +15,10 @@ export function jobFileFindings(pipeline: Pipeline, graph: JobGraph): Finding[] 
 }
 
 function inputFindings(job: string, { jobs }: Pipeline, graph: JobGraph): Finding[] {
+  const inputs = jobs[job]?.inputs ?? [];
+  if (inputs.length === 0) return [];
   const before = ancestors(graph, job);
-  return (jobs[job]?.inputs ?? []).flatMap((use, i): Finding[] => {
+  return inputs.flatMap((use, i): Finding[] => {
     const path = ["jobs", job, "inputs", i];
     const other = jobs[use.job];
     if (other === undefined) {

@@ -7,6 +7,8 @@ import { type Alarm, WatchedSeries } from "./watched-series.ts";
 /** What the detectors watch; the rest is kept for causes. */
 const DETECTED = ["load average", "free memory", "slowness", "error excess"] as const;
 const MAX_LOAD = 1e6;
+/** A load that waits for cores, so many times over, is an overload. */
+const OVERLOAD = 2;
 /** Less than this share of a node's memory free is scarce. */
 const SCARCE_SHARE = 0.1;
 const MAX_RESTARTS = 1_000;
@@ -82,9 +84,9 @@ export class NodeWatch {
     });
   }
 
-  /** A load that the cores carry and memory that is plenty are no trouble, however unusual. */
+  /** A load that the cores carry soon and memory that is plenty are no trouble, however unusual. */
   #matters(metric: NodeMetric, value: number): boolean {
-    if (metric === "load average") return value > this.#cores;
+    if (metric === "load average") return value > OVERLOAD * this.#cores;
     return metric !== "free memory" || value < SCARCE_SHARE * this.#memoryMib;
   }
 }

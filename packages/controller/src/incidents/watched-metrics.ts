@@ -46,9 +46,9 @@ export const MATERIALITY: Readonly<Record<string, Materiality>> = {
   "response time": { worse: "up", factor: 1.25, least: 1 },
   requests: { worse: "both", factor: 2, least: 2 },
   "prediction shift": { worse: "up", factor: 1.5, least: 5 },
-  "load average": { worse: "up", factor: 1.5, least: 1 },
-  slowness: { worse: "up", factor: 1.25, least: 0.25 },
-  "error excess": { worse: "up", factor: 1.5, least: 1 },
+  "load average": { worse: "up", factor: 2, least: 1 },
+  slowness: { worse: "up", factor: 1.4, least: 0.25 },
+  "error excess": { worse: "up", factor: 1.5, least: 2 },
   "free memory": { worse: "down", factor: 1.5, least: 64 },
 };
 

@@ -16,6 +16,7 @@ interface RunOptions {
   readonly runtime?: RuntimeName[];
   readonly resource?: Readonly<Record<string, number>>;
   readonly costPerHour?: number;
+  readonly aloneAfter?: number;
   readonly endServing?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
@@ -85,6 +86,11 @@ function addRunOptions(command: Command): Command {
     .option("--runtime <list>", "comma-separated: docker, process; default: what is there", runtimes)
     .option("--resource <name=amount>", "custom resource in whole units, e.g. watts=700; may be repeated", resources)
     .option("--cost-per-hour <amount>", "what an hour of this node costs; the same currency on all nodes", cost)
+    .option(
+      "--alone-after <seconds>",
+      "silence of the controller after which this node judges rollouts by itself, 1 to 60; default: 5",
+      silence,
+    )
     .option("--end-serving", "on exit end replicas, tasks and gateway, which otherwise run on")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
 }
@@ -111,6 +117,12 @@ function cost(text: string): number {
   throw new InvalidArgumentError("Expected an amount from 0, e.g. 2.75.");
 }
 
+function silence(text: string): number {
+  const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= 60) return seconds;
+  throw new InvalidArgumentError("Expected 1 to 60 seconds.");
+}
+
 function listenAddress(text: string): ListenAddress {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
@@ -135,12 +147,13 @@ async function runAgent(host: Host, options: RunOptions): Promise<void> {
   // Loaded on demand: no other command needs it.
   const { startAgent } = await import("@kedge/agent");
   const { MODEL_SERVER_ENTRY } = await import("@kedge/model-server");
-  const { gatewayListen, metricsListen, runtime, logLevel, resource = {}, costPerHour = 0 } = options;
+  const { gatewayListen, metricsListen, runtime, logLevel, resource = {}, costPerHour = 0, aloneAfter } = options;
   const agent = await startAgent({
     dataDir: resolve(options.dataDir),
     modelServerEntry: MODEL_SERVER_ENTRY,
     logger: createLogger({ name: "agent", level: logLevel }),
     capacity: { custom: resource, costPerHour },
+    ...(aloneAfter === undefined ? {} : { cutOffMs: aloneAfter * 1000 }),
     ...(gatewayListen === undefined ? {} : { gatewayListen }),
     ...(metricsListen === undefined ? {} : { metricsListen }),
     ...(runtime === undefined ? {} : { runtimes: runtime }),

@@ -14,15 +14,6 @@ export {
   type AnomalyKind,
   type AnomalyPoint,
 } from "./anomaly/detector-types.ts";
-export {
-  calmState,
-  type Incident,
-  type IncidentRule,
-  type IncidentSign,
-  type IncidentState,
-  type IncidentStep,
-  observeSign,
-} from "./anomaly/incident.ts";
 export { dkwRadius } from "./confseq/quantile-bounds.ts";
 export type { Interval } from "./evidence/ratio-curve.ts";
 export type { Samples } from "./evidence/sample-table.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { guardedLookup, whyRefused } from "./addresses.ts";
+import { createResolver, guardedLookup, whyRefused } from "./addresses.ts";
 
 test.each([
   "169.254.169.254",
@@ -52,7 +52,9 @@ test.each(["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.
 test("a name is refused for what it resolves to, in the form that sockets ask in", async () => {
   const ask = (allowPrivate: boolean, all: boolean) =>
     new Promise((resolve) =>
-      guardedLookup(allowPrivate)("localhost", { all }, (error, address) => resolve(error ?? address)),
+      guardedLookup(createResolver(), allowPrivate)("localhost", { all }, (error, address) =>
+        resolve(error ?? address),
+      ),
     );
   expect(await ask(false, true)).toMatchObject({
     reason: "INVALID_FIELD",
@@ -60,4 +62,14 @@ test("a name is refused for what it resolves to, in the form that sockets ask in
   });
   expect(await ask(true, false)).toMatch(/^(127\.0\.0\.1|::1)$/);
   expect(await ask(true, true)).toContainEqual({ address: expect.any(String), family: expect.any(Number) });
+});
+
+test("all who want to know the same ask once", async () => {
+  const resolve = createResolver();
+  const first = resolve("localhost");
+  expect(resolve("localhost")).toBe(first);
+  expect(await first).not.toEqual([]);
+  expect(resolve("localhost")).not.toBe(first);
+  await expect(resolve("no-such-host.invalid")).rejects.toThrow();
+  expect(await resolve("localhost")).toEqual(await first);
 });

@@ -1,4 +1,5 @@
-import { lookup } from "node:dns";
+import type { LookupAddress } from "node:dns";
+import { lookup } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { KedgeError } from "@kedge/domain";
 
@@ -78,23 +79,50 @@ function dotted(high: number, low: number): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
+/** Finds the addresses of a host. */
+export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
+
+/**
+ * A resolver that asks the system for one name at a time, and once for all who want to know the same: the system's
+ * resolver holds one of Node's few threads while it waits for a name server that is gone.
+ */
+export function createResolver(): Resolve {
+  const asked = new Map<string, Promise<readonly LookupAddress[]>>();
+  let last: Promise<unknown> = Promise.resolve();
+  return (hostname) => {
+    const known = asked.get(hostname);
+    if (known !== undefined) return known;
+    const mine = last.then(() => lookup(hostname, { all: true })).finally(() => asked.delete(hostname));
+    asked.set(hostname, mine);
+    last = mine.catch(() => {}); // whoever asked is told
+    return mine;
+  };
+}
+
 /**
  * Resolves names for one connection and hands out only addresses that were looked at: what is connected to is what was
  * checked, whatever the name resolves to next time. One address that is refused refuses the name.
  */
-export function guardedLookup(allowPrivate: boolean): LookupFunction {
+export function guardedLookup(resolve: Resolve, allowPrivate: boolean): LookupFunction {
   return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, []);
-      for (const { address } of addresses) {
-        const why = whyRefused(address, allowPrivate);
-        if (why !== undefined) return callback(refusal(hostname, address, why), []);
-      }
-      const [first] = addresses;
-      if (options.all === true || first === undefined) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    });
+    const checked = resolve(hostname).then((addresses) => assertOpen(hostname, addresses, allowPrivate));
+    checked.then(
+      (addresses) => {
+        const [first] = addresses;
+        if (options.all === true || first === undefined) callback(null, [...addresses]);
+        else callback(null, first.address, first.family);
+      },
+      (error: Error) => callback(error, []),
+    );
   };
+}
+
+function assertOpen(hostname: string, addresses: readonly LookupAddress[], allowPrivate: boolean) {
+  for (const { address } of addresses) {
+    const why = whyRefused(address, allowPrivate);
+    if (why !== undefined) throw refusal(hostname, address, why);
+  }
+  return addresses;
 }
 
 /** The error that says why an address is refused. */

@@ -31,11 +31,21 @@ let term: AlertTerm | undefined;
 let skewMs = 0;
 let outcomes: [string, DeliveryOutcome][] = [];
 
-/** Time that can be put forward; retries come at once, so that what is asserted is their order and number. */
+/** Time that can be put forward; what waits for it then comes at once. */
 const clock = {
   ...systemClock,
   now: () => systemClock.now() + skewMs,
-  after: (ms: number, callback: () => void) => systemClock.after(Math.min(ms, 20), callback),
+  monotonic: () => systemClock.monotonic() + skewMs,
+  after: (ms: number, callback: () => void) => {
+    const dueMs = clock.monotonic() + ms;
+    let cancel = (): void => {};
+    const look = (): void => {
+      if (clock.monotonic() >= dueMs) callback();
+      else cancel = systemClock.after(Math.min(10, ms), look);
+    };
+    look();
+    return () => cancel();
+  },
 };
 
 beforeEach(async () => {

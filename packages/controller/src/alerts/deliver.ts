@@ -1,19 +1,14 @@
-import type { Clock } from "@kedge/kernel";
 import type { AlertReceiver } from "@kedge/proto";
 import { alertmanagerMessage } from "./alertmanager-message.ts";
-import { type Post, type PostOutcome, post } from "./http-post.ts";
+import { type Post, type PostOutcome, post, type Sending } from "./http-post.ts";
 import type { Notice } from "./notice.ts";
 import { slackMessage } from "./slack-message.ts";
 import { webhookMessage } from "./webhook-message.ts";
 
 /** Tells a receiver, once. Of several servers one that takes it is enough. Never throws. */
-export async function deliver(
-  receiver: AlertReceiver,
-  notice: Notice,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<PostOutcome> {
+export async function deliver(receiver: AlertReceiver, notice: Notice, sending: Sending): Promise<PostOutcome> {
   const posts = postsOf(receiver, notice);
-  const outcomes = await Promise.all(posts.map((one) => post(one, clock, signal)));
+  const outcomes = await Promise.all(posts.map((one) => post(one, sending)));
   const taken = outcomes.find(({ kind }) => kind === "taken");
   return taken ?? outcomes[0] ?? { kind: "failed", error: "the receiver has no address" };
 }

@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
 import { systemClock } from "@kedge/kernel";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createResolver } from "./addresses.ts";
 import { type Post, parseRetryAfter, post } from "./http-post.ts";
 import { type ReceiverServer, startReceiver } from "./testing/receiver-server.ts";
 
@@ -12,7 +13,7 @@ afterEach(() => receiver.stop());
 
 const send = (more: Partial<Post> = {}, signal = new AbortController().signal) => {
   const message = { url: receiver.url, body: '{"a":"ä"}', headers: { "x-team": "a" }, allowPrivate: true };
-  return post({ ...message, ...more }, systemClock, signal);
+  return post({ ...message, ...more }, { clock: systemClock, resolve: createResolver(), signal });
 };
 
 test("posts JSON", async () => {
@@ -31,6 +32,17 @@ test("a private address is not even connected to without leave, by name or by nu
     error: expect.stringMatching(/refused/),
   });
   expect(receiver.received).toEqual([]);
+});
+
+test("what is connected to is what was looked at, whatever the name resolves to next", async () => {
+  const answers = ["192.0.2.1", "127.0.0.1"];
+  const resolve = async () => [{ address: answers.shift() ?? "127.0.0.1", family: 4 }];
+  const message = { url: `http://rebind.example:${receiver.port}/`, body: "", headers: {} };
+  const { signal } = new AbortController();
+  const hasty = { ...systemClock, after: (_ms: number, callback: () => void) => systemClock.after(50, callback) };
+  const outcome = await post({ ...message, allowPrivate: false }, { clock: hasty, resolve, signal });
+  expect(outcome.kind).toBe("failed");
+  expect({ answers, received: receiver.received }).toEqual({ answers: ["127.0.0.1"], received: [] });
 });
 
 test("follows no redirect", async () => {
@@ -88,7 +100,9 @@ test("who never answers is given up, at the latest when the term ends", async ()
   receiver.answer = () => undefined;
   const hasty = { ...systemClock, after: (_ms: number, callback: () => void) => systemClock.after(50, callback) };
   const message = { url: receiver.url, body: "", headers: {}, allowPrivate: true };
-  expect(await post(message, hasty, new AbortController().signal)).toEqual({
+  expect(
+    await post(message, { clock: hasty, resolve: createResolver(), signal: new AbortController().signal }),
+  ).toEqual({
     kind: "failed",
     error: "no answer within 10 s",
   });

@@ -3,7 +3,7 @@ import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
 import { errorMessage, isKedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
-import { guardedLookup, refusal, whyRefused } from "./addresses.ts";
+import { guardedLookup, type Resolve, refusal, whyRefused } from "./addresses.ts";
 
 /** A request to a receiver. */
 export interface Post {
@@ -12,6 +12,13 @@ export interface Post {
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly allowPrivate: boolean;
+}
+
+/** What requests are made with. */
+export interface Sending {
+  readonly clock: Clock;
+  readonly resolve: Resolve;
+  readonly signal: AbortSignal;
 }
 
 /** How a request ended. `retryAfterMs` is what the receiver asks for. */
@@ -27,14 +34,14 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
  * Posts JSON once: no redirect is followed, no proxy used, no connection kept, and the address that was checked is the
  * one that is connected to. Never throws; gives up after 10 s or when the signal aborts.
  */
-export async function post(message: Post, clock: Clock, signal: AbortSignal): Promise<PostOutcome> {
+export async function post(message: Post, { clock, resolve, signal }: Sending): Promise<PostOutcome> {
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   const cancel = clock.after(TIMEOUT_MS, stop);
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   try {
-    const answer = await exchange(message, abort.signal);
+    const answer = await exchange(message, resolve, abort.signal);
     return outcomeOf(answer, clock.now());
   } catch (error) {
     const error_ = abort.signal.aborted && !signal.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : wordsOf(error);
@@ -51,7 +58,8 @@ interface Answer {
   readonly body: string;
 }
 
-function exchange({ url, body, headers, allowPrivate }: Post, signal: AbortSignal): Promise<Answer> {
+function exchange(message: Post, resolve: Resolve, signal: AbortSignal): Promise<Answer> {
+  const { url, body, headers, allowPrivate } = message;
   const target = new URL(url);
   const host = target.hostname.replace(/^\[|\]$/g, "");
   // Nothing is looked up for an address, so the hook would not see it.
@@ -59,8 +67,8 @@ function exchange({ url, body, headers, allowPrivate }: Post, signal: AbortSigna
   if (why !== undefined) return Promise.reject(refusal(host, host, why));
   const start = target.protocol === "https:" ? requestHttps : requestHttp;
   const length = { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) };
-  const options = { method: "POST", agent: false, signal, lookup: guardedLookup(allowPrivate) } as const;
-  return new Promise((resolve, reject) => {
+  const options = { method: "POST", agent: false, signal, lookup: guardedLookup(resolve, allowPrivate) } as const;
+  return new Promise((take, reject) => {
     const sending = start(
       target,
       { ...options, headers: { "user-agent": "kedge", ...headers, ...length } },
@@ -69,7 +77,7 @@ function exchange({ url, body, headers, allowPrivate }: Post, signal: AbortSigna
         let bytes = 0;
         const done = (): void => {
           const { statusCode: status = 0, headers: got } = answer;
-          resolve({ status, retryAfter: got["retry-after"], body: Buffer.concat(chunks).toString() });
+          take({ status, retryAfter: got["retry-after"], body: Buffer.concat(chunks).toString() });
         };
         answer.on("data", (chunk: Buffer) => {
           bytes += chunk.byteLength;

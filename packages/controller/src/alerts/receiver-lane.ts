@@ -12,6 +12,7 @@ import {
 } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { Stores } from "../stores.ts";
+import { createResolver } from "./addresses.ts";
 import { deliver, isRefreshed } from "./deliver.ts";
 import { begun, delivered, ended, failed, GIVE_UP_MS, noticeId, queued } from "./delivery-record.ts";
 import { graphLinks } from "./graph-links.ts";
@@ -54,6 +55,7 @@ export class ReceiverLane {
   readonly #options: LaneOptions;
   readonly #loop: Reconciler;
   readonly #openings: RecentOpenings;
+  readonly #resolve = createResolver();
   #limit: RateLimit;
   #perMinute: number;
   /** The receiver asked to be left alone until then (monotonic). */
@@ -153,7 +155,7 @@ export class ReceiverLane {
     const ownAddress = this.#options.httpAddress();
     const links = graphLinks(this.#options.stores, incident.id, { nowMs, ownAddress });
     const message = { incident, notice, number, id: noticeId(counted.value), links, nowMs };
-    const outcome = await deliver(receiver, message, { clock, signal });
+    const outcome = await deliver(receiver, message, { clock, resolve: this.#resolve, signal });
     if (signal.aborted) return undefined;
     return this.#settle(counted, incident, outcome);
   }

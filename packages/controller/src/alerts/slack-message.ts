@@ -75,16 +75,26 @@ function ending(incident: Incident): string[] {
 
 function fields(incident: Incident) {
   const { repeats, acknowledgedBy } = incident;
-  const list = (lines: readonly string[]): string => lines.map((line) => `• ${literal(line, MAX_SENTENCE)}`).join("\n");
   const about = [
     { title: "About", value: literal(subjectWords(incident), MAX_SENTENCE), short: true },
     { title: "Severity", value: severityWord(incident.severity), short: true },
     { title: "Alike since", value: repeats > 0 ? String(repeats) : "", short: true },
     { title: "Acknowledged by", value: literal(acknowledgedBy, 80), short: true },
-    { title: "Likely causes", value: list(causeWords(incident)).slice(0, MAX_TEXT), short: false },
-    { title: "What was done", value: list(actionWords(incident)).slice(0, MAX_TEXT), short: false },
+    { title: "Likely causes", value: list(causeWords(incident)), short: false },
+    { title: "What was done", value: list(actionWords(incident)), short: false },
   ];
   return about.filter(({ value }) => value !== "");
+}
+
+/** As many lines as Slack shows. */
+function list(lines: readonly string[]): string {
+  let text = "";
+  for (const line of lines) {
+    const longer = `${text}${text && "\n"}• ${literal(line, MAX_SENTENCE)}`;
+    if (longer.length > MAX_TEXT) break;
+    text = longer;
+  }
+  return text;
 }
 
 /**

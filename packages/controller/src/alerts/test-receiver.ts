@@ -11,6 +11,7 @@ import {
   IncidentState,
 } from "@kedge/proto";
 import type { Stores } from "../stores.ts";
+import { createResolver } from "./addresses.ts";
 import { deliver } from "./deliver.ts";
 import { graphLinks } from "./graph-links.ts";
 
@@ -32,7 +33,11 @@ export async function testReceiver(receiver: AlertReceiver, { stores, clock, htt
   const links = graphLinks(stores, incident.id, { nowMs, ownAddress: httpAddress() });
   const id = `${incident.id}.${receiver.name}.1`;
   const notice = { incident, notice: AlertNotice.OPENED, id, number: 1, links, nowMs };
-  const outcome = await deliver(receiver, notice, { clock, signal: new AbortController().signal });
+  const outcome = await deliver(receiver, notice, {
+    clock,
+    resolve: createResolver(),
+    signal: new AbortController().signal,
+  });
   const tookMs = Math.round(clock.monotonic() - startMs);
   return { error: outcome.kind === "taken" ? "" : outcome.error, tookMs };
 }

@@ -49,6 +49,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "one rollback at 1 to 1,000 simulated nodes, beside one bare put",
     script: "test/bench/fleet-rollback.ts",
   },
+  flags: { about: "a feature flag from apply to a handler's answer", script: "test/bench/flags.ts" },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },
 };
 

@@ -1,4 +1,5 @@
 import type { ArmWindow, JudgeWindow } from "./judge-types.ts";
+import { KnownUsers } from "./known-users.ts";
 
 /** A user by name or hash. */
 export type UserId = string | number;
@@ -51,22 +52,25 @@ const MAX_USERS = 250_000;
  * requests in it failed, with their mean latency and the first one's label. Once 250,000 are known, new ones count no more.
  */
 export class UserCohort {
-  readonly #known: Set<UserId>;
+  readonly #known = new Set<UserId>();
+  readonly #before: KnownUsers;
+  readonly #all: KnownUsers;
 
-  /** `known`: users counted before, to go on from. */
-  constructor(known: Iterable<UserId> = []) {
-    this.#known = new Set(known);
+  /** `state`: another cohort's, to go on from. */
+  constructor(state: Uint8Array = new Uint8Array()) {
+    this.#before = new KnownUsers(state);
+    this.#all = new KnownUsers(state);
   }
 
-  /** Users that were counted. */
-  get known(): ReadonlySet<UserId> {
-    return this.#known;
+  /** The users that were counted, as bytes to go on from: none of them counts again, and some others do not either. */
+  state(): Uint8Array {
+    return this.#all.toBytes();
   }
 
   /** The window's new users as a window to judge. */
   window({ seconds, weight, requests }: UserWindow): JudgeWindow {
     const outcomes = this.#newUsers(requests);
-    for (const user of outcomes.keys()) this.#known.add(user);
+    for (const user of outcomes.keys()) this.#add(user);
     const of = (arm: "baseline" | "canary"): UserOutcome[] => [...outcomes.values()].filter((user) => user.arm === arm);
     return { seconds, weight, baseline: armOf(of("baseline")), canary: armOf(of("canary")) };
   }
@@ -76,7 +80,7 @@ export class UserCohort {
     const theirs = new Set(baseline.users);
     const ours = new Set(canary.users);
     const count = (users: ReadonlySet<UserId>, others: ReadonlySet<UserId>, failed: ReadonlySet<UserId>): ArmWindow => {
-      const fresh = [...users].filter((user) => !this.#known.has(user) && !others.has(user));
+      const fresh = [...users].filter((user) => !this.#isKnown(user) && !others.has(user));
       return { requests: fresh.length, errors: fresh.filter((user) => failed.has(user)).length };
     };
     const isFull = this.#known.size + theirs.size + ours.size > MAX_USERS;
@@ -87,14 +91,23 @@ export class UserCohort {
       baseline: isFull ? none : count(theirs, ours, new Set(baseline.failed)),
       canary: isFull ? none : count(ours, theirs, new Set(canary.failed)),
     };
-    if (!isFull) for (const user of [...theirs, ...ours]) this.#known.add(user);
+    if (!isFull) for (const user of [...theirs, ...ours]) this.#add(user);
     return window;
+  }
+
+  #isKnown(user: UserId): boolean {
+    return this.#known.has(user) || this.#before.has(user);
+  }
+
+  #add(user: UserId): void {
+    this.#known.add(user);
+    this.#all.add(user);
   }
 
   #newUsers(requests: readonly UserRequest[]): Map<UserId, UserOutcome> {
     const outcomes = new Map<UserId, UserOutcome>();
     for (const { user, arm, isFailed, latencyMs, label } of requests) {
-      if (this.#known.has(user)) continue;
+      if (this.#isKnown(user)) continue;
       const outcome = outcomes.get(user);
       if (outcome === undefined) {
         if (this.#known.size + outcomes.size >= MAX_USERS) continue;

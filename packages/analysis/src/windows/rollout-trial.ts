@@ -2,6 +2,7 @@ import { isKedgeError } from "@kedge/domain";
 import { type RouteJudgement, type Verdict, VerdictKind, type Window } from "@kedge/proto";
 import { createJudge } from "../judge/judge.ts";
 import type { Judge, JudgeWindow } from "../judge/judge-types.ts";
+import { KNOWN_USERS_BYTES } from "../judge/known-users.ts";
 import { mergeWindows } from "../judge/merge-windows.ts";
 import { UserCohort } from "../judge/user-cohort.ts";
 import { verdictMessage } from "../verdict-message.ts";
@@ -44,8 +45,9 @@ export class RolloutTrial {
   constructor(judgement: RouteJudgement, { nowMs, state = new Uint8Array(), verdict }: TrialStart) {
     this.judgement = judgement;
     this.#setup = judgeSetup(judgement);
-    this.#judge = judgeFrom(this.#setup, state);
-    this.#cohort = judgement.byUser ? new UserCohort() : undefined;
+    const parts = judgement.byUser ? splitState(state) : { judge: state };
+    this.#judge = judgeFrom(this.#setup, parts.judge);
+    this.#cohort = judgement.byUser ? new UserCohort(parts.users) : undefined;
     this.#thresholds = new Thresholds(judgement.analysis, nowMs);
     this.#exposures = this.#setup.seesRestarts ? new ExposureLedger(nowMs) : undefined;
     this.#problems = new MetricProblems(this.#setup.userMetrics);
@@ -82,7 +84,12 @@ export class RolloutTrial {
 
   /** The evidence that was judged so far, as bytes to go on from. */
   state(): Uint8Array {
-    return this.#judge.state();
+    const judge = this.#judge.state();
+    if (this.#cohort === undefined) return judge;
+    const state = new Uint8Array(KNOWN_USERS_BYTES + judge.length);
+    state.set(this.#cohort.state());
+    state.set(judge, KNOWN_USERS_BYTES);
+    return state;
   }
 
   #gather(window: Window): void {
@@ -98,6 +105,14 @@ export class RolloutTrial {
     const known = this.#waiting.get(shown.weight);
     this.#waiting.set(shown.weight, known === undefined ? shown : mergeWindows(known, shown));
   }
+}
+
+/** Evidence without the users that it is from would count them twice, so it is begun afresh. */
+function splitState(state: Uint8Array): { readonly judge: Uint8Array; readonly users?: Uint8Array } {
+  const users = state.subarray(0, KNOWN_USERS_BYTES);
+  return users.length < KNOWN_USERS_BYTES
+    ? { judge: new Uint8Array() }
+    : { judge: state.subarray(KNOWN_USERS_BYTES), users };
 }
 
 /** Goes on from what is stored; afresh when that is an older server's, whose evidence means something else. */

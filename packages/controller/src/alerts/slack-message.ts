@@ -78,7 +78,7 @@ function fields(incident: Incident) {
   const about = [
     { title: "About", value: literal(subjectWords(incident), MAX_SENTENCE), short: true },
     { title: "Severity", value: severityWord(incident.severity), short: true },
-    { title: "Alike since", value: repeats > 0 ? String(repeats) : "", short: true },
+    { title: "Repeats", value: repeats > 0 ? String(repeats) : "", short: true },
     { title: "Acknowledged by", value: literal(acknowledgedBy, 80), short: true },
     { title: "Likely causes", value: list(causeWords(incident)), short: false },
     { title: "What was done", value: list(actionWords(incident)), short: false },

@@ -324,6 +324,7 @@ class Agent implements RunningAgent {
       replicas: () => this.#serving?.replicas ?? [],
       leaseAgeMs: () => this.#lease.ageMs,
       isConnected: () => this.#link.isConnected,
+      isCutOff: () => this.#autonomy.isCutOff,
       droppedWindows: () => this.#windows.dropped,
       gateway: () => this.#gateway?.stats(),
     };

@@ -21,6 +21,7 @@ export interface MetricSources {
   readonly replicas: () => readonly ReplicaStatus[];
   readonly leaseAgeMs: () => number;
   readonly isConnected: () => boolean;
+  readonly isCutOff: () => boolean;
   readonly droppedWindows: () => number;
   readonly gateway: () => GatewayStats | undefined;
 }
@@ -52,6 +53,9 @@ export async function createMetrics(sources: MetricSources): Promise<Registry> {
   single("heartbeats_total", "Heartbeats sent.", () => sources.counters.heartbeats);
   single("lease_age_seconds", "Time since the last renewed lease was sent.", () => sources.leaseAgeMs() / 1000);
   single("bus_connected", "1 when connected to NATS.", () => (sources.isConnected() ? 1 : 0));
+  single("cut_off", "1 while the controller is not heard and the node judges alone.", () =>
+    sources.isCutOff() ? 1 : 0,
+  );
   single("windows_dropped_total", "Windows dropped while disconnected.", sources.droppedWindows);
   define("tasks_total", "Tasks that left this node, by outcome.", ["outcome"], (gauge) => {
     for (const [outcome, count] of sources.counters.tasks) gauge.set({ outcome }, count);

@@ -17,9 +17,9 @@ test.each([
   ["--cost-per-hour -1", "Expected an amount from 0, e.g. 2.75"],
   ["--cost-per-hour Infinity", "Expected an amount from 0"],
   ["--cost-per-hour 1e3", "Expected an amount from 0"],
-  ["--alone-after 0", "Expected 1 to 60 seconds"],
-  ["--alone-after 61", "Expected 1 to 60 seconds"],
-  ["--alone-after 5s", "Expected 1 to 60 seconds"],
+  ["--alone-after 2", "Expected 3 to 60 seconds"],
+  ["--alone-after 61", "Expected 3 to 60 seconds"],
+  ["--alone-after 5s", "Expected 3 to 60 seconds"],
 ])("agent run %s exits 2 and says why", async (options, message) => {
   const outcome = await kedge(["agent", "run", ...options.split(" ")], { folder });
   expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });

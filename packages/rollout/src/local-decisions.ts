@@ -16,6 +16,8 @@ import { watchUntil } from "./timing.ts";
 import type { Failure } from "./transition.ts";
 
 const MAX_DECISIONS = 64;
+/** A controller that comes back hears from every node which judged alone; that most of them went on says little. */
+const MAX_CONTINUED = 16;
 
 /**
  * Puts decisions that nodes took on their own on a rollout's record, in place, each with what became of it: of the two
@@ -72,7 +74,8 @@ function saidBy({ nodeId, kind, reason }: LocalDecision): string {
 
 /** Rollbacks matter most; something milder gives way to one. */
 function makeRoom(draft: Rollout, decision: LocalDecision): boolean {
-  if (draft.localDecisions.length < MAX_DECISIONS) return true;
+  const most = decision.kind === LocalDecisionKind.CONTINUE ? MAX_CONTINUED : MAX_DECISIONS;
+  if (draft.localDecisions.length < most) return true;
   const milder = draft.localDecisions.findIndex((known) => known.kind < decision.kind);
   if (milder >= 0) draft.localDecisions.splice(milder, 1);
   return milder >= 0;

@@ -34,6 +34,7 @@ import { SimulatedFleet } from "./testing/simulated-fleet.ts";
 
 /** KEDGE_SIMULATION_RUNS makes it thousands. */
 const RUNS = Number(process.env["KEDGE_SIMULATION_RUNS"] ?? 25);
+const TIMEOUT_MS = 60_000 + RUNS * 500;
 const ROUNDS = 70;
 const CALM_ROUNDS = 120;
 
@@ -83,25 +84,29 @@ const STRATEGIES: Readonly<Record<string, Strategy["kind"]>> = {
   "all at once": create(StrategySchema, { kind: { case: "allAtOnce", value: {} } }).kind,
 };
 
-test.each(Object.keys(STRATEGIES))("whatever is killed, late or repeated, the invariants hold: %s", (name) => {
-  const kind = STRATEGIES[name] ?? { case: undefined };
-  const ends = new Map<RolloutState, number>();
-  let merged = 0;
-  for (let seed = 1; seed <= RUNS; seed++) {
-    try {
-      const { rollout, history } = run(seed, kind);
-      const last = rollout?.state ?? RolloutState.UNSPECIFIED;
-      ends.set(last, (ends.get(last) ?? 0) + 1);
-      merged += [...history, ...(rollout ? [rollout] : [])].flatMap((each) => each.localDecisions).length;
-    } catch (error) {
-      throw new Error(`seed ${seed}`, { cause: error });
+test.each(Object.keys(STRATEGIES))(
+  "whatever is killed, late or repeated, the invariants hold: %s",
+  (name) => {
+    const kind = STRATEGIES[name] ?? { case: undefined };
+    const ends = new Map<RolloutState, number>();
+    let merged = 0;
+    for (let seed = 1; seed <= RUNS; seed++) {
+      try {
+        const { rollout, history } = run(seed, kind);
+        const last = rollout?.state ?? RolloutState.UNSPECIFIED;
+        ends.set(last, (ends.get(last) ?? 0) + 1);
+        merged += [...history, ...(rollout ? [rollout] : [])].flatMap((each) => each.localDecisions).length;
+      } catch (error) {
+        throw new Error(`seed ${seed}`, { cause: error });
+      }
     }
-  }
-  // Else the simulation says nothing.
-  expect(ends.get(RolloutState.SUCCEEDED) ?? 0).toBeGreaterThan(RUNS / 20);
-  // Nobody judges a preview.
-  if (kind.case !== "blueGreen") expect(merged).toBeGreaterThan(RUNS / 10);
-});
+    // Else the simulation says nothing.
+    expect(ends.get(RolloutState.SUCCEEDED) ?? 0).toBeGreaterThan(RUNS / 20);
+    // Nobody judges a preview.
+    if (kind.case !== "blueGreen") expect(merged).toBeGreaterThan(RUNS / 10);
+  },
+  TIMEOUT_MS,
+);
 
 function run(seed: number, kind: Strategy["kind"]): Deployment {
   const random = new Seeded(seed);

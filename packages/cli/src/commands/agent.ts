@@ -88,7 +88,7 @@ function addRunOptions(command: Command): Command {
     .option("--cost-per-hour <amount>", "what an hour of this node costs; the same currency on all nodes", cost)
     .option(
       "--alone-after <seconds>",
-      "silence of the controller after which this node judges rollouts by itself, 1 to 60; default: 5",
+      "silence of the controller after which this node judges rollouts by itself, 3 to 60; default: 5",
       silence,
     )
     .option("--end-serving", "on exit end replicas, tasks and gateway, which otherwise run on")
@@ -119,8 +119,8 @@ function cost(text: string): number {
 
 function silence(text: string): number {
   const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (seconds >= 1 && seconds <= 60) return seconds;
-  throw new InvalidArgumentError("Expected 1 to 60 seconds.");
+  if (seconds >= 3 && seconds <= 60) return seconds;
+  throw new InvalidArgumentError("Expected 3 to 60 seconds.");
 }
 
 function listenAddress(text: string): ListenAddress {

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { systemClock } from "@kedge/kernel";
-import { DeploymentSchema, RolloutState, VerdictKind } from "@kedge/proto";
+import { DeploymentSchema, LocalDecisionKind, RolloutState, VerdictKind } from "@kedge/proto";
 import { expect, test } from "vitest";
 import { deploymentLine, historyView, rolloutView } from "./rollout-views.ts";
 
@@ -84,4 +84,18 @@ test("history tells every rollout that is kept, with the reason of each move, an
   expect(view[3]).toBe("verdict: worse\ufffd[2J");
   expect(view.at(-1)).toMatchObject({ rows: [["-", "rolling-back", "10%", "the judge says roll back"]] });
   expect(historyView(create(DeploymentSchema))).toEqual(["no rollout yet"]);
+});
+
+test("decisions of nodes that were cut off are shown with what became of them, the newest of many, and harmless", () => {
+  const decided = (n: number) => ({
+    ...{ nodeId: `edge-${n}`, kind: LocalDecisionKind.ROLLBACK, cutOffSeconds: 42, reason: "worse\u001b[2J" },
+    outcome: "the controller had it progressing; the node's decision holds for all",
+  });
+  const view = rolloutView(deployment({ localDecisions: [1, 2, 3, 4, 5, 6, 7, 8, 9].map(decided) }));
+  const lines = view.filter((line) => typeof line === "string" && line.startsWith("cut off:"));
+  expect(lines).toHaveLength(9);
+  expect(lines[0]).toBe("cut off: more nodes decided by themselves, 1 in all");
+  expect(lines[8]).toBe(
+    "cut off: node edge-9 rolled back by itself after 42 s without the controller: worse\ufffd[2J; the controller had it progressing; the node's decision holds for all",
+  );
 });

@@ -1,12 +1,14 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { systemClock } from "@kedge/kernel";
 import { type Deployment, type Rollout, RolloutState, type Verdict, VerdictKind } from "@kedge/proto";
+import { describeDecision } from "@kedge/rollout/local";
 import type { View } from "./output.ts";
 import type { Table } from "./table.ts";
 import { enumName, formatSpan, safeText } from "./text.ts";
 
 const BAR = 20;
 const DEFAULT_ALPHA = 0.01;
+const MAX_DECISIONS = 8;
 
 /** Where a rollout goes from and to, and its state. */
 export function rolloutWord(rollout: Rollout): string {
@@ -21,6 +23,7 @@ export function rolloutView(deployment: Deployment): View {
     `rollout ${rolloutWord(rollout)}, step ${rollout.step + 1}`,
     ...outlookLines(deployment),
     ...judgeLines(rollout, neededBy(deployment)),
+    ...decisionLines(rollout),
     transitionTable(rollout),
   ];
 }
@@ -32,6 +35,7 @@ export function historyView({ history, rollout }: Deployment): View {
   return all.flatMap((one) => [
     `${one.returning ? "return" : "rollout"} ${rolloutWord(one)}`,
     ...(one.verdict?.reason ? [safeText(`verdict: ${one.verdict.reason}`)] : []),
+    ...decisionLines(one),
     transitionTable(one),
   ]);
 }
@@ -91,6 +95,13 @@ function judgeLines({ verdict }: Rollout, needed: number): string[] {
     `evidence: ${evidenceBar(verdict, needed)} ${numberText(verdict.evidence)} of ${numberText(needed)}${more}`,
     ...(isKnown ? [`effect on ${verdict.metric}: ${effectText(verdict)}`] : []),
   ].map(safeText);
+}
+
+/** What nodes decided while they were cut off; all of it is in the JSON. */
+function decisionLines({ localDecisions }: Rollout): string[] {
+  const shown = localDecisions.slice(-MAX_DECISIONS).map((decision) => `cut off: ${describeDecision(decision)}`);
+  const more = localDecisions.length - shown.length;
+  return [...(more > 0 ? [`cut off: more nodes decided by themselves, ${more} in all`] : []), ...shown].map(safeText);
 }
 
 function effectText({ effect, effectLow, effectHigh }: Verdict): string {

@@ -1,7 +1,7 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRolloutEnded } from "@kedge/domain";
 import { type Deployment, ReplicaState, type Rollout, type RolloutOutlook, RolloutState } from "@kedge/proto";
-import { describeDecision } from "./describe-decision.ts";
+import { describeDecision } from "@kedge/rollout/local";
 
 /** More would hide the rest. */
 const MAX_DECISIONS = 8;

@@ -9,8 +9,8 @@ import {
   type RolloutTransition,
   RolloutTransitionSchema,
 } from "@kedge/proto";
+import { describeDecision } from "@kedge/rollout/local";
 import type { EventRecorder } from "../events/recorder.ts";
-import { describeDecision } from "./describe-decision.ts";
 import type { EndedMove } from "./moves.ts";
 
 const REASONS: Readonly<Record<RolloutState, string>> = {

@@ -43,11 +43,15 @@ const withReason = (command: Command): Command => command.option("-m, --reason <
 /** `kedge flag ...` */
 export const flagCommands: CommandGroup = (program, host) => {
   const flag = program.command("flag").description("feature flags: values that change while programs run");
-  addReads(flag, host);
-  addChanges(flag, host);
+  addLooks(flag, host);
+  addEval(flag, host);
+  addHistory(flag, host);
+  addApply(flag, host);
+  addEdits(flag, host);
+  addDelete(flag, host);
 };
 
-function addReads(flag: Command, host: Host): void {
+function addLooks(flag: Command, host: Host): void {
   addRemote(flag, host, {
     usage: "list",
     description: "list feature flags",
@@ -62,6 +66,9 @@ function addReads(flag: Command, host: Host): void {
       output.show(GetFlagResponseSchema, response, (r) => (r.flag === undefined ? [] : [formatFlag(r.flag).trimEnd()]));
     },
   });
+}
+
+function addEval(flag: Command, host: Host): void {
   addRemote<EvalOptions>(flag, host, {
     usage: "eval [flag]",
     description: "say what somebody gets of a flag, and why; of a file without a controller",
@@ -81,6 +88,9 @@ function addReads(flag: Command, host: Host): void {
       output.show(ExplainFlagResponseSchema, response, flagAnswerView);
     },
   });
+}
+
+function addHistory(flag: Command, host: Host): void {
   addRemote<{ limit?: number }>(flag, host, {
     usage: "history [flag]",
     description: "list who changed a flag, or any, when, how and why; newest first",
@@ -116,7 +126,7 @@ async function readFlag(output: Output, file: string): Promise<Flag> {
   return flag;
 }
 
-function addChanges(flag: Command, host: Host): void {
+function addApply(flag: Command, host: Host): void {
   addRemote<ApplyOptions>(flag, host, {
     usage: "apply",
     description: "make flags what their files say; users of a split stay where they are as far as shares allow",
@@ -140,6 +150,9 @@ function addChanges(flag: Command, host: Host): void {
       }
     },
   });
+}
+
+function addEdits(flag: Command, host: Host): void {
   addEdit(flag, host, {
     usage: "set <flag> <variant>",
     description: "make a variant the default, for whom no rule holds",
@@ -166,6 +179,9 @@ function addChanges(flag: Command, host: Host): void {
       stored.disabled = true;
     },
   });
+}
+
+function addDelete(flag: Command, host: Host): void {
   addRemote<ReasonOption>(flag, host, {
     usage: "delete <flag>",
     description: "delete a flag; programs that ask for it get their own default",

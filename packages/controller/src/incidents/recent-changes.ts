@@ -15,8 +15,8 @@ const WORDS: Readonly<Partial<Record<RolloutState, string>>> = {
 };
 
 /**
- * What was changed of late: rollouts' transitions and enrolled nodes by their documents, the rest as it was noted while
- * this process leads.
+ * What was changed of late: rollouts' transitions, flags and enrolled nodes by their documents, the rest as it was noted
+ * while this process leads.
  */
 export class RecentChanges {
   readonly #stores: Stores;
@@ -48,6 +48,11 @@ export class RecentChanges {
     for (const [nodeId, { value }] of this.#stores.nodes.entries()) {
       const change = { atMs: msOf(value.enrolledAt), what: `node ${nodeId} joined`, touched: [nodeId] };
       changes.push(change);
+    }
+    for (const [, { value }] of this.#stores.flags.entries()) {
+      changes.push(
+        ...value.flags.map(({ name, updatedAt }) => ({ atMs: msOf(updatedAt), what: `flag ${name} changed` })),
+      );
     }
     return changes.filter(({ atMs }) => atMs >= beganAtMs - MEMORY_MS);
   }

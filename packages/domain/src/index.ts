@@ -27,3 +27,4 @@ export {
 } from "./state-tables.ts";
 export { STRATEGY_LIMITS, strategyProblems } from "./strategy-problems.ts";
 export { isUlid, ulid } from "./ulid.ts";
+export { mixUserHash } from "./user-hash.ts";

@@ -1,3 +1,4 @@
+import { mixUserHash } from "@kedge/domain";
 import type { UserId } from "./user-cohort.ts";
 
 /** 2 to the power of it is the number of places. */
@@ -33,12 +34,9 @@ export class KnownUsers {
   }
 }
 
-/** The hash of a name is FNV-1a's; both are mixed by MurmurHash3's finaliser, as a split has taken the remainder of one. */
+/** The hash of a name is FNV-1a's. The lower bits are taken, as gateways that tell of a sample choose by the upper ones. */
 function placeOf(user: UserId): number {
-  let hash = typeof user === "number" ? user >>> 0 : fnv1a(user);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> (32 - PLACE_BITS);
+  return mixUserHash(typeof user === "number" ? user : fnv1a(user)) & (2 ** PLACE_BITS - 1);
 }
 
 function fnv1a(text: string): number {

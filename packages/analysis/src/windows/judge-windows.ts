@@ -1,7 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { mixUserHash } from "@kedge/domain";
 import type { ArmCounts, Histogram, MetricSpec, RevisionWindow, RouteJudgement, Window } from "@kedge/proto";
 import type { ArmWindow, JudgeWindow, MetricValue } from "../judge/judge-types.ts";
-import type { UserCohort } from "../judge/user-cohort.ts";
+import type { ArmUsers, UserCohort } from "../judge/user-cohort.ts";
 import type { JudgeSetup } from "./judge-setup.ts";
 import { RESTARTS, toldValue } from "./own-metrics.ts";
 
@@ -37,8 +38,13 @@ const MAX_REPORTED = 10_000_000;
 const MAX_LABELS = 33;
 const MAX_BOUNDS = 256;
 const ALL = 10_000;
-/** How gateways write users one by one: this byte, then hashes of 32 bits, big-endian. Otherwise they only estimate. */
+/**
+ * How gateways write users, big-endian: this byte, then their hashes of 32 bits; or that byte, a limit, and the hashes of
+ * those whose mixed hash is below it.
+ */
 const ONE_BY_ONE = 1;
+const SAMPLED = 2;
+const ALL_USERS = 2 ** 32;
 
 /** Both revisions' parts of a window, of requests that the split sent. */
 export function armsOf(
@@ -93,15 +99,16 @@ export function comparisonsOf({ shadows }: Window, revision: number): Comparison
 }
 
 /**
- * A window as a judge wants it; undefined when neither revision has a share, "estimated" when users are to be judged and
- * there were too many to tell them one by one. Each gateway's window has the weight of that gateway's own shares. Requests to warming replicas are in no
+ * A window as a judge wants it; undefined when neither revision has a share, "unreadable" when users are to be judged and
+ * what is told of them is no list. Of too many users a sample is told, chosen by hash: of both arms those below the lower
+ * limit are judged. Each gateway's window has the weight of that gateway's own shares. Requests to warming replicas are in no
  * count, and those that were sent again are errors; the gateway sees to both. The sender is not trusted.
  */
 export function judgeWindow(
   window: Window,
   arms: Arms,
   { setup, cohort }: ShownWindow,
-): JudgeWindow | "estimated" | undefined {
+): JudgeWindow | "unreadable" | undefined {
   const canaryShare = Math.min(arms.canary?.basisPoints ?? 0, ALL);
   const share = canaryShare + Math.min(arms.baseline?.basisPoints ?? 0, ALL);
   if (share === 0) return undefined;
@@ -109,8 +116,9 @@ export function judgeWindow(
   if (cohort === undefined) return { ...shown, ...mapArms(arms, (part) => armOf(part, setup)) };
   const baseline = usersOf(arms.baseline);
   const canary = usersOf(arms.canary);
-  if (baseline === undefined || canary === undefined) return "estimated";
-  const distinct = cohort.distinctWindow({ ...shown, baseline, canary });
+  if (baseline === undefined || canary === undefined) return "unreadable";
+  const limit = Math.min(baseline.limit, canary.limit);
+  const distinct = cohort.distinctWindow({ ...shown, baseline: below(limit, baseline), canary: below(limit, canary) });
   return setup.seesRestarts ? withRestartsTold(distinct, arms) : distinct;
 }
 
@@ -176,18 +184,33 @@ function countsOf(part: RevisionWindow | undefined): { readonly requests: number
   return { requests, errors: Math.min(part?.errors ?? 0, requests) };
 }
 
-function usersOf(part: RevisionWindow | undefined): { users: number[]; failed: number[] } | undefined {
-  if (part === undefined) return { users: [], failed: [] };
-  const users = hashesOf(part.users);
-  const failed = hashesOf(part.usersWithErrors);
-  return users && failed && { users, failed };
+interface ToldUsers {
+  readonly users: readonly number[];
+  readonly failed: readonly number[];
+  /** All users whose mixed hash is below it are told. */
+  readonly limit: number;
 }
 
-function hashesOf(sketch: Uint8Array): number[] | undefined {
-  if (sketch.length === 0) return [];
-  if (sketch[0] !== ONE_BY_ONE || sketch.length % 4 !== 1) return undefined;
+function usersOf(part: RevisionWindow | undefined): ToldUsers | undefined {
+  const users = hashesOf(part?.users);
+  const failed = hashesOf(part?.usersWithErrors);
+  if (users === undefined || failed === undefined) return undefined;
+  return { users: users.hashes, failed: failed.hashes, limit: Math.min(users.limit, failed.limit) };
+}
+
+function below(limit: number, { users, failed }: ToldUsers): ArmUsers {
+  const isBelow = (hash: number) => mixUserHash(hash) < limit;
+  return { users: users.filter(isBelow), failed: failed.filter(isBelow) };
+}
+
+function hashesOf(sketch: Uint8Array = new Uint8Array()): { hashes: number[]; limit: number } | undefined {
+  if (sketch.length === 0) return { hashes: [], limit: ALL_USERS };
+  const begin = sketch[0] === SAMPLED ? 5 : 1;
+  const isKnown = sketch[0] === SAMPLED || sketch[0] === ONE_BY_ONE;
+  if (!isKnown || sketch.length < begin || (sketch.length - begin) % 4 !== 0) return undefined;
   const view = new DataView(sketch.buffer, sketch.byteOffset, sketch.byteLength);
-  return Array.from({ length: (sketch.length - 1) / 4 }, (_, i) => view.getUint32(1 + 4 * i));
+  const hashes = Array.from({ length: (sketch.length - begin) / 4 }, (_, i) => view.getUint32(begin + 4 * i));
+  return { hashes, limit: begin === 5 ? view.getUint32(1) : ALL_USERS };
 }
 
 function secondsOf({ from, to }: Window): number {

@@ -98,8 +98,8 @@ export class RolloutTrial {
       cohort: this.#cohort,
     });
     if (shown === undefined) return;
-    if (shown === "estimated") {
-      this.#missing = ["users one by one (there were too many in a window)"];
+    if (shown === "unreadable") {
+      this.#missing = ["users (what a gateway tells of them cannot be read)"];
       return;
     }
     const known = this.#waiting.get(shown.weight);

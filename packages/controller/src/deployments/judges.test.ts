@@ -231,10 +231,10 @@ test("with sticky routing users are counted, so one user's many failures are not
   expect(many?.verdict?.reason).toContain("users");
 });
 
-test("users that were only estimated are missing, and said to be", () => {
-  const estimated = { requests: 1000, basisPoints: 5000, users: Uint8Array.of(2, ...new Uint8Array(1024)) };
-  const evidence = judged(BY_USER, () => ({ old: estimated, fresh: estimated }));
-  expect(evidence?.metricsMissing).toContain("users one by one");
+test("users that cannot be read are missing, and said to be", () => {
+  const unreadable = { requests: 1000, basisPoints: 5000, users: Uint8Array.of(3, ...new Uint8Array(1024)) };
+  const evidence = judged(BY_USER, () => ({ old: unreadable, fresh: unreadable }));
+  expect(evidence?.metricsMissing).toContain("no users");
 });
 
 test("a state that an older server stored is given up, not the rollout", () => {

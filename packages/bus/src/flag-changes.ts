@@ -49,7 +49,8 @@ export async function readFlagChanges(
   const found: { sequence: number; data: Uint8Array }[] = [];
   const read = { stream: STREAMS.flagChanges, filter, from: "all", follow: false } as const;
   for await (const step of readStream(bus, read, signal)) {
-    if (step.kind !== "message" || step.message.seq >= before) continue;
+    if (step.kind !== "message") continue;
+    if (step.message.seq >= before) break;
     found.push({ sequence: step.message.seq, data: step.message.data });
     if (found.length > limit) found.shift();
   }

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { show } from "../testing/diagnostics.ts";
 import { formatFlag } from "./flag-format.ts";
+import { flagJsonSchema } from "./flag-json-schema.ts";
 import { parseFlag } from "./flag-parse.ts";
 
 const EXAMPLE = /```yaml\n(.*?)```/s.exec(readFileSync(new URL("README.md", import.meta.url), "utf8"))?.[1] ?? "";
@@ -176,6 +177,14 @@ const flags = fc
       ],
     }),
   );
+
+it("has a JSON Schema for editors", () => {
+  expect(flagJsonSchema()).toMatchObject({
+    title: "Kedge feature flag",
+    required: ["flag", "default"],
+    properties: { type: { enum: ["boolean", "string", "number", "json"] } },
+  });
+});
 
 describe("formatFlag", () => {
   it("writes what parseFlag reads back", () => {

@@ -18,7 +18,9 @@ export interface EvidenceStep {
 const REACH = 5;
 /** Keeps what was capped from falling short of the cap by rounding. */
 const ROUNDING = 1e-9;
-const STEPS = 40;
+const STEPS = 60;
+/** Beyond, outcomes without any chance are told from others by rounding alone. */
+const MAX_BOOST = 1e9;
 
 /**
  * An e-value that spends on nearer outcomes what it would win beyond the cap. Evidence comes in strata, so it overshoots
@@ -56,7 +58,7 @@ export function logBoost({ chances, factors }: Outcomes, logCap: number): number
   };
   let low = 1 / Math.max(1, mean(1));
   let high = 2 * low;
-  while (mean(high) < 1 && high < 2 * cap) high *= 2;
+  while (mean(high) < 1 && high < MAX_BOOST) high *= 2;
   for (let step = 0; step < STEPS; step++) {
     const middle = (low + high) / 2;
     if (mean(middle) > 1) high = middle;

@@ -82,11 +82,11 @@ export class RankEvidence {
     for (const [i, logRatio] of logRatios.entries()) this.#logs[i] = (this.#logs[i] ?? 0) + logRatio;
     const logTerms = weights.map((weight, i) => Math.log(weight) + (this.#logs[i] ?? 0) - before);
     const logFactor = logSum(logTerms);
-    const seed = this.#strata++;
+    const place = this.#strata++;
     this.#boosted.add({
       logFactor,
       logCap,
-      outcomes: (gap) => relabellings({ stratum, tilts, logTerms, logCap: gap, seed }),
+      outcomes: (gap) => relabellings({ stratum, tilts, logTerms, logCap: gap, place }),
     });
   }
 

@@ -10,27 +10,29 @@ export interface RelabellingOptions {
   readonly logTerms: ArrayLike<number>;
   /** What the factor is capped at. */
   readonly logCap: number;
-  /** Tells series of draws apart; a whole number. */
-  readonly seed: number;
+  /** How many strata came before. */
+  readonly place: number;
 }
 
 /** By the e-value left to the cap, so that the stratum as it came is a small part of the mean. */
 const DRAWS_PER_CAP = 12;
-const MIN_DRAWS = 200;
+const MIN_DRAWS = 300;
+/** What a mean over so few choices may be off by is not spent. */
+const CAUTION = 1.1;
 /** Drawing more takes longer than what it may save is worth. */
 const MOST_DRAWN = 300;
 const MOST_POOLED = 2_000;
 
 /**
  * What the stratum's factor would have been had other requests of it been the canary's: as it came, and so many
- * pseudo-random choices of as many requests, all equally likely when the arms do not differ. Undefined for strata too large.
+ * pseudo-random choices of as many requests, all equally likely when the arms do not differ; their chances are rounded up. Undefined for strata too large.
  */
-export function relabellings({ stratum, tilts, logTerms, logCap, seed }: RelabellingOptions): Outcomes | undefined {
+export function relabellings({ stratum, tilts, logTerms, logCap, place }: RelabellingOptions): Outcomes | undefined {
   const items = levelsOf(stratum.pooled);
   const ours = sum(stratum.canary);
   const drawn = Math.min(ours, items.length - ours);
   if (drawn > MOST_DRAWN || items.length > MOST_POOLED || drawn === 0) return undefined;
-  const uniform = uniforms(seed);
+  const uniform = uniforms(seedOf(stratum, place));
   // Drawing the baseline's requests instead leaves the canary all others: their scores are the rest of the total.
   const sign = drawn === ours ? 1 : -1;
   const asItCame = scoresOf(stratum, tilts, sign > 0);
@@ -39,7 +41,7 @@ export function relabellings({ stratum, tilts, logTerms, logCap, seed }: Relabel
   while (factors.length <= draws) {
     factors.push(factorOf(logTerms, drawScores({ items, drawn, tilts, uniform }), asItCame, sign));
   }
-  return { factors, chances: factors.map(() => 1 / factors.length) };
+  return { factors, chances: factors.map(() => CAUTION / factors.length) };
 }
 
 function factorOf(logTerms: ArrayLike<number>, scores: Float64Array, asItCame: Float64Array, sign: number): number {
@@ -94,9 +96,17 @@ function levelsOf(pooled: ArrayLike<number>): Int32Array {
   return items;
 }
 
+/**
+ * From the pooled requests, never from which of them are the canary's: no two rollouts get the same choices, so that an
+ * error in one's mean is not in every other's.
+ */
+function seedOf({ pooled }: RankedStratum, place: number): number {
+  return pooled.reduce((hash, count) => Math.imul(hash ^ (count + 1), 0x01000193) ^ (hash >>> 15), place + 1);
+}
+
 /** Uniform numbers in [0, 1): a Weyl sequence, hashed (the finaliser of MurmurHash3, A. Appleby, public domain). */
 function uniforms(seed: number): () => number {
-  let state = Math.imul(seed + 1, 0x9e3779b1);
+  let state = Math.imul(seed, 0x9e3779b1);
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let hash = Math.imul(state ^ (state >>> 16), 0x85ebca6b);

@@ -210,11 +210,14 @@ test("the metrics tell how rollouts ended, each under the type it has", async ()
   const text = await (await fetch(`http://${harness.controller.httpAddress}/metrics`)).text();
   const types = [...text.matchAll(/^# TYPE (kedge_\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
   expect(types.toSorted()).toEqual([
+    "kedge_alert_deliveries_total counter",
     "kedge_holds_total counter",
+    "kedge_incidents gauge",
     "kedge_jobs_waiting gauge",
     "kedge_jobs_with_room_held gauge",
     "kedge_judge_evidence gauge",
     "kedge_nodes gauge",
+    "kedge_nodes_quarantined gauge",
     "kedge_placements_total counter",
     "kedge_preemptions_total counter",
     "kedge_reconcile_queue_depth gauge",

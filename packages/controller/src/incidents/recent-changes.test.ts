@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { DeploymentSchema, FlagsSchema, NodeSchema, RolloutState, SchedulingPolicySchema } from "@kedge/proto";
+import { DeploymentSchema, FlagRecordSchema, NodeSchema, RolloutState, SchedulingPolicySchema } from "@kedge/proto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { POLICY_KEY } from "../scheduling/policy.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
@@ -36,13 +36,18 @@ test("moves of rollouts, flags, joined nodes and the policy within the hour, wit
   await stores.deployments.create("vad", create(DeploymentSchema, { name: "vad", rollout, history: [old] }));
   await stores.nodes.create("n1", create(NodeSchema, { id: "n1", enrolledAt: before(40) }));
   await stores.nodes.create("n2", create(NodeSchema, { id: "n2" }));
-  await stores.flags.create("flags", create(FlagsSchema, { flags: [{ name: "fast", updatedAt: before(10) }] }));
+  const fast = { name: "fast", defaultVariant: "on" };
+  const turnedOff = { flag: "fast", at: before(10), before: fast, after: { ...fast, disabled: true } };
+  await stores.flagRecords.create("fast", create(FlagRecordSchema, { flag: turnedOff.after, change: turnedOff }));
+  const deleted = { flag: "slow", at: before(8), before: { name: "slow" } };
+  await stores.flagRecords.create("slow", create(FlagRecordSchema, { change: deleted }));
   const found = changes.since(BEGAN_MS, () => ["n1", "n2"]).toSorted((a, b) => a.atMs - b.atMs);
   expect(found).toEqual([
     { atMs: BEGAN_MS - 60_000, what: "revision 2 of vad takes traffic (25 %)", touched: ["n1", "n2", "vad"] },
     { atMs: BEGAN_MS - 40_000, what: "node n1 joined", touched: ["n1"] },
     { atMs: BEGAN_MS - 30_000, what: "revision 2 of vad promoted", touched: ["n1", "n2", "vad"] },
-    { atMs: BEGAN_MS - 10_000, what: "flag fast changed" },
+    { atMs: BEGAN_MS - 10_000, what: "flag fast: turned off" },
+    { atMs: BEGAN_MS - 8_000, what: "flag slow: deleted" },
     { atMs: BEGAN_MS - 5_000, what: "scheduling policy changed" },
   ]);
 });

@@ -1,5 +1,6 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Deployment, type Rollout, RolloutState } from "@kedge/proto";
+import { describeFlagChange } from "@kedge/rollout/flags";
 import { POLICY_KEY } from "../scheduling/policy.ts";
 import type { Stores } from "../stores.ts";
 import type { Change } from "./causes.ts";
@@ -49,10 +50,9 @@ export class RecentChanges {
       const change = { atMs: msOf(value.enrolledAt), what: `node ${nodeId} joined`, touched: [nodeId] };
       changes.push(change);
     }
-    for (const [, { value }] of this.#stores.flags.entries()) {
-      changes.push(
-        ...value.flags.map(({ name, updatedAt }) => ({ atMs: msOf(updatedAt), what: `flag ${name} changed` })),
-      );
+    for (const [name, { value }] of this.#stores.flagRecords.entries()) {
+      const { at, before, after } = value.change ?? {};
+      changes.push({ atMs: msOf(at), what: `flag ${name}: ${describeFlagChange(before, after).join("; ")}` });
     }
     return changes.filter(({ atMs }) => atMs >= beganAtMs - MEMORY_MS);
   }

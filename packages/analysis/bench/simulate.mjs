@@ -1,13 +1,17 @@
-// The judge against simulated traffic: false rollbacks, requests to detection beside the information limit, and peers.
-// Usage: node -C kedge-source bench/simulate.mjs [reps=200] [seed=1]
+// The judge against simulated traffic, beside the information limit and beside how three other judges decide.
+// Usage: node -C kedge-source bench/simulate.mjs [reps=150] [seed=1]
 import { createJudge, informationLimit } from "@kedge/analysis";
-import { createArgoJudge, createFlaggerJudge, createKayentaJudge, kayentaIsWorse } from "./peer-judges.mjs";
-import { CONDITION_NAMES, createTraffic } from "./simulated-traffic.mjs";
+import { kayentaIsWorse } from "./peer-judges.mjs";
+import { CONDITION_NAMES } from "./simulated-traffic.mjs";
+import { ALPHA, detection, PEERS, peerRollback, requestsToRollback, startAt, summary } from "./trials.mjs";
 
-const ALPHA = 0.01;
 const HORIZON = 50_000;
-const reps = Number(process.argv[2] ?? 200);
-let seed = 1_000_003 * Number(process.argv[3] ?? 1);
+/** Requests after which peers are given up: what Kayenta's 50 points take. */
+const PEER_HORIZON = 100_000;
+const reps = Number(process.argv[2] ?? 150);
+const half = Math.ceil(reps / 2);
+const few = Math.ceil(reps / 6);
+startAt(Number(process.argv[3] ?? 1));
 
 const LABELS = { cat: 0.5, dog: 0.3, bird: 0.2 };
 const ERROR_ROWS = [
@@ -18,79 +22,113 @@ const ERROR_ROWS = [
   [0.05, 0.1, 0.1],
   [0.2, 0.3, 0.1],
 ];
+/** What a rollout tolerates by default. */
+const DEFAULT_LATENCY = { latency: { tolerance: { part: 0.1, floor: 2 } } };
 
-console.log(`alpha ${ALPHA}, looked at after every window, ${reps} repetitions`);
-falseRollbacks();
+console.log(`alpha ${ALPHA}, looked at after every window; ${reps} repetitions of errors alone, ${few} of peers`);
 errorDetection();
+falseRollbacks();
 latencyDetection();
 labelDetection();
-peers();
 vectors();
 
-function falseRollbacks() {
-  console.log(`\nfalse rollbacks within ${HORIZON} requests, windows of 100 (with all metrics 250), both arms alike`);
-  for (const [rate, weight] of [
-    [0.001, 0.1],
-    [0.01, 0.5],
-    [0.05, 0.1],
-    [0.2, 0.1],
-  ]) {
-    const traffic = { size: 100, baselineRate: rate, canaryRate: rate, weight };
-    for (const condition of ["plain", "drift"])
-      report(`errors ${rate}, weight ${weight}, ${condition}`, { ...traffic, condition }, reps);
-  }
-  const all = { size: 250, baselineRate: 0.01, canaryRate: 0.01, weight: 0.1, latency: "lognormal", labels: LABELS };
-  for (const condition of CONDITION_NAMES) {
-    report(`errors, latency and predictions, ${condition}`, { ...all, condition }, Math.ceil(reps / 4));
-  }
-  const better = { ...all, canaryRate: 0.005, slower: 0.8, labels: undefined };
-  report("a better canary: half the errors, latency × 0.8", better, Math.ceil(reps / 4));
-}
-
-function report(name, traffic, count) {
-  const ended = Array.from({ length: count }, () => requestsToRollback(traffic, HORIZON));
-  const rolledBack = ended.filter((requests) => requests !== undefined).length;
-  console.log(`${name}: ${rolledBack}/${count}`);
-}
-
+/** Mean requests to rollback; peers: share rolled back, and their mean requests. */
 function errorDetection() {
   console.log(
-    "\nerrors: mean requests to rollback, windows of 100; in brackets when latency and predictions are judged too",
+    "\nerrors, windows of 100: requests to rollback, and beside the limit; in brackets: latency and predictions judged too",
   );
+  table(["errors, weight", "limit", "this judge", "× limit", ...Object.keys(PEERS)]);
   for (const [baselineRate, canaryRate, weight] of ERROR_ROWS) {
     const limit = informationLimit({ baselineRate, canaryRate, weight, alpha: ALPHA });
     const traffic = { size: 100, baselineRate, canaryRate, weight };
-    const alone = detection(traffic, limit, reps);
-    const among = detection({ ...traffic, latency: "lognormal", labels: LABELS }, limit, Math.ceil(reps / 4));
-    console.log(
-      `${baselineRate} -> ${canaryRate}, weight ${weight}: limit ${limit.toFixed(0)}, mean ${alone.mean.toFixed(0)}, ${alone.ratio} × (${among.ratio} ×)`,
-    );
+    const alone = detection(traffic, { limit, count: limit < 5_000 ? 2 * reps : reps });
+    const all = { ...traffic, latency: "lognormal", labels: LABELS };
+    const among = detection(all, { limit, count: few });
+    row([
+      `${baselineRate} → ${canaryRate}, ${weight}`,
+      limit.toFixed(0),
+      alone.mean.toFixed(0),
+      `${alone.ratio} (${among.ratio})`,
+      ...peerCells(traffic),
+    ]);
   }
 }
 
+/** Both arms alike: every rollback is false. */
+function falseRollbacks() {
+  console.log(`\nfalse rollbacks within ${HORIZON} requests, windows of 100 (with all metrics 250), both arms alike`);
+  table(["traffic", "this judge", ...Object.keys(PEERS)]);
+  for (const [baselineRate, weight, condition] of [
+    [0.001, 0.1, "drift"],
+    [0.01, 0.5, "plain"],
+    [0.01, 0.1, "drift"],
+    [0.01, 0.1, "bursts"],
+    [0.01, 0.1, "ramp and drift"],
+    [0.2, 0.1, "drift"],
+  ]) {
+    const traffic = { size: 100, baselineRate, canaryRate: baselineRate, weight, condition };
+    const { found, count } = summary(reps, () => requestsToRollback(traffic, HORIZON));
+    row([
+      `errors ${baselineRate}, weight ${weight}, ${condition}`,
+      `${found}/${count}`,
+      ...peerCells(traffic, HORIZON),
+    ]);
+  }
+  const all = { size: 250, baselineRate: 0.01, canaryRate: 0.01, weight: 0.1, latency: "lognormal", labels: LABELS };
+  for (const condition of CONDITION_NAMES) {
+    const { found, count } = summary(few, () => requestsToRollback({ ...all, condition }, HORIZON));
+    row([`errors, latency, predictions: ${condition}`, `${found}/${count}`, ...Object.keys(PEERS).map(() => "")]);
+  }
+  const latency = { size: 40, baselineRate: 0, canaryRate: 0, weight: 0.25, latency: "lognormal" };
+  const alike = summary(4 * reps, () => requestsToRollback(latency, 3_000));
+  console.log(`latency alone, within 3000 requests, windows of 40: ${alike.found}/${alike.count}`);
+}
+
+function peerCells(traffic, horizon = PEER_HORIZON) {
+  return Object.values(PEERS).map((create) => {
+    const { found, count, mean } = summary(few, () => peerRollback(create, traffic, horizon));
+    return found === 0 ? "0 %" : `${((100 * found) / count).toFixed(0)} %, ${mean.toFixed(0)}`;
+  });
+}
+
+/** The limit is that of the same question: a known shift of a known spread, both arms' levels unknown. */
 function latencyDetection() {
-  console.log(
-    "\nlatency: mean requests to rollback; limit: that of a known shift of known spread, both arms' levels unknown",
-  );
+  console.log("\nlatency × limit; the limit in requests; in brackets: errors of 1 % and predictions judged too");
+  table(["latency, weight", "limit", "windows of 20", "of 50", "of 100"]);
   for (const [slower, weight, latency] of [
     [1.2, 0.5, "lognormal"],
     [1.2, 0.1, "lognormal"],
     [1.5, 0.1, "lognormal"],
     [1.2, 0.1, "heavy"],
   ]) {
-    // Heavy tails: the research's measure, the limit of the same shift under normal spread 0.3.
-    const deviation = latency === "heavy" ? 0.3 : 0.5;
-    const limit = Math.log(1 / ALPHA) / ((weight * (1 - weight) * Math.log(slower) ** 2) / (2 * deviation ** 2));
-    const results = [20, 50].map((size) => {
-      const traffic = { size, baselineRate: 0, canaryRate: 0, weight, latency, slower };
-      return `${detection(traffic, limit, reps).ratio} × in windows of ${size}`;
-    });
-    const among = { size: 50, baselineRate: 0.01, canaryRate: 0.01, weight, latency, slower, labels: LABELS };
-    const ratio = detection(among, limit, Math.ceil(reps / 4)).ratio;
-    console.log(
-      `${latency} × ${slower}, weight ${weight}: limit ${limit.toFixed(0)}, ${results.join(", ")} (${ratio} × among errors of 1 % and predictions)`,
+    const limit = latencyLimit({ shift: Math.log(slower), weight, latency });
+    const traffic = { baselineRate: 0, canaryRate: 0, weight, latency, slower };
+    const [of20, of50, of100] = [20, 50, 100].map(
+      (size) => detection({ ...traffic, size }, { limit, count: reps }).ratio,
     );
+    const among = { ...traffic, size: 50, baselineRate: 0.01, canaryRate: 0.01, labels: LABELS };
+    const { ratio } = detection(among, { limit, count: few });
+    row([`${latency} × ${slower}, ${weight}`, limit.toFixed(0), of20, `${of50} (${ratio})`, of100]);
   }
+  console.log(
+    "\nwith the default tolerance, a tenth or 2 ms; medians of 50 ms, windows of 100: requests, × its own limit",
+  );
+  for (const [slower, weight] of [
+    [1.2, 0.1],
+    [1.5, 0.1],
+  ]) {
+    const limit = latencyLimit({ shift: Math.log(slower / 1.1), weight, latency: "lognormal" });
+    const traffic = { size: 100, baselineRate: 0, canaryRate: 0, weight, latency: "lognormal", slower, median: 50 };
+    const { mean, ratio } = detection(traffic, { limit, count: few, options: DEFAULT_LATENCY });
+    console.log(`× ${slower}: limit ${limit.toFixed(0)}, mean ${mean.toFixed(0)}, ${ratio} ×`);
+  }
+}
+
+/** log(1/α) over the information in a request about a shift of logarithms: half the shift squared, times Fisher's. */
+function latencyLimit({ shift, weight, latency }) {
+  // Of a normal of deviation 0.5, and of Student's t with 3 degrees of freedom (ν + 1)/(ν + 3) at scale 0.3.
+  const fisher = latency === "heavy" ? 4 / 6 / 0.3 ** 2 : 1 / 0.5 ** 2;
+  return Math.log(1 / ALPHA) / ((weight * (1 - weight) * shift ** 2 * fisher) / 2);
 }
 
 function labelDetection() {
@@ -102,7 +140,7 @@ function labelDetection() {
   ]) {
     const limit = Math.log(1 / ALPHA) / labelInformation(LABELS, canaryLabels, 0.1);
     const traffic = { size: 50, baselineRate: 0, canaryRate: 0, weight: 0.1, labels: LABELS, canaryLabels };
-    const { mean, ratio } = detection(traffic, limit, reps);
+    const { mean, ratio } = detection(traffic, { limit, count: half });
     console.log(`${name}, weight 0.1: limit ${limit.toFixed(0)}, mean ${mean.toFixed(0)}, ${ratio} ×`);
   }
 }
@@ -117,56 +155,6 @@ function labelInformation(baseline, canary, weight) {
     if (b > 0) information += (1 - weight) * b * Math.log(b / pooled);
   }
   return information;
-}
-
-function peers() {
-  const interval = 2_000;
-  const judges = {
-    "this judge, after every 100 requests": undefined,
-    "Kayenta, once after 50 intervals": () => createKayentaJudge({ every: HORIZON }),
-    "Kayenta, from 50 on after every interval": () => createKayentaJudge(),
-    "Kayenta, from 10 on after every interval": () => createKayentaJudge({ minPoints: 10 }),
-    "Flagger-style: above 1.5 %, 5 failed checks": () => createFlaggerJudge({ max: 0.015 }),
-    "Argo-style: above 1.5 %, failure limit 3": () => createArgoJudge({ max: 0.015 }),
-  };
-  console.log(
-    `\nbeside other judges: weight 0.1, up to ${2 * HORIZON} requests in intervals of ${interval} (theirs); rolled back, mean requests`,
-  );
-  const cases = {
-    "1 % both": { baselineRate: 0.01, canaryRate: 0.01 },
-    "1 % both, drift ± 80 %": { baselineRate: 0.01, canaryRate: 0.01, condition: "drift" },
-    "1 % -> 2 %": { baselineRate: 0.01, canaryRate: 0.02 },
-    "1 % -> 5 %": { baselineRate: 0.01, canaryRate: 0.05 },
-  };
-  console.log(`| judge | ${Object.keys(cases).join(" | ")} |\n|---|${"---|".repeat(Object.keys(cases).length)}`);
-  for (const [name, create] of Object.entries(judges)) {
-    const cells = Object.values(cases).map((rates) => {
-      const traffic = { size: 100, weight: 0.1, ...rates };
-      const once = () =>
-        create === undefined ? requestsToRollback(traffic, 2 * HORIZON) : peerRollback(create(), traffic, interval);
-      const found = Array.from({ length: Math.ceil(reps / 4) }, once).filter((requests) => requests !== undefined);
-      const share = `${((100 * found.length) / Math.ceil(reps / 4)).toFixed(0)} %`;
-      return found.length === 0 ? share : `${share}, ${(found.reduce((a, b) => a + b, 0) / found.length).toFixed(0)}`;
-    });
-    console.log(`| ${name} | ${cells.join(" | ")} |`);
-  }
-}
-
-function peerRollback(judge, traffic, interval) {
-  const next = createTraffic({ ...traffic, seed: seed++ });
-  for (let requests = interval; requests <= 2 * HORIZON; requests += interval) {
-    const totals = { baseline: [0, 0], canary: [0, 0] };
-    for (let i = 0; i < interval; i += traffic.size) {
-      const window = next();
-      for (const arm of ["baseline", "canary"]) {
-        totals[arm][0] += window[arm].requests;
-        totals[arm][1] += window[arm].errors;
-      }
-    }
-    judge.add({ baseline: totals.baseline[1] / totals.baseline[0], canary: totals.canary[1] / totals.canary[0] });
-    if (judge.look() === "rollback") return requests;
-  }
-  return undefined;
 }
 
 /** Canaries that Kayenta passes, and how often each must be seen before this judge rolls it back. */
@@ -196,20 +184,11 @@ function vectors() {
   }
 }
 
-/** Mean requests to rollback; every regression must be found. */
-function detection(traffic, limit, count) {
-  const found = Array.from({ length: count }, () => requestsToRollback(traffic, 40 * limit + 1_000));
-  if (found.includes(undefined)) throw new Error(`a regression was missed: ${JSON.stringify(traffic)}`);
-  const mean = found.reduce((sum, requests) => sum + requests, 0) / count;
-  return { mean, ratio: (mean / limit).toFixed(2) };
+function table(names) {
+  row(names);
+  row(names.map(() => "---"));
 }
 
-/** Requests until the judge rolls back; undefined when it does not within the horizon. */
-function requestsToRollback(traffic, horizon) {
-  const next = createTraffic({ ...traffic, seed: seed++ });
-  const judge = createJudge({ alpha: ALPHA });
-  for (let requests = traffic.size; requests <= horizon; requests += traffic.size) {
-    if (judge.observe(next()).verdict === "rollback") return requests;
-  }
-  return undefined;
+function row(cells) {
+  console.log(`| ${cells.join(" | ")} |`);
 }

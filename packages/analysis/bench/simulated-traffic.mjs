@@ -27,16 +27,26 @@ export const CONDITION_NAMES = [...Object.keys(CONDITIONS), "ramp and drift"];
 /**
  * Makes windows of `size` requests, each routed to the canary by a coin of its own. `canaryRate`, `slower` (factor on the
  * canary's latencies) and `canaryLabels` set it apart; `latency`: "lognormal" (σ = 0.5), "heavy" (t with 3 degrees of
- * freedom, scale 0.3) or none; `labels`: shares by label, or none.
+ * freedom, scale 0.3) or none, about a `median` of 20 ms; `labels`: shares by label, or none.
  */
 export function createTraffic(options) {
-  const { seed, size, baselineRate, canaryRate, condition = "plain", latency, slower = 1, labels } = options;
+  const {
+    seed,
+    size,
+    baselineRate,
+    canaryRate,
+    condition = "plain",
+    latency,
+    slower = 1,
+    labels,
+    median = 20,
+  } = options;
   const draws = seededDraws(seed);
   const isRamp = condition === "ramp and drift";
   const common = CONDITIONS[isRamp ? "drift" : condition](draws);
   let served = 0;
   const millisOf = (factor) =>
-    20 * factor * (latency === "heavy" ? Math.exp(0.3 * draws.heavy()) : draws.lognormal(0.5));
+    median * factor * (latency === "heavy" ? Math.exp(0.3 * draws.heavy()) : draws.lognormal(0.5));
   const arm = () => ({
     requests: 0,
     errors: 0,

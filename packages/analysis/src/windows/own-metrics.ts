@@ -88,7 +88,7 @@ function momentsOf({ lower, upper }: MetricSpec, { count, sum, sumSquares }: Met
   const slack = 1e-9 * (1 + count * Math.max(Math.abs(lower), Math.abs(upper)));
   const isMean = sum >= count * lower - slack && sum <= count * upper + slack;
   const most = count * Math.max(lower * lower, upper * upper);
-  const isSpread = sumSquares >= 0 && sumSquares <= most * (1 + 1e-9) + 1e-9;
+  const isSpread = sumSquares * count >= sum * sum * (1 - 1e-9) - 1e-9 && sumSquares <= most * (1 + 1e-9) + 1e-9;
   return count <= MAX_REPORTED && isMean && isSpread ? { count, sum, sumSquares } : undefined;
 }
 

@@ -91,7 +91,7 @@ export class Replica {
       message: this.#message,
       lastFailure: this.#lastFailure,
       memoryKills: this.#memoryKills,
-      ...(this.#retryAtMs === undefined ? {} : { retryAt: timestampFromMs(this.#retryAtMs) }),
+      ...(this.#retryAtMs === undefined ? {} : { retryAt: timestampFromMs(Math.round(this.#retryAtMs)) }),
     });
   }
 

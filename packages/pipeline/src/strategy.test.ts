@@ -257,6 +257,17 @@ describe("an analysis", () => {
         '4:102 analysis.thresholds[1].metric: "scor" is not one of the metrics that have figures for limits (errors, latency, or restarts and metrics of your own that the analysis lists)',
       ],
     ],
+    [
+      "metrics: [{ name: errors, tolerance: 0.1 }]",
+      ["4:39 analysis.metrics[0].tolerance: tolerance is for latency, and for your own metrics of kind samples"],
+    ],
+    [
+      "metrics: [{ name: size, kind: samples, worse: different, tolerance-floor: 3 }]",
+      [
+        "4:70 analysis.metrics[0].tolerance-floor: tolerance-floor needs a side to be worse on: worse is higher or lower",
+      ],
+    ],
+    ["metrics: [{ name: latency, tolerance: -1 }]", ["4:51 analysis.metrics[0].tolerance: must be at least 0, not -1"]],
     ["thresholds: [{ metric: latency }]", ["4:26 analysis.thresholds[0]: one of at-most, at-least is required"]],
     [
       "thresholds: [{ metric: a, at-most: 1, at-least: 2 }]",

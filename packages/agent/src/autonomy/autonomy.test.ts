@@ -170,6 +170,15 @@ describe("a node that is cut off while a rollout is judged", () => {
     await route(3n, { judgement: JUDGEMENT, previewRevision: 2 });
     expect((await applied(3n)).basisPoints).toEqual({ 1: 10_000 });
     expect(await statuses()).not.toContain(500);
+    const known = controller.assignments.get("n1");
+    const left = known?.value.replicas.filter(({ revision }) => revision === 2) ?? [];
+    const promoted = create(AssignmentSchema, { nodeId: "n1", generation: 2n, replicas: left });
+    await controller.assignments.update("n1", promoted, known?.revision ?? 0);
+    await waitFor(
+      () => heartbeat?.assignmentGeneration === 2n,
+      () => `assignment ${heartbeat?.assignmentGeneration}`,
+    );
+    expect(await statuses()).not.toContain(500);
   });
 
   it("follows the controller again once that has merged it, whatever it has decided", async () => {

@@ -98,6 +98,11 @@ export class Autonomy {
     this.#releaseGone();
   }
 
+  /** What this node has decided and the controller has not merged, as far as is known here. */
+  get decisions(): readonly LocalDecision[] {
+    return this.#held.all;
+  }
+
   /** A route as this node may serve it, in view of what it has decided. */
   held(route: Route, scale: LocalScale): Route {
     const decisions = this.#held.of(route.deployment);

@@ -1,11 +1,12 @@
 import { errorMessage, isName } from "@kedge/domain";
 import type { Gateway, GatewayService } from "@kedge/gateway";
 import type { Clock, Logger } from "@kedge/kernel";
-import type { AppliedRoute, Assignment, ReplicaStatus, Route, Window } from "@kedge/proto";
+import type { AppliedRoute, Assignment, ReplicaAssignment, ReplicaStatus, Route, Window } from "@kedge/proto";
 import type { LocalScale } from "@kedge/rollout/local";
 import type { Autonomy } from "../autonomy/autonomy.ts";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { DocumentStore } from "./document-store.ts";
+import { KeptReplicas } from "./kept-replicas.ts";
 import type { ModelCache } from "./model-cache.ts";
 import { routeOfNode } from "./node-route.ts";
 import { ReplicaSet } from "./replica-set.ts";
@@ -48,7 +49,10 @@ export class Serving {
   readonly #store: DocumentStore;
   readonly #routes = new Map<string, Route>();
   readonly #watches = new Map<string, () => void>();
+  readonly #kept: KeptReplicas;
   #assignment: Assignment | undefined;
+  /** The assignment's replicas, and those that are kept. */
+  #wanted: readonly ReplicaAssignment[] = [];
   #writes: Promise<void> = Promise.resolve();
   #cancelPrune: () => void = () => {};
   /** The gateway serves on as the last process left it until the adopted replicas have shown their state. */
@@ -66,6 +70,7 @@ export class Serving {
       applied: () => this.#traffic.apply(),
       inFlight: (replicaId) => gateway.inFlight(replicaId),
     });
+    this.#kept = new KeptReplicas({ clock, onExpired: () => this.#assignment && this.#follow(this.#assignment) });
     this.#metrics = new UserMetrics({
       clock,
       targets: (deployment) => this.#replicas.metricsTargets(deployment),
@@ -127,6 +132,7 @@ export class Serving {
     for (const unwatch of this.#watches.values()) unwatch();
     this.#watches.clear();
     this.#cancelPrune();
+    this.#kept.stop();
     await this.#metrics.stop();
     await this.#replicas.stop();
     await this.#adopting;
@@ -134,8 +140,10 @@ export class Serving {
   }
 
   #follow(assignment: Assignment): void {
+    const { autonomy } = this.#options;
+    this.#wanted = this.#kept.follow(this.#assignment, assignment, autonomy.decisions);
     this.#assignment = assignment;
-    this.#options.autonomy.assigned(assignment);
+    autonomy.assigned(assignment);
     const deployments = new Set(assignment.replicas.map(({ deployment }) => deployment));
     for (const deployment of deployments) this.#watch(deployment);
     for (const [deployment, unwatch] of this.#watches) {
@@ -145,7 +153,7 @@ export class Serving {
       this.#takeRoute(deployment, undefined);
       this.#write(() => this.#store.removeRoute(deployment));
     }
-    this.#replicas.reconcile(assignment.replicas);
+    this.#replicas.reconcile(this.#wanted);
     this.#changed();
     this.#pruneLater();
   }
@@ -178,7 +186,7 @@ export class Serving {
   }
 
   #scaleOf(deployment: string, endpoints: readonly { readonly revision: number }[]): LocalScale {
-    const assigned = this.#assignment?.replicas.filter((replica) => replica.deployment === deployment) ?? [];
+    const assigned = this.#wanted.filter((replica) => replica.deployment === deployment);
     const countIn = (all: readonly { readonly revision: number }[]) => (revision: number) =>
       all.filter((each) => each.revision === revision).length;
     return { assigned: countIn(assigned), ready: countIn(endpoints) };

@@ -13,7 +13,7 @@ import { argument, positiveInteger } from "../options.ts";
 import type { View } from "../output/output.ts";
 import { historyView, rolloutView } from "../output/rollout-views.ts";
 import { deploymentTable } from "../output/views.ts";
-import { waitForRollout } from "../rollout-progress.ts";
+import { waitForRollout, watchDeployment } from "../rollout-progress.ts";
 import { addRemote, type CommandGroup, type Session } from "../session.ts";
 
 interface WaitOption {
@@ -82,6 +82,12 @@ export const rolloutCommands: CommandGroup = (program, host) => {
     },
     (command) => command.option("--revision <number>", "default: the newest that was rolled back", positiveInteger),
   );
+  addRemote(rollout, host, {
+    usage: "watch <deployment>",
+    description: "print what a rollout waits for and the judge's evidence, as they change, until interrupted",
+    examples: ["kedge rollout watch vad"],
+    run: (session, args) => watchDeployment(session, argument(args, 0)),
+  });
   addRemote(rollout, host, {
     usage: "history <deployment>",
     description: "show all rollouts that are kept, with the reason of every move",

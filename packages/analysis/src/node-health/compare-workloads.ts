@@ -6,8 +6,12 @@ import { logShareEvidence, logTrialEvidence } from "./share-evidence.ts";
 const MIN_FAILURES = 3;
 /** A node must fail so many times as often as the others. */
 const MIN_RATIO = 3;
+/** Fewer different jobs and revisions than this say nothing by their number. */
+const MIN_BREADTH = 3;
 /** Below this share of failed requests nobody minds. */
 const MIN_REQUEST_RATE = 0.01;
+
+const NOTHING: NodeTrial = { exposure: 0, failures: 0 };
 
 /** A workload on one node, beside the others. */
 export interface Comparison extends Misfit {
@@ -15,21 +19,34 @@ export interface Comparison extends Misfit {
   readonly isWorse: boolean;
 }
 
-/** Compares every node that has failures with the others, workload by workload. Those that run on one node say nothing. */
+/**
+ * Compares every node that may be worse with the others, workload by workload, also by those that speak for it. Workloads
+ * that run on one node say nothing.
+ */
 export function compareWorkloads(
   workloads: readonly WorkloadFacts[],
   span: string,
 ): ReadonlyMap<string, readonly Comparison[]> {
-  const byNode = new Map<string, Comparison[]>();
+  const byNode = new Map<string, Comparison[]>(suspectsIn(workloads).map((nodeId) => [nodeId, []]));
   for (const facts of workloads) {
     const all = totalOf(facts.byNode.values());
     if (all.failures === 0) continue;
     for (const [nodeId, here] of facts.byNode) {
-      const comparison = compare(facts, { here, all, span });
-      if (comparison !== undefined) byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), comparison]);
+      const known = byNode.get(nodeId);
+      const comparison = known && compare(facts, { here, all, span });
+      if (comparison !== undefined) known?.push(comparison);
     }
   }
   return byNode;
+}
+
+/** Nodes on which some workload failed often enough to say anything: few, and only they are worth a look. */
+function suspectsIn(workloads: readonly WorkloadFacts[]): string[] {
+  const suspects = new Set<string>();
+  for (const { byNode } of workloads) {
+    for (const [nodeId, { failures }] of byNode) if (failures >= MIN_FAILURES) suspects.add(nodeId);
+  }
+  return [...suspects];
 }
 
 /** How many different workloads of one node failed, beside other nodes. */
@@ -42,22 +59,20 @@ export interface Breadth {
 /**
  * Compares nodes by how many different jobs, and how many different revisions, fail on them, each counted once: a node that
  * breaks everything shows even where nothing of it runs elsewhere. Jobs are compared with jobs only: what they fetch from
- * outside may fail for all of them, on the few nodes that they are packed on.
+ * outside may fail for all of them, on the few nodes that they are packed on. Nodes on which few fail are left out.
  */
 export function compareBreadth(workloads: readonly WorkloadFacts[]): ReadonlyMap<string, Breadth> {
-  const byNode = new Map<string, Breadth>();
-  for (const kind of ["tasks", "replicas"] as const) {
+  const kinds = (["tasks", "replicas"] as const).map((kind) => {
     const trials = breadthTrials(workloads.filter((facts) => facts.kind === kind));
-    const all = totalOf(trials.values());
-    for (const [nodeId, { exposure, failures }] of trials) {
-      const logEvidence = logTrialEvidence(stratumOf({ exposure, failures }, all));
-      const before = byNode.get(nodeId) ?? { logEvidence: 0, failing: 0, tried: 0 };
-      byNode.set(nodeId, {
-        logEvidence: before.logEvidence + logEvidence,
-        failing: before.failing + failures,
-        tried: before.tried + exposure,
-      });
-    }
+    return { trials, all: totalOf(trials.values()) };
+  });
+  const byNode = new Map<string, Breadth>();
+  for (const nodeId of new Set(kinds.flatMap(({ trials }) => [...trials.keys()]))) {
+    const here = kinds.flatMap(({ trials, all }) => ({ trial: trials.get(nodeId) ?? NOTHING, all }));
+    const { failures: failing, exposure: tried } = totalOf(here.map(({ trial }) => trial));
+    if (failing < MIN_BREADTH) continue;
+    const logs = here.map(({ trial, all }) => logTrialEvidence(stratumOf(trial, all)));
+    byNode.set(nodeId, { failing, tried, logEvidence: logs.reduce((sum, log) => sum + log, 0) });
   }
   return byNode;
 }

@@ -7,8 +7,6 @@ const SICK_ALPHA = 0.001;
 const SUSPECT_ALPHA = 0.05;
 /** Part of the evidence needed that one workload can give: nothing fails a node alone. */
 const MOST_OF_ONE = 0.75;
-/** So many different workloads must fail when nothing runs elsewhere to compare them with one by one. */
-const MIN_BREADTH = 3;
 const MAX_REASONS = 8;
 
 /** What it takes, as logarithms of evidence. */
@@ -71,7 +69,7 @@ function totalEvidence(comparisons: readonly Comparison[], mostOfOne: number): n
 }
 
 function judgeBreadth(breadth: Breadth | undefined, yardstick: Yardstick): OwnSign[] {
-  if (breadth === undefined || breadth.failing < MIN_BREADTH) return [];
+  if (breadth === undefined) return [];
   const level = levelOf(breadth.logEvidence, yardstick);
   if (level === "healthy") return [];
   const text = `${breadth.failing} of ${breadth.tried} different jobs and revisions failed here, far fewer elsewhere`;

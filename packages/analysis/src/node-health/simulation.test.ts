@@ -85,9 +85,9 @@ test("a sick node among healthy ones is found within minutes, and no other is", 
   }
 });
 
-test("among healthy nodes with a background of failures none is called sick in days", () => {
+test("among healthy nodes with a background of failures none is called sick in a day", () => {
   for (const noise of [0.002, 0.02, 0.2]) {
-    expect([...simulate(2 * 1_440, () => noise, 11).sickSince.keys()], `noise ${noise}`).toEqual([]);
+    expect([...simulate(1_440, () => noise, 11).sickSince.keys()], `noise ${noise}`).toEqual([]);
   }
 });
 

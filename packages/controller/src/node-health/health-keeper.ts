@@ -162,7 +162,7 @@ export class HealthKeeper {
       // Whatever a person did meanwhile stands.
       if (draft.quarantine?.state === quarantine?.state) setAside(draft, order);
     });
-    if (!isQuarantined(stored)) return;
+    if (!isQuarantined(stored) || stored.quarantine?.by !== CONTROLLER) return;
     const message = `for ${Math.round(durationMs / 1_000)} s, strike ${strikes}: ${reason}`;
     events.record({ kind: "node", name: id, reason: "NodeQuarantined", message, warning: true });
   }

@@ -1,4 +1,5 @@
-import { DeploymentService, RolloutState, RuntimeKind } from "@kedge/proto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { DeploymentService, RolloutState, RuntimeKind, type StrategySchema } from "@kedge/proto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ControllerHarness } from "./testing/controller-harness.ts";
 import { ImageDeployment, reasonsOf } from "./testing/image-deployment.ts";
@@ -13,7 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => harness.stop());
 
-const canary = { kind: { case: "canary", value: { steps: [{ weightPercent: 50, minRequests: 300 }] } } } as const;
+const canary: MessageInitShape<typeof StrategySchema> = {
+  kind: { case: "canary", value: { steps: [{ weightPercent: 50, minRequests: 300 }] } },
+};
 
 /** Applies an image as GitOps does, and gives back what it is told. */
 function applyAgain(name: string, image: string, forceRevision = false) {

@@ -3,6 +3,8 @@ import {
   FailureClass,
   FailureSchema,
   HealthLevel,
+  IncidentKind,
+  IncidentService,
   JobState,
   type Node,
   QuarantineState,
@@ -152,6 +154,12 @@ test("a node whose disk is full is set aside, put on probation once it is not, a
   expect(first.quarantine).toMatchObject({ by: "controller", strikes: 1, reason: "only 12 MiB of disk are free" });
   expect(first.health?.level).toBe(HealthLevel.SICK);
   expect(first.health?.reasons[0]?.clears).toBe("512 MiB are free");
+
+  const { incidents } = await eventually(
+    () => harness.client(IncidentService).listIncidents({ nodeId: "n1" }),
+    (seen) => seen.incidents.length > 0,
+  );
+  expect(incidents).toMatchObject([{ kind: IncidentKind.NODE, reason: "only 12 MiB of disk are free" }]);
 
   // Time alone is not enough.
   harness.clock.skip(601_000);

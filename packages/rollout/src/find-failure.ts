@@ -112,6 +112,7 @@ export function rolloutObstacle(rollout: Rollout, observation: RolloutObservatio
     case RolloutState.PAUSED:
       return `paused: ${rollout.transitions.at(-1)?.reason ?? ""}`;
     case RolloutState.ROLLING_BACK: {
+      if (rollout.fromRevision === 0) return "a node may still route to it";
       const { ready, desired } = countsOf(observation.replicas, rollout.fromRevision);
       return `${ready} of ${desired} replicas of revision ${rollout.fromRevision} are ready to take the traffic back`;
     }

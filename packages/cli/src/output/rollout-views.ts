@@ -20,6 +20,7 @@ export function rolloutView(deployment: Deployment): View {
   const { rollout } = deployment;
   if (rollout === undefined) return ["no rollout yet"];
   return [
+    ...nextLines(deployment),
     `rollout ${rolloutWord(rollout)}, step ${rollout.step + 1}`,
     ...outlookLines(deployment),
     ...judgeLines(rollout, neededBy(deployment)),
@@ -53,6 +54,11 @@ export function deploymentLine(deployment: Deployment): string {
       : []),
   ];
   return safeText(`deployment ${name}: ${parts.join(", ")}`);
+}
+
+function nextLines({ nextRollout }: Deployment): string[] {
+  if (nextRollout === undefined) return [];
+  return [safeText(`next: revision ${nextRollout.revision}, ${nextRollout.reason}`)];
 }
 
 function transitionTable(rollout: Rollout): Table {

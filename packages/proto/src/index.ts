@@ -12,4 +12,5 @@ export * from "../gen/kedge/v1/pipeline_pb.js";
 export * from "../gen/kedge/v1/resources_pb.js";
 export * from "../gen/kedge/v1/run_pb.js";
 export * from "../gen/kedge/v1/scheduling_pb.js";
+export * from "../gen/kedge/v1/secret_pb.js";
 export * from "../gen/kedge/v1/signed_pb.js";

@@ -157,7 +157,10 @@ test("waves are named", () => {
 });
 
 test("a first revision, a manual step and a judge's word have no time that could be foretold", () => {
-  expect(new World({ kind: { case: "canary", value: {} } }, {}, 0).outlook.next).toBe("all traffic goes to revision 2");
+  const first = new World({ kind: { case: "canary", value: {} } }, {}, 0);
+  expect(first.outlook.next).toBe("all traffic goes to revision 2");
+  first.rollout = abortRollout(first.rollout, first.now);
+  expect(first.outlook).toMatchObject({ waitsFor: "a node may still route to it", next: "nothing serves" });
   const manual = new World({ kind: { case: "blueGreen", value: { manual: true } } });
   manual.step().step(1);
   expect(manual.outlook.waitsFor).toBe("waits to be promoted by a person");

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { systemClock } from "@kedge/kernel";
-import { DeploymentSchema, LocalDecisionKind, RolloutState, VerdictKind } from "@kedge/proto";
+import { DeploymentSchema, LocalDecisionKind, NextRolloutSchema, RolloutState, VerdictKind } from "@kedge/proto";
 import { expect, test } from "vitest";
 import { deploymentLine, historyView, rolloutView } from "./rollout-views.ts";
 
@@ -46,6 +46,9 @@ test("a rollout under way says what it waits for, how long, and what the judge h
     "effect on errors: 1.8, at all times between 0.5 and ∞",
   ]);
   expect(rolloutView(create(DeploymentSchema, { name: "vad" }))).toEqual(["no rollout yet"]);
+  const asked = deployment({ state: RolloutState.ROLLED_BACK });
+  asked.nextRollout = create(NextRolloutSchema, { revision: 2, reason: "tried again by eva" });
+  expect(rolloutView(asked)[0]).toBe("next: revision 2, tried again by eva");
 });
 
 test.each([

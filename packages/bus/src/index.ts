@@ -29,6 +29,7 @@ export {
 export { NODE_API_PREFIX, nodeInboxPrefix } from "./node-permissions.ts";
 export { type PulledOffer, type PullOffersOptions, pullOffers } from "./offers.ts";
 export { addNode, type ProvisionOptions, provisionStore, removeNode } from "./provision.ts";
+export { describeSealKey, isSealKeyOf, openSecrets, type SecretValueMap, sealSecrets } from "./sealed-secrets.ts";
 export { createSigner, type Signer, type VerifyOptions, verifySigned, verifySignedBytes } from "./signing.ts";
 export { MAX_DOCUMENT_BYTES, openStore, Store, type StoredDocument, type StoreOptions } from "./store.ts";
 export {

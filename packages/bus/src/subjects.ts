@@ -33,6 +33,8 @@ export const BUCKETS = [
   "alerts",
   "flagrecords",
   "flags",
+  "secrets",
+  "runsecrets",
 ] as const;
 
 /** A KV bucket of the store. */

@@ -47,6 +47,7 @@ export const ERROR_REASONS = {
   REVISION_NOT_FOUND: entry("NOT_FOUND", "The deployment has no such revision."),
   FLAG_NOT_FOUND: entry("NOT_FOUND", "No feature flag has this name."),
   INCIDENT_NOT_FOUND: entry("NOT_FOUND", "No incident has this id; closed ones are forgotten after 30 days."),
+  SECRET_NOT_FOUND: entry("NOT_FOUND", "No secret has this name, or the run no longer has its secret parameter."),
   TOKEN_NOT_FOUND: entry("NOT_FOUND", "No token has this id."),
   RECEIVER_NOT_FOUND: entry("NOT_FOUND", "The alert policy has no receiver of this name."),
   SILENCE_NOT_FOUND: entry("NOT_FOUND", "No silence has this id."),
@@ -59,6 +60,11 @@ export const ERROR_REASONS = {
     "PERMISSION_DENIED",
     "A document is not signed by the controller, or not addressed to this node.",
   ),
+  SECRET_OUT_OF_SCOPE: entry(
+    "PERMISSION_DENIED",
+    "The secret is not for this pipeline, environment or branch, or the run comes from a fork.",
+  ),
+  SECRET_KEY_LOST: entry("FAILED_PRECONDITION", "The key that secrets are encrypted with is missing or another one."),
   MODEL_SIGNATURE_CHANGED: entry(
     "FAILED_PRECONDITION",
     "Inputs or outputs differ incompatibly from the newest version's.",

@@ -21,9 +21,9 @@ import {
   type Window,
 } from "@kedge/proto";
 import type { AlertTerm } from "./alerts/alert-term.ts";
-import { checkDecision } from "./deployments/check-decision.ts";
 import type { DeploymentReconciler } from "./deployments/deployment-reconciler.ts";
 import type { RolloutJudges } from "./deployments/judges.ts";
+import { takeDecisions } from "./deployments/take-decisions.ts";
 import type { EventRecorder } from "./events/recorder.ts";
 import type { FlagPublisher } from "./flags/flag-publisher.ts";
 import type { Inbox } from "./inbox.ts";
@@ -190,9 +190,10 @@ export class LeaderTerm {
       stores.assignments.onChange((key) => this.#assignmentChanged(key)),
       flags.onChange((key) => this.#flags.add(key)),
     ];
+    const taking = { ...this.#options, touch: (name: string) => this.#deployments.add(name) };
     this.#streams.push(
       consumeTaskEvents(bus, { durable: "controller", onEvents: (events) => this.#taskEvents(events) }, signal),
-      consumeDecisions(bus, { durable: "controller", onDecisions: (all) => this.#decisions(all) }, signal),
+      consumeDecisions(bus, { durable: "controller", onDecisions: (all) => takeDecisions(all, taking) }, signal),
     );
     for (const [key, { value }] of stores.runs.entries()) if (!isRunEnded(value.state)) this.#runs.add(key);
     for (const [key] of stores.deployments.entries()) this.#deployments.add(key);
@@ -339,29 +340,6 @@ export class LeaderTerm {
     this.#options.book.syncAssignment(nodeId);
     this.#options.scheduling.noteRoom();
     if ((this.#options.stores.assignments.get(nodeId)?.value.cancelledTasks.length ?? 0) > 0) this.#nodes.add(nodeId);
-  }
-
-  /** Resolves once all of them are on record, or known to be nothing that belongs there. */
-  async #decisions(decisions: readonly LocalDecision[]): Promise<void> {
-    const { stores, clock, logger } = this.#options;
-    const stored = decisions.map((decision) => {
-      const { nodeId, deployment: name, rolloutId } = decision;
-      const checked = checkDecision(decision, {
-        deployment: stores.deployments.get(name)?.value,
-        assignment: stores.assignments.get(nodeId)?.value,
-        routeGeneration: stores.routes.get(name)?.value.generation ?? 0n,
-        nowMs: clock.now(),
-      });
-      if (checked.kind === "refused") {
-        const { reason } = checked;
-        logger.warn({ nodeId, deployment: name, rolloutId, reason }, "a node's decision is not taken");
-        return undefined;
-      }
-      const done = this.#options.decisions.put(name, checked.decision);
-      this.#deployments.add(name);
-      return done;
-    });
-    await Promise.all(stored);
   }
 
   async #taskEvents(events: readonly TaskEvent[]): Promise<void> {

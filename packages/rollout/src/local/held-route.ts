@@ -23,12 +23,9 @@ export function heldRoute(route: Route, decision: LocalDecision, scale: LocalSca
   shares.set(revision, left);
   shares.set(fromRevision, (shares.get(fromRevision) ?? 0) + share - left);
   const splits = [...shares].filter(([, basisPoints]) => basisPoints > 0).sort(([a], [b]) => a - b);
-  const { sticky, ...rest } = route;
-  const others = isBack ? withoutRevision(route, revision) : {};
   return create(RouteSchema, {
-    ...rest,
-    ...(sticky === undefined ? {} : { sticky }),
-    ...others,
+    ...route,
+    ...(isBack ? withoutRevision(route, revision) : {}),
     splits: splits.map(([number, basisPoints]) => create(RouteSplitSchema, { revision: number, basisPoints })),
     stableRevision: route.stableRevision === revision ? fromRevision : route.stableRevision,
     reason: `held by this node: ${decision.reason}`,

@@ -34,7 +34,15 @@ export const JOB_TRANSITIONS: Table<JobState> = {
   ],
   [JobState.PENDING]: [JobState.OFFERED, JobState.FAILED, JobState.CANCELLED],
   [JobState.OFFERED]: [JobState.RUNNING, JobState.PENDING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED],
-  [JobState.RUNNING]: [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.PENDING, JobState.HELD],
+  [JobState.RUNNING]: [
+    JobState.SUCCEEDED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+    JobState.PENDING,
+    JobState.HELD,
+    // Its next attempt is not due yet.
+    JobState.WAITING,
+  ],
   [JobState.BLOCKED]: [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED],
   [JobState.HELD]: [JobState.PENDING, JobState.FAILED, JobState.CANCELLED],
 };

@@ -33,11 +33,11 @@ const EVENTS: Readonly<Record<SourceEvent, string>> = {
 };
 
 /** Why a job that is about to start cannot: an earlier job did not report what it refers to. */
-export function resolveProblem(run: Run, job: Job): string | undefined {
+export function resolveProblem(job: Job, context: () => ResolveContext): string | undefined {
   const kind = job.spec?.work.case;
   if (job.spec === undefined || (kind !== "steps" && kind !== "deploy")) return undefined;
   try {
-    resolveJob(job.spec, resolveContext(run));
+    resolveJob(job.spec, context());
     return undefined;
   } catch (error) {
     if (isKedgeError(error)) return error.message;

@@ -22,11 +22,13 @@ import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
+import { nextDeadlineMs } from "./deadlines.ts";
 import type { DeployJobs } from "./deploy-jobs.ts";
 import { type Dispatcher, OFFER_TIMEOUT_MS } from "./dispatch.ts";
+import { activeTasks } from "./endings.ts";
 import type { TaskInbox } from "./inbox.ts";
 import { assertPossible, explainWaiting, loseTasks, lostAttempts, offerJobs, preemptTasks } from "./placement.ts";
-import { activeTasks, nextDeadlineMs, progressRun } from "./progress.ts";
+import { progressRun } from "./progress.ts";
 import { recordPreemptions, recordRunEvents } from "./run-events.ts";
 import { applyTaskEvent, preemptionReason } from "./task-events.ts";
 
@@ -189,7 +191,7 @@ export class RunReconciler {
   async #act(run: Run): Promise<void> {
     const { deployJobs, assignments } = this.#options;
     for (const { job, task } of activeTasks(run)) {
-      const mustEnd = run.cancelRequested || isJobEnded(job.state) || task.preemptedBy !== "";
+      const mustEnd = task.ending !== undefined || isJobEnded(job.state) || task.preemptedBy !== "";
       if (task.state === TaskState.OFFERED) await this.#tendOffer(run, job, task);
       else if (mustEnd) await assignments.cancelTask(task.nodeId, { taskId: task.id, fence: task.fence });
     }
@@ -200,16 +202,16 @@ export class RunReconciler {
 
   async #tendOffer(run: Run, job: Job, task: Task): Promise<void> {
     const { dispatcher } = this.#options;
-    const reason = this.#withdrawalReason(run, task);
+    const reason = this.#withdrawalReason(task);
     // Either way the event stream tells what happened, through the inbox.
     if (reason !== undefined) await dispatcher.withdraw(run, job, task, reason);
     else await dispatcher.offer(run, job, task);
   }
 
-  #withdrawalReason(run: Run, task: Task): string | undefined {
+  #withdrawalReason(task: Task): string | undefined {
     const { dispatcher, scheduling } = this.#options;
-    if (run.cancelRequested) return "the run was cancelled";
     if (task.preemptedBy !== "") return preemptionReason(task);
+    if (task.ending !== undefined) return task.ending.message;
     if (scheduling.isExcess(task.id)) return `${task.nodeId} has no room for it any more`;
     return dispatcher.offerAgeMs(task) > OFFER_TIMEOUT_MS ? `${task.nodeId} did not claim it in time` : undefined;
   }
@@ -220,8 +222,7 @@ export class RunReconciler {
       return undefined;
     }
     if (this.#options.deployJobs.hasNews(run) || this.#options.dispatcher.hasNews(run)) return { requeueAfterMs: 0 };
-    const deadlineMs = nextDeadlineMs(run);
-    if (deadlineMs === undefined) return undefined;
+    const deadlineMs = nextDeadlineMs(run) ?? Number.POSITIVE_INFINITY;
     const waitMs = Math.max(1, deadlineMs - this.#options.clock.now());
     return { requeueAfterMs: Math.min(waitMs, resyncMs(run)) };
   }

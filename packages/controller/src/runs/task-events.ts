@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isTaskEnded, isTransition, TASK_TRANSITIONS } from "@kedge/domain";
 import {
   type Failure,
@@ -15,9 +15,8 @@ import {
   type TaskFinished,
   TaskState,
 } from "@kedge/proto";
+import { attemptAfter } from "./attempts.ts";
 import { clipText, excessOf } from "./report-limits.ts";
-
-const DEFAULT_MAX_ATTEMPTS = 3;
 
 /**
  * Applies one task event to a run, in place. Events of another attempt, of an attempt that has ended, or that the
@@ -59,14 +58,58 @@ export function applyTaskEvent(run: Run, event: TaskEvent, now: Timestamp): bool
 export function loseTask(job: Job, task: Task, message: string, at: Timestamp): void {
   const failure = create(FailureSchema, { class: FailureClass.LOST_AGENT, message });
   endAttempt(job, task, TaskState.LOST, failure, at);
+  if (task.preemptedBy === "" && task.ending?.class === FailureClass.CANCELLED) {
+    cancelJob(job, `${task.ending.message}; ${message}`, at);
+    return;
+  }
   const policy = job.spec?.onLost || LostPolicy.RETRY;
   if (policy === LostPolicy.HOLD) {
     job.state = JobState.HELD;
     job.reason = `${message}; held for a person to retry or cancel`;
-  } else if (policy === LostPolicy.RETRY && attemptsLeft(job)) {
-    requeue(job, message);
+  } else if (policy === LostPolicy.RETRY) {
+    failAttempt(job, failure, at);
   } else {
     failJob(job, failure, at);
+  }
+}
+
+/**
+ * Ends a task that was told to end, and did or is given up, in place. What becomes of the job depends on why: it waits
+ * again if the task made room, is cancelled with its run or matrix, and has failed if it took too long.
+ */
+export function endTold({ run, job, task }: Told, message: string, at: Timestamp): void {
+  const cause = task.ending?.class || FailureClass.CANCELLED;
+  const failure = create(FailureSchema, { class: cause, message: clipText(message) });
+  if (task.preemptedBy !== "" && !run.cancelRequested) {
+    endAttempt(job, task, TaskState.PREEMPTED, failure, at);
+    requeue(job, failure.message);
+  } else if (cause === FailureClass.TIMEOUT && !run.cancelRequested) {
+    endAttempt(job, task, TaskState.FAILED, failure, at);
+    failAttempt(job, failure, at);
+  } else {
+    endAttempt(job, task, TaskState.CANCELLED, failure, at);
+    cancelJob(job, failure.message, at);
+  }
+}
+
+/** A task that must end, with its job and run. */
+export interface Told {
+  readonly run: Run;
+  readonly job: Job;
+  readonly task: Task;
+}
+
+/** Takes an attempt's failure: the job is tried again, at once or later, as its rules say, or has failed. In place. */
+export function failAttempt(job: Job, failure: Failure, at: Timestamp): void {
+  const next = attemptAfter(job, failure);
+  if (next.kind === "none") {
+    failJob(job, failure, at);
+  } else if (next.delaySeconds === 0) {
+    requeue(job, failure.message);
+  } else {
+    requeue(job, `${failure.message}; tried again after ${next.delaySeconds} s`);
+    job.state = JobState.WAITING;
+    job.notBefore = timestampFromMs(timestampMs(at) + next.delaySeconds * 1000);
   }
 }
 
@@ -81,6 +124,12 @@ export function failJob(job: Job, failure: Failure, at: Timestamp): void {
   job.state = JobState.FAILED;
   job.failure = failure;
   job.reason = failure.message;
+  job.finishedAt = at;
+}
+
+function cancelJob(job: Job, reason: string, at: Timestamp): void {
+  job.state = JobState.CANCELLED;
+  job.reason = reason;
   job.finishedAt = at;
 }
 
@@ -164,12 +213,12 @@ function finish(run: Run, { job, task }: Found, finished: TaskFinished, at: Time
   const startedAt = finished.steps[0]?.startedAt;
   if (startedAt !== undefined) task.startedAt ??= plausibleTime(startedAt, task, at);
   for (const status of finished.steps) recordStep(job, task, status, at);
-  const failure = failureOf(finished);
-  if (finished.state === TaskState.CANCELLED && task.preemptedBy !== "" && !run.cancelRequested) {
-    endAttempt(job, task, TaskState.PREEMPTED, failure, at);
-    requeue(job, preemptionReason(task));
+  const isTold = task.ending !== undefined || task.preemptedBy !== "" || run.cancelRequested;
+  if (finished.state === TaskState.CANCELLED && isTold) {
+    endTold({ run, job, task }, toldReason(run, task), at);
     return true;
   }
+  const failure = failureOf(finished);
   endAttempt(job, task, finished.state, failure, at);
   job.outputs = finished.outputs;
   job.metrics = finished.metrics;
@@ -177,16 +226,16 @@ function finish(run: Run, { job, task }: Found, finished: TaskFinished, at: Time
     job.state = JobState.SUCCEEDED;
     job.reason = "";
     job.finishedAt = at;
-  } else if (run.cancelRequested && finished.state === TaskState.CANCELLED) {
-    job.state = JobState.CANCELLED;
-    job.reason = failure.message;
-    job.finishedAt = at;
-  } else if (mayRepeat(finished.state, failure) && attemptsLeft(job)) {
-    requeue(job, failure.message);
   } else {
-    failJob(job, failure, at);
+    failAttempt(job, failure, at);
   }
   return true;
+}
+
+/** Why a task was told to end, by what is true now: a run may be cancelled after it was. */
+function toldReason(run: Run, task: Task): string {
+  if (run.cancelRequested) return run.reason || "the run was cancelled";
+  return task.preemptedBy === "" ? (task.ending?.message ?? "") : preemptionReason(task);
 }
 
 /** Why a task ended that made room. */
@@ -196,17 +245,15 @@ export function preemptionReason(task: Task): string {
 
 function failureOf(finished: TaskFinished): Failure | undefined {
   if (finished.state === TaskState.SUCCEEDED) return undefined;
-  if (finished.failure) return { ...finished.failure, message: clipText(finished.failure.message) };
   const isCancelled = finished.state === TaskState.CANCELLED;
+  if (finished.failure) {
+    const cause = isCancelled ? FailureClass.CANCELLED : finished.failure.class;
+    return { ...finished.failure, class: cause, message: clipText(finished.failure.message) };
+  }
   return create(FailureSchema, {
     class: isCancelled ? FailureClass.CANCELLED : FailureClass.UNSPECIFIED,
     message: isCancelled ? "the agent gave it up" : "the agent gave no reason",
   });
-}
-
-/** Another attempt makes sense when the job itself was not at fault; nobody asked to cancel it here. */
-function mayRepeat(state: TaskState, failure: Failure): boolean {
-  return failure.class === FailureClass.INFRASTRUCTURE || state === TaskState.CANCELLED;
 }
 
 function endAttempt(job: Job, task: Task, state: TaskState, failure: Failure | undefined, at: Timestamp): void {
@@ -215,16 +262,4 @@ function endAttempt(job: Job, task: Task, state: TaskState, failure: Failure | u
   task.finishedAt = at;
   if (state !== TaskState.SUCCEEDED)
     job.steps = job.steps.filter((step) => step.state === JobState.SUCCEEDED || step.state === JobState.FAILED);
-}
-
-/** Ends of attempts that were not the attempt's fault. */
-const FREE: ReadonlySet<TaskState> = new Set([TaskState.WITHDRAWN, TaskState.PREEMPTED]);
-
-/** Attempts since the job was started, or started over by a person; those that were taken back or made room do not count. */
-function attemptsLeft(job: Job): boolean {
-  const sinceMs = job.readyAt === undefined ? 0 : timestampMs(job.readyAt);
-  const spent = job.tasks.filter(
-    (task) => !FREE.has(task.state) && (task.offeredAt === undefined || timestampMs(task.offeredAt) >= sinceMs),
-  ).length;
-  return spent < (job.spec?.maxAttempts || DEFAULT_MAX_ATTEMPTS);
 }

@@ -1,17 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isJobEnded } from "@kedge/domain";
-import {
-  type Job,
-  type JobSpec,
-  JobSpecSchema,
-  LostPolicy,
-  type Run,
-  RuntimeKind,
-  type Task,
-  TaskState,
-} from "@kedge/proto";
+import { type Job, type JobSpec, JobSpecSchema, LostPolicy, type Run, RuntimeKind, type Task } from "@kedge/proto";
 import type { Artifact, Demand, RunningJob, WaitingJob } from "@kedge/scheduler";
+import { queuedSinceMs } from "../runs/deadlines.ts";
 import { currentTask } from "../runs/task-events.ts";
 
 /** Team of runs that were submitted without one. */
@@ -73,12 +65,6 @@ export function jobName(run: Run, job: Job): string {
 export function nextAttempt(run: Run, job: Job): { readonly fence: number; readonly taskId: string } {
   const fence = (currentTask(job)?.fence ?? 0) + 1;
   return { fence, taskId: `${run.id}-${job.spec?.name ?? ""}-${fence}` };
-}
-
-/** Since when a pending job waits: its needs were done, or its last attempt ended; offers that were taken back do not count. */
-export function queuedSinceMs(job: Job): number {
-  const last = job.tasks.findLast((task) => task.state !== TaskState.WITHDRAWN)?.finishedAt;
-  return Math.max(msOf(job.readyAt), msOf(last));
 }
 
 /** A pending job as admission takes it. */

@@ -2,17 +2,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
+import { isRunEnded } from "@kedge/domain";
 import { type Clock, silentLogger, systemClock } from "@kedge/kernel";
 import {
   DeploymentService,
-  IncidentService,
   FlagService,
+  IncidentService,
   ModelService,
   NodeService,
   PipelineService,
   type Run,
   RunService,
-  RunState,
   SchedulingService,
   TokenService,
 } from "@kedge/proto";
@@ -128,7 +128,7 @@ export class ControllerHarness {
   }
 
   /** The run once it satisfies a condition; by default, once it has ended. */
-  until(runId: string, isDone = (run: Run): boolean => run.state >= RunState.SUCCEEDED): Promise<Run> {
+  until(runId: string, isDone = (run: Run): boolean => isRunEnded(run.state)): Promise<Run> {
     const client = this.runs;
     return eventually(async () => (await client.getRun({ runId })).run as Run, isDone);
   }

@@ -23,7 +23,7 @@ import {
   LeaseRenewalSchema,
   type NodeService,
   ReplicaState,
-  type RevisionWindowSchema,
+  RevisionWindowSchema,
   type Route,
   RouteSchema,
   RuntimeKind,
@@ -240,8 +240,9 @@ export class ScriptedAgent {
       const revisions = splitsOf(route, this.labels).map(({ revision, basisPoints }) => {
         const share = Math.round((traffic.requests * basisPoints) / 10_000);
         const errors = Math.round((share * traffic.errorPercent(revision)) / 100);
-        const answers = { ...answersOf(traffic, revision, share), ...traffic.tells?.(revision, share) };
-        return { ...answers, revision, basisPoints, requests: share, errors };
+        const own = { revision, basisPoints, requests: share, errors, ...answersOf(traffic, revision, share) };
+        const { metrics, exposure } = create(RevisionWindowSchema, traffic.tells?.(revision, share));
+        return create(RevisionWindowSchema, { ...own, metrics, ...(exposure === undefined ? {} : { exposure }) });
       });
       const names = { nodeId: this.nodeId, deployment: route.deployment, bootId: "boot-1" };
       const shadows = route.mirrors.map(({ revision, basisPoints }) => {

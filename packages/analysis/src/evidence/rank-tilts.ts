@@ -13,19 +13,19 @@ const LEVEL_EDGES = levelEdges();
 const LEVEL_MIDDLES = [...LEVEL_EDGES, 1].map((edge, i) => (edge + (LEVEL_EDGES[i - 1] ?? 0)) / 2);
 /** Shifts in standard deviations, and how much each is expected. */
 const SHIFTS = [
-  { size: 0.1, weight: 0.05 },
-  { size: 0.2, weight: 0.15 },
-  { size: 0.3, weight: 0.4 },
-  { size: 0.45, weight: 0.4 },
-  { size: 0.65, weight: 0.7 },
+  { size: 0.1, weight: 0.03 },
+  { size: 0.2, weight: 0.08 },
+  { size: 0.3, weight: 0.3 },
+  { size: 0.45, weight: 0.3 },
+  { size: 0.65, weight: 0.5 },
   { size: 0.9, weight: 3 },
-  { size: 1.3, weight: 1.3 },
+  { size: 1.3, weight: 2.5 },
 ];
 const STEPS_AT = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 const STEP_SIZE = 1.5;
 /** Of heavy-tailed shifts, relative to those of normal ones; of all steps together. */
-const HEAVY_WEIGHT = 0.35;
-const STEP_WEIGHT = 0.4;
+const HEAVY_WEIGHT = 0.3;
+const STEP_WEIGHT = 0.3;
 /** Relative to one for larger and one for smaller values; for each of more and less spread. */
 const SPREAD_WEIGHT = 0.3;
 

@@ -15,17 +15,15 @@ export interface RelabellingOptions {
 }
 
 /** By the e-value left to the cap, so that the stratum as it came is a small part of the mean. */
-const DRAWS_PER_CAP = 12;
-const MIN_DRAWS = 300;
-/** What a mean over so few choices may be off by is not spent. */
-const CAUTION = 1.1;
+const DRAWS_PER_CAP = 20;
+const MIN_DRAWS = 400;
 /** Drawing more takes longer than what it may save is worth. */
 const MOST_DRAWN = 300;
 const MOST_POOLED = 2_000;
 
 /**
  * What the stratum's factor would have been had other requests of it been the canary's: as it came, and so many
- * pseudo-random choices of as many requests, all equally likely when the arms do not differ; their chances are rounded up. Undefined for strata too large.
+ * pseudo-random choices of as many requests, all equally likely when the arms do not differ: so the mean is exact, however few they are. Undefined for strata too large.
  */
 export function relabellings({ stratum, tilts, logTerms, logCap, place }: RelabellingOptions): Outcomes | undefined {
   const items = levelsOf(stratum.pooled);
@@ -41,7 +39,7 @@ export function relabellings({ stratum, tilts, logTerms, logCap, place }: Relabe
   while (factors.length <= draws) {
     factors.push(factorOf(logTerms, drawScores({ items, drawn, tilts, uniform }), asItCame, sign));
   }
-  return { factors, chances: factors.map(() => CAUTION / factors.length) };
+  return { factors, chances: factors.map(() => 1 / factors.length) };
 }
 
 function factorOf(logTerms: ArrayLike<number>, scores: Float64Array, asItCame: Float64Array, sign: number): number {

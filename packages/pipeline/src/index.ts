@@ -3,6 +3,8 @@ export { type AlertPolicyResult, parseAlertPolicy } from "./alert-policy-parse.t
 export { INCIDENT_KINDS, INCIDENT_SEVERITIES } from "./alert-policy-schema.ts";
 export { type ConditionOutcome, conditionHolds } from "./condition-holds.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
+export { type BaselineLookup, evaluateRule } from "./gate-rule.ts";
+export { fitsGlob, fitsGlobs } from "./glob.ts";
 export {
   alertPolicyJsonSchema,
   deploymentJsonSchema,

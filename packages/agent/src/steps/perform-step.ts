@@ -1,5 +1,6 @@
 import { buildStep } from "./build-step.ts";
 import { checkoutStep } from "./checkout-step.ts";
+import { gateStep } from "./gate-step.ts";
 import { modelStep } from "./model-step.ts";
 import { runStep } from "./run-step.ts";
 import type { StepContext, StepResult } from "./step-context.ts";
@@ -36,6 +37,8 @@ function act(context: StepContext): Promise<StepResult> {
       return buildStep(context, action.value);
     case "model":
       return modelStep(context, action.value);
+    case "gate":
+      return gateStep(context, action.value);
     default:
       throw new StepFailure("INVALID", `the step has no action this agent knows: ${action.case}`);
   }

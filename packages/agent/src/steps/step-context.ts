@@ -2,6 +2,7 @@ import type { Clock, Logger } from "@kedge/kernel";
 import type { GpuDevice, Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
 import type { ImageStore, Networks, Runtime } from "@kedge/runtime";
 import type { FlagAccess } from "../flags/flag-access.ts";
+import type { JobStatus } from "../tasks/job-plan.ts";
 import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
 
 /** Where steps can run on this node, and what there is to hand out. */
@@ -29,6 +30,8 @@ export interface StepContext {
   readonly logPosition: LogPosition;
   /** Metrics of the steps before this one. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** What the job's steps came to, for post steps; undefined for the others. */
+  readonly jobStatus: JobStatus | undefined;
   readonly flags: FlagAccess;
   /** CA of the controller. */
   readonly caPem: string;
@@ -58,7 +61,7 @@ export function stepEnvironment(
   context: StepContext,
   { workspace, flagsUrl }: StepSurroundings,
 ): Record<string, string> {
-  const { ref, offer, step } = context;
+  const { ref, offer, step, jobStatus } = context;
   return {
     CI: "true",
     ...offer.env,
@@ -69,6 +72,7 @@ export function stepEnvironment(
     KEDGE_NODE: ref.nodeId,
     KEDGE_ATTEMPT: String(ref.fence),
     KEDGE_WORKSPACE: workspace,
+    ...(jobStatus === undefined ? {} : { KEDGE_JOB_STATUS: jobStatus }),
     ...(flagsUrl === undefined ? {} : { KEDGE_FLAGS_URL: flagsUrl }),
   };
 }

@@ -2,7 +2,14 @@ import { errorMessage, isKedgeError, type KedgeError } from "@kedge/domain";
 import { FailureClass } from "@kedge/proto";
 
 /** Why a step can fail, as the controller's retry rules tell failures apart. */
-export type FailureKind = "EXIT_CODE" | "TIMEOUT" | "OUT_OF_MEMORY" | "INFRASTRUCTURE" | "INVALID" | "CANCELLED";
+export type FailureKind =
+  | "EXIT_CODE"
+  | "TIMEOUT"
+  | "OUT_OF_MEMORY"
+  | "INFRASTRUCTURE"
+  | "INVALID"
+  | "GATE"
+  | "CANCELLED";
 
 /** The end of a step that did not succeed. */
 export class StepFailure extends Error {

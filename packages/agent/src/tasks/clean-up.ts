@@ -3,6 +3,7 @@ import { isKedgeError } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
 import { taskNetwork, workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
+import { imageOf, planOf } from "./job-plan.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { removeWorkspace } from "./workspace.ts";
 
@@ -20,7 +21,7 @@ export async function cleanUpTask(remains: TaskRemains): Promise<void> {
   const { record, runtimes, keepWorkspaces, logger } = remains;
   const { taskId } = record.ref;
   await removeWorkloads(record, runtimes);
-  if (usesContainers(record)) {
+  if (imageOfTask(record) !== undefined) {
     await runtimes.networks?.remove(taskNetwork(taskId)).catch((error: unknown) => {
       logger.warn({ err: error, taskId }, "network not removed");
     });
@@ -33,10 +34,9 @@ export async function cleanUpTask(remains: TaskRemains): Promise<void> {
 /** By their ids, which follow from the steps: a list of all workloads would cost each task what all of them hold. */
 async function removeWorkloads(record: TaskRecord, { process, docker }: StepRuntimes): Promise<void> {
   const { job } = record.offer;
-  if (job?.work.case !== "steps") return;
-  for (const [index, { action }] of job.work.value.steps.entries()) {
-    if (action.case !== "run") continue;
-    const runtime = (action.value.image || job.image) === "" ? process : docker;
+  for (const { step, index } of planOf(job)) {
+    if (step.action.case !== "run") continue;
+    const runtime = imageOf(step, job) === "" ? process : docker;
     await runtime?.remove(workloadId(record.ref.taskId, index)).catch((error: unknown) => {
       // Without an engine there is nothing of it to remove; start-up looks for orphans again.
       if (!isKedgeError(error, "DOCKER_UNAVAILABLE")) throw error;
@@ -44,18 +44,16 @@ async function removeWorkloads(record: TaskRecord, { process, docker }: StepRunt
   }
 }
 
-function usesContainers(record: TaskRecord): boolean {
-  const { job } = record.offer;
-  if (job?.work.case !== "steps") return false;
-  return job.work.value.steps.some(({ action }) => action.case === "run" && (action.value.image || job.image) !== "");
+/** An image that the task's containers run in; undefined when it has none. */
+function imageOfTask({ offer: { job } }: TaskRecord): string | undefined {
+  return planOf(job)
+    .map(({ step }) => imageOf(step, job))
+    .find((image) => image !== "");
 }
 
 /** Files that a container made as root are beyond an agent that is not; the same image can remove them. */
 async function emptyAsRoot({ record, runtimes, logger }: TaskRemains): Promise<void> {
-  const { job } = record.offer;
-  const steps = job?.work.case === "steps" ? job.work.value.steps : [];
-  const images = steps.map(({ action }) => (action.case === "run" ? action.value.image || job?.image : undefined));
-  const image = images.find((each) => each !== undefined && each !== "");
+  const image = imageOfTask(record);
   if (image === undefined || runtimes.docker === undefined) return;
   const id = `${record.ref.taskId}.clean`;
   const command = ["sh", "-c", "rm -rf /workspace/* /workspace/.[!.]*"];

@@ -1,7 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Clock, Logger } from "@kedge/kernel";
 import { FailureClass, type TaskFinished, TaskFinishedSchema, TaskState } from "@kedge/proto";
-import { workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import type { TaskBus } from "./task-executor.ts";
 import type { TaskRecord } from "./task-record.ts";
@@ -30,10 +29,9 @@ export async function isAdoptable(
 ): Promise<"adopt" | "unknown" | "gone"> {
   if (record.progress.phase !== "claiming") return "adopt";
   // A workload is started only after a claim that was stored.
-  const id = workloadId(record.ref.taskId, 0);
   for (const runtime of [runtimes.process, runtimes.docker]) {
     const found = await runtime?.list({ "kedge.task": record.ref.taskId }).catch(() => []); // No engine: none in it.
-    if (found?.some((workload) => workload.id === id)) return "adopt";
+    if (found !== undefined && found.length > 0) return "adopt";
   }
   while (alive()) {
     try {

@@ -3,6 +3,17 @@ import { join } from "node:path";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type TaskFinished, TaskFinishedSchema, type TaskOffer, TaskOfferSchema, type TaskRefFull } from "@kedge/proto";
 import { readFileIfPresent, writeFileAtomicSync } from "../state/atomic-file.ts";
+import type { FailureKind } from "../steps/step-failure.ts";
+import type { JobStatus } from "./job-plan.ts";
+
+/** What made a job fail, as its record keeps it. */
+export interface RecordedFailure {
+  readonly kind: FailureKind;
+  readonly message: string;
+  readonly exitCode: number;
+  /** Name of the step; empty: it was none of them. */
+  readonly step: string;
+}
 
 /** How far a task got, as far as the disk knows. */
 export interface TaskProgress {
@@ -17,6 +28,10 @@ export interface TaskProgress {
   stepStartedAtMs: number;
   outputs: Record<string, string>;
   metrics: Record<string, number>;
+  /** The first thing that went wrong; undefined: nothing did so far. */
+  failure?: RecordedFailure;
+  /** What the job's steps came to and when its post steps began; undefined: they have not. */
+  cleanup?: { readonly status: JobStatus; readonly sinceMs: number };
   finished?: TaskFinished;
 }
 

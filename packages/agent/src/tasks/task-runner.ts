@@ -1,10 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock, Logger } from "@kedge/kernel";
 import {
-  JobState,
+  FailureClass,
   type LogChunk,
-  type Step,
   type TaskEvent,
   type TaskFinished,
   TaskFinishedSchema,
@@ -12,14 +10,15 @@ import {
   TaskState,
 } from "@kedge/proto";
 import type { FlagAccess } from "../flags/flag-access.ts";
-import { handOutGpus } from "../node/gpu-handout.ts";
-import { performStep } from "../steps/perform-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
-import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
+import { StepFailure } from "../steps/step-failure.ts";
 import { cleanUpTask } from "./clean-up.ts";
 import { EventOutbox } from "./event-outbox.ts";
+import type { JobStatus } from "./job-plan.ts";
+import { LeaseLost } from "./lease-lost.ts";
 import { type LogPosition, LogPublisher } from "./log-publisher.ts";
-import type { TaskRecord } from "./task-record.ts";
+import { StepSequence } from "./step-sequence.ts";
+import type { TaskProgress, TaskRecord } from "./task-record.ts";
 import { timeLimit } from "./time-limit.ts";
 
 /** What a task is run with. */
@@ -38,15 +37,11 @@ export interface TaskRunnerOptions {
   readonly adopted: boolean;
 }
 
-/** Thrown through a step when the node may no longer run its task. */
-class LeaseLost extends Error {
-  override readonly name = "LeaseLost";
-}
-
 /** How a task left this node; `detached`: it did not, a later agent goes on with it. */
 export type TaskOutcome = "succeeded" | "failed" | "cancelled" | "lost" | "detached";
 
 const DEFAULT_TIMEOUT_S = 3600;
+const DEFAULT_CLEANUP_TIMEOUT_S = 300;
 const OUTCOMES: Partial<Record<TaskState, TaskOutcome>> = {
   [TaskState.SUCCEEDED]: "succeeded",
   [TaskState.CANCELLED]: "cancelled",
@@ -59,8 +54,12 @@ export class TaskRunner {
   readonly #record: TaskRecord;
   readonly #events: EventOutbox;
   readonly #log: LogPublisher;
-  /** Ends the work. */
-  readonly #end = new AbortController();
+  /** Ends the steps, not the post steps. */
+  readonly #cancel = new AbortController();
+  /** Ends the post steps. */
+  readonly #cancelCleanup = new AbortController();
+  /** Ends everything. */
+  readonly #lost = new AbortController();
   /** Leaves the work as it is. */
   readonly #detach = new AbortController();
   /** Ends publishing. */
@@ -82,15 +81,21 @@ export class TaskRunner {
     return this.#record.ref;
   }
 
-  /** Ends the task with the state CANCELLED. May be called twice. */
+  /**
+   * Ends the task with the state CANCELLED: its steps, after which the post steps run, or the post steps if it is at those
+   * already. May be called again, also of an agent that took the task up after it was cancelled.
+   */
   cancel(): void {
-    this.#end.abort(new StepFailure("CANCELLED", "cancelled"));
+    const { cleanup, failure } = this.#record.progress;
+    if (failure?.kind === "CANCELLED" || this.#cancel.signal.aborted) return;
+    const controller = cleanup === undefined ? this.#cancel : this.#cancelCleanup;
+    controller.abort(new StepFailure("CANCELLED", "cancelled"));
   }
 
   /** Ends the task at once and without a report: it may run elsewhere by now. */
   lose(): void {
     this.#mute.abort();
-    this.#end.abort(new LeaseLost("the node's lease ran out"));
+    this.#lost.abort(new LeaseLost("the node's lease ran out"));
   }
 
   /** Lets go of the task; what runs goes on running for the next agent to adopt. */
@@ -104,141 +109,90 @@ export class TaskRunner {
     const { progress } = this.#record;
     try {
       if (this.#options.adopted) this.#logPosition = await this.#log.resume();
-      const finished = progress.finished ?? (await this.#work());
-      if (finished === undefined) return "detached";
-      return await this.#report(finished);
+      return await this.#report(progress.finished ?? (await this.#work()));
     } catch (error) {
       if (this.#detach.signal.aborted) return "detached";
+      if (error instanceof LeaseLost) return this.#leave();
       throw error;
     }
   }
 
-  async #work(): Promise<TaskFinished | undefined> {
+  async #work(): Promise<TaskFinished> {
+    const { runtimes, flags, caPem, clock, logger } = this.#options;
+    const { progress } = this.#record;
+    // Told again by an agent that took the task up: its predecessor may have died before it did.
+    this.#events.post({ case: "started", value: {} });
+    const sequence = new StepSequence({
+      ...{ record: this.#record, runtimes, flags, caPem, clock, logger, events: this.#events, log: this.#log },
+      logPosition: this.#logPosition,
+      detached: this.#detach.signal,
+    });
+    if (progress.cleanup === undefined) await this.#steps(sequence);
+    if (sequence.hasPostSteps) await this.#postSteps(sequence);
+    const { outputs, metrics, failure } = progress;
+    if (failure === undefined) {
+      return create(TaskFinishedSchema, { state: TaskState.SUCCEEDED, outputs, metrics });
+    }
+    const { kind, message, exitCode, step } = failure;
+    return create(TaskFinishedSchema, {
+      state: kind === "CANCELLED" ? TaskState.CANCELLED : TaskState.FAILED,
+      failure: { class: FailureClass[kind], message: message.slice(0, 2000), exitCode, step },
+      ...{ outputs, metrics },
+    });
+  }
+
+  async #steps(sequence: StepSequence): Promise<void> {
     const { clock } = this.#options;
     const { offer, progress } = this.#record;
     const seconds = offer.job?.timeoutSeconds || DEFAULT_TIMEOUT_S;
     const limit = timeLimit(clock, progress.startedAtMs, seconds, `the job took longer than ${seconds} s`);
-    const signal = AbortSignal.any([this.#end.signal, limit.signal]);
     try {
-      return await this.#steps(signal);
+      await sequence.runSteps(AbortSignal.any([this.#cancel.signal, this.#lost.signal, limit.signal]));
     } finally {
       limit.cancel();
     }
   }
 
-  async #steps(signal: AbortSignal): Promise<TaskFinished | undefined> {
-    const { offer, progress } = this.#record;
-    const work = offer.job?.work;
-    const steps = work?.case === "steps" ? work.value.steps : [];
-    // Told again by an agent that took the task up: its predecessor may have died before it did.
-    this.#events.post({ case: "started", value: {} });
-    for (const [index, step] of steps.entries()) {
-      if (index < progress.step) continue;
-      const failure = await this.#step(step, index, signal);
-      if (this.#detach.signal.aborted) return undefined;
-      if (failure !== undefined) return this.#failed(failure, step);
-    }
-    return create(TaskFinishedSchema, {
-      state: TaskState.SUCCEEDED,
-      outputs: progress.outputs,
-      metrics: progress.metrics,
-    });
-  }
-
-  /** One step; the first starts before anything is written or published. */
-  async #step(step: Step, index: number, signal: AbortSignal): Promise<StepFailure | LeaseLost | undefined> {
+  async #postSteps(sequence: StepSequence): Promise<void> {
     const { clock } = this.#options;
-    const { progress } = this.#record;
-    if (progress.phase !== "claiming") {
-      if (progress.step !== index) Object.assign(progress, { step: index, stepStartedAtMs: clock.now() });
-      this.#record.save();
-    }
-    const startedAt = timestampFromMs(progress.stepStartedAtMs);
-    this.#events.post({ case: "step", value: { name: step.name, state: JobState.RUNNING, startedAt } });
-    const failure = await this.#perform(step, index, signal);
-    if (this.#detach.signal.aborted) return undefined;
-    await this.#log.close();
-    const status = { name: step.name, startedAt, finishedAt: timestampFromMs(clock.now()) };
-    if (failure === undefined) {
-      Object.assign(progress, { phase: "running", step: index + 1, stepStartedAtMs: clock.now() });
-      this.#events.post({ case: "step", value: { ...status, state: JobState.SUCCEEDED } });
-    } else if (failure instanceof StepFailure) {
-      const { exitCode, message, kind } = failure;
-      const state = kind === "CANCELLED" ? JobState.CANCELLED : JobState.FAILED;
-      this.#events.post({ case: "step", value: { ...status, state, exitCode, message } });
-    }
-    return failure;
-  }
-
-  async #perform(step: Step, index: number, signal: AbortSignal): Promise<StepFailure | LeaseLost | undefined> {
-    const { runtimes, flags, caPem, clock, logger } = this.#options;
-    const { ref, offer, workspace, progress } = this.#record;
-    const message = `the step took longer than ${step.timeoutSeconds} s`;
-    const limit = timeLimit(clock, progress.stepStartedAtMs, step.timeoutSeconds, message);
-    const ending = AbortSignal.any([signal, limit.signal]);
-    const context = {
-      ...{ ref, offer, step, index, workspace, runtimes, flags, caPem, clock, logger },
-      log: this.#log,
-      logPosition: this.#logPosition,
-      metrics: progress.metrics,
-      signal: ending,
-      detached: this.#detach.signal,
-    };
+    const { offer, progress } = this.#record;
+    const { status, sinceMs } = progress.cleanup ?? this.#beginCleanup(sequence.status);
+    const seconds = offer.job?.cleanupTimeoutSeconds || DEFAULT_CLEANUP_TIMEOUT_S;
+    const limit = timeLimit(clock, sinceMs, seconds, `the post steps took longer than ${seconds} s`);
     try {
-      const { outputs, metrics } = await performStep({ ...context, gpus: this.#gpus() });
-      Object.assign(progress.outputs, outputs);
-      Object.assign(progress.metrics, metrics);
-      return undefined;
-    } catch (error) {
-      if (this.#detach.signal.aborted) return undefined;
-      const reason: unknown = ending.aborted ? ending.reason : error;
-      if (reason instanceof LeaseLost) return reason;
-      const failure = toStepFailure(reason);
-      await this.#log.note(step.name, `${step.name}: ${failure.message}`);
-      return failure;
+      await sequence.runPostSteps(
+        status,
+        AbortSignal.any([this.#cancelCleanup.signal, this.#lost.signal, limit.signal]),
+      );
     } finally {
       limit.cancel();
     }
   }
 
-  /** The devices that the offer names; a task that names others than the node has is ended before its first step. */
-  #gpus(): readonly string[] | undefined {
-    const { offer } = this.#record;
-    const request = offer.job?.resources?.gpu;
-    const handout = handOutGpus({ devices: this.#options.runtimes.gpus, request, indices: offer.gpuIndices });
-    if ("problem" in handout) throw new StepFailure("INFRASTRUCTURE", handout.problem);
-    return handout.gpus;
-  }
-
-  #failed(failure: StepFailure | LeaseLost, step: Step): TaskFinished {
-    if (failure instanceof LeaseLost) return create(TaskFinishedSchema, { state: TaskState.LOST });
-    const { progress } = this.#record;
-    return create(TaskFinishedSchema, {
-      state: failure.kind === "CANCELLED" ? TaskState.CANCELLED : TaskState.FAILED,
-      failure: {
-        class: failure.failureClass,
-        message: failure.message.slice(0, 2000),
-        exitCode: failure.exitCode,
-        step: step.name,
-      },
-      outputs: progress.outputs,
-      metrics: progress.metrics,
-    });
+  #beginCleanup(status: JobStatus): NonNullable<TaskProgress["cleanup"]> {
+    const sinceMs = this.#options.clock.now();
+    const cleanup = { status, sinceMs };
+    Object.assign(this.#record.progress, { phase: "running", cleanup, stepStartedAtMs: sinceMs });
+    this.#record.save();
+    return cleanup;
   }
 
   /** Stores the end, tells it, and only then forgets the task. */
   async #report(finished: TaskFinished): Promise<TaskOutcome> {
-    const { keepWorkspaces, runtimes, logger } = this.#options;
     const { progress } = this.#record;
-    if (finished.state !== TaskState.LOST) {
-      // An end that an earlier agent process stored has its steps already.
-      if (progress.finished === undefined) finished.steps = this.#events.takeSteps();
-      Object.assign(progress, { phase: "finished", finished });
-      this.#record.save();
-      await this.#events.finish(finished);
-    }
+    // An end that an earlier agent process stored has its steps already.
+    if (progress.finished === undefined) finished.steps = this.#events.takeSteps();
+    Object.assign(progress, { phase: "finished", finished });
+    this.#record.save();
+    await this.#events.finish(finished);
+    return this.#leave(finished.state);
+  }
+
+  /** Without a state: the task is not this node's any more. */
+  async #leave(state = TaskState.LOST): Promise<TaskOutcome> {
+    const { keepWorkspaces, runtimes, logger } = this.#options;
     if (this.#detach.signal.aborted) return "detached";
     await cleanUpTask({ record: this.#record, runtimes, keepWorkspaces, logger });
-    return this.#mute.signal.aborted ? "lost" : (OUTCOMES[finished.state] ?? "failed");
+    return this.#mute.signal.aborted ? "lost" : (OUTCOMES[state] ?? "failed");
   }
 }

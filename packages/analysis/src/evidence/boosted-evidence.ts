@@ -56,8 +56,8 @@ export function logBoost({ chances, factors }: Outcomes, logCap: number): number
     for (let i = 0; i < chances.length; i++) sum += (chances[i] ?? 0) * Math.min(boost * (factors[i] ?? 0), cap);
     return sum;
   };
-  let low = 1 / Math.max(1, mean(1));
-  let high = 2 * low;
+  let low = 0;
+  let high = 2;
   while (mean(high) < 1 && high < MAX_BOOST) high *= 2;
   for (let step = 0; step < STEPS; step++) {
     const middle = (low + high) / 2;

@@ -21,7 +21,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   judge: {
     about: "false rollbacks, requests to detection",
     script: "packages/analysis/bench/simulate.mjs",
-    args: ["150"],
+    args: ["100"],
   },
   placement: {
     about: "pure placements a second at 1,000 to 10,000 nodes",

@@ -29,6 +29,19 @@ function rolloutOf(more: Pick<RolloutInit, Changed> = {}): Rollout {
   } satisfies RolloutInit);
 }
 
+describe("how often nodes tell what they see", () => {
+  const windowMs = (rollout: Rollout, nodes: number): number => {
+    const replicas = new Map([1, 2].map((revision) => [revision, { desired: nodes, ready: nodes, failed: 0 }]));
+    return deploymentRoute(create(DeploymentSchema), rollout, { replicas, nodes }).windowMs;
+  };
+
+  it("is sooner in small fleets, and seldom when nothing is judged", () => {
+    const judged = rolloutOf();
+    expect([windowMs(judged, 1), windowMs(judged, 50), windowMs(judged, 51)]).toEqual([100, 100, 250]);
+    expect(windowMs(rolloutOf({ state: RolloutState.SUCCEEDED }), 1)).toBe(2000);
+  });
+});
+
 describe("what a route tells nodes of judging", () => {
   it("is what they need to do it alone", () => {
     expect(nodeJudgement(rolloutOf(), 1)).toMatchObject({

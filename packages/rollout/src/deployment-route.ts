@@ -7,7 +7,7 @@ import {
   type Rollout,
   type Route,
 } from "@kedge/proto";
-import { desiredRoute, type RoutePlan } from "./desired-route.ts";
+import { desiredRoute, JUDGED_WINDOW_MS, type RoutePlan } from "./desired-route.ts";
 import { nodeJudgement } from "./judgement.ts";
 import type { ReplicaWorld } from "./observation.ts";
 
@@ -15,6 +15,9 @@ import type { ReplicaWorld } from "./observation.ts";
 export type RouteBrief = Pick<Route, "merged" | "judgement">;
 
 const MAX_MERGED = 128;
+/** A fleet up to this size tells sooner what it sees: evidence waits half a window on average, and a window costs the judge little. */
+const SMALL_FLEET = 50;
+const SMALL_FLEET_WINDOW_MS = 100;
 
 /** The whole of the route that a rollout of a deployment wants now, which so many nodes serve. */
 export function deploymentRoute(
@@ -23,8 +26,11 @@ export function deploymentRoute(
   { replicas, waves, nodes }: ReplicaWorld & { readonly nodes: number },
 ): RoutePlan & RouteBrief {
   const judgement = nodeJudgement(rollout, nodes);
+  const plan = desiredRoute(rollout, replicas, waves);
+  const isSoon = plan.windowMs === JUDGED_WINDOW_MS && nodes <= SMALL_FLEET;
   return {
-    ...desiredRoute(rollout, replicas, waves),
+    ...plan,
+    ...(isSoon ? { windowMs: SMALL_FLEET_WINDOW_MS } : {}),
     ...(judgement === undefined ? {} : { judgement }),
     merged: mergedDecisions([...deployment.history, rollout]),
   };

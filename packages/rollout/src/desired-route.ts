@@ -17,7 +17,7 @@ import { newShare, phaseOf, stepInForce } from "./share.ts";
 import { waveCount } from "./strategy-steps.ts";
 
 /** Time between windows while a rollout is judged, and otherwise. */
-const JUDGED_WINDOW_MS = 250;
+export const JUDGED_WINDOW_MS = 250;
 const IDLE_WINDOW_MS = 2000;
 
 /**

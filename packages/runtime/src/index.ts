@@ -1,4 +1,6 @@
+export type { ContainerAccess } from "./container-access.ts";
 export { connectDocker, type DockerClient, type EngineInfo, probeDocker } from "./docker/connect.ts";
+export { createContainerAccess } from "./docker/docker-access.ts";
 export { createImageStore, type ImageStoreOptions } from "./docker/docker-images.ts";
 export { createNetworks } from "./docker/docker-networks.ts";
 export type { DockerRuntimeOptions } from "./docker/docker-options.ts";

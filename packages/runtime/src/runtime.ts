@@ -37,6 +37,8 @@ export interface WorkloadSpec {
   readonly limits?: WorkloadLimits;
   /** A Docker network's name, or "none". Absent: the engine's default. Containers only. */
   readonly network?: string;
+  /** Host names under which the other containers of `network` reach it: DNS labels. Containers only. */
+  readonly aliases?: readonly string[];
   /**
    * The workload serves a port. It is told which by the variable PORT: in a container that is `containerPort`, for a
    * process a free one of the host. `Workload.hostPort` says where on 127.0.0.1 it is reached.
@@ -105,8 +107,11 @@ export interface LogOptions {
 export interface Runtime {
   readonly kind: RuntimeKind;
 
-  /** Starts a workload. With an id that exists, running or ended, it is adopted and the rest of the spec is ignored. */
-  start(spec: WorkloadSpec): Promise<Workload>;
+  /**
+   * Starts a workload. With an id that exists, running or ended, it is adopted and the rest of the spec is ignored. When
+   * the signal aborts an image is pulled no further; whether the workload exists is left open then.
+   */
+  start(spec: WorkloadSpec, signal?: AbortSignal): Promise<Workload>;
 
   /** The instance's workloads that carry all these labels; `{}`: all of them, orphans of an earlier agent included. */
   list(labels: Readonly<Record<string, string>>): Promise<readonly Workload[]>;

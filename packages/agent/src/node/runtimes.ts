@@ -21,15 +21,16 @@ export async function openRuntimes(
   const wantsProcess = runtimes?.includes("process") ?? true;
   const process = wantsProcess ? createProcessRuntime({ dir: join(dataDir, "processes"), clock, logger }) : undefined;
   const wantsDocker = runtimes?.includes("docker") ?? existsSync(dockerSocket);
-  if (!wantsDocker) return { process, docker: undefined, images: undefined, networks: undefined, gpus };
+  const none = { process, docker: undefined, images: undefined, networks: undefined, access: undefined, gpus };
+  if (!wantsDocker) return none;
   try {
     logger.info({ version: await engineVersion(dockerSocket) }, "Docker Engine answers");
   } catch (error) {
     logger.warn({ reason: errorMessage(error) }, "Docker Engine does not answer");
-    if (runtimes === undefined) return { process, docker: undefined, images: undefined, networks: undefined, gpus };
+    if (runtimes === undefined) return none;
   }
-  const docker = openDocker({ socketPath: dockerSocket, clock, logger, instance: nodeId });
-  return { process, docker: docker.runtime, images: docker.images, networks: docker.networks, gpus };
+  const { runtime, ...engine } = openDocker({ socketPath: dockerSocket, clock, logger, instance: nodeId });
+  return { process, docker: runtime, ...engine, gpus };
 }
 
 /** Kinds of the runtimes that are there, for heartbeats. */

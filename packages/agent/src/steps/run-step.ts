@@ -73,7 +73,7 @@ function limitsOf(context: StepContext): WorkloadLimits {
 }
 
 async function startWorkload(runtime: Runtime, spec: WorkloadSpec, context: StepContext): Promise<void> {
-  const workload = await runtime.start(spec);
+  const workload = await runtime.start(spec, AbortSignal.any([context.signal, context.detached]));
   if (spec.image !== undefined) void noteContainer(runtime, spec.id, context);
   context.logger.debug({ workload: workload.id, pid: workload.pid }, "step started");
 }

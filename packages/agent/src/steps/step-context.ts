@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@kedge/kernel";
 import type { GpuDevice, Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
-import type { ImageStore, Networks, Runtime } from "@kedge/runtime";
+import type { ContainerAccess, ImageStore, Networks, Runtime } from "@kedge/runtime";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import type { JobStatus } from "../tasks/job-plan.ts";
 import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
@@ -11,6 +11,7 @@ export interface StepRuntimes {
   readonly docker: Runtime | undefined;
   readonly images: ImageStore | undefined;
   readonly networks: Networks | undefined;
+  readonly access: ContainerAccess | undefined;
   readonly gpus: readonly GpuDevice[];
 }
 

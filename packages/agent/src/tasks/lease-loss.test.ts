@@ -44,7 +44,14 @@ it("ends running tasks without a report when the lease runs out", async () => {
   });
   const executor = new TaskExecutor({
     ...{ nodeId: "n1", bootId: "b1", tasksDir: join(dir, "tasks"), bus, lease, caPem: "", keepWorkspaces: false },
-    runtimes: { process: runtime, docker: undefined, images: undefined, networks: undefined, gpus: [] },
+    runtimes: {
+      process: runtime,
+      docker: undefined,
+      images: undefined,
+      networks: undefined,
+      access: undefined,
+      gpus: [],
+    },
     flags: new NodeFlags({ nodeId: "n1", dataDir: dir, logger: silentLogger, bridgeAddress: async () => undefined }),
     clock: systemClock,
     logger: silentLogger,

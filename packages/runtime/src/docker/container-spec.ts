@@ -11,6 +11,7 @@ export const INSTANCE_LABEL = "kedge.instance";
 export const WORKLOAD_LABEL = "kedge.workload";
 const PORT_LABEL = "kedge.port";
 
+const ALIAS = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const DEFAULT_PIDS = 4096;
 const MIB = 2 ** 20;
 
@@ -51,6 +52,7 @@ export function containerOptions(spec: WorkloadSpec, options: ResolvedDockerOpti
     ...(spec.user === undefined ? {} : { User: spec.user }),
     ...(port === undefined ? {} : { ExposedPorts: { [`${port}/tcp`]: {} } }),
     HostConfig: hostConfig(spec, options),
+    ...networking(spec),
   };
 }
 
@@ -73,6 +75,16 @@ function hostConfig(spec: WorkloadSpec, options: ResolvedDockerOptions): HostCon
     ...(port === undefined ? {} : { PortBindings: { [`${port}/tcp`]: [{ HostIp: "127.0.0.1", HostPort: "0" }] } }),
     ...(asksForGpus(spec) ? { DeviceRequests: [{ DeviceIDs: [...spec.gpus], Capabilities: [["gpu"]] }] } : {}),
   };
+}
+
+function networking({ network, aliases = [] }: WorkloadSpec): Pick<ContainerCreateOptions, "NetworkingConfig"> {
+  if (aliases.length === 0) return {};
+  const bad = aliases.find((alias) => !ALIAS.test(alias));
+  if (bad !== undefined || network === undefined) {
+    const problem = bad === undefined ? "names need a network" : `${JSON.stringify(bad)} is not a host name`;
+    throw new KedgeError("INVALID_FIELD", problem, { field: "aliases" });
+  }
+  return { NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: [...aliases] } } } };
 }
 
 /** Bind mounts of the newer kind: a source that does not exist is an error, not a new folder owned by root. */

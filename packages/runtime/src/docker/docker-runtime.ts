@@ -34,9 +34,10 @@ class DockerRuntime implements Runtime {
     this.#options = options;
   }
 
-  async start(spec: WorkloadSpec): Promise<Workload> {
+  async start(spec: WorkloadSpec, signal: AbortSignal = new AbortController().signal): Promise<Workload> {
     assertWorkloadId(spec.id);
-    const container = await this.#create(spec);
+    signal.throwIfAborted();
+    const container = await this.#create(spec, signal);
     if (container === undefined) return this.#adopt(spec);
     await this.#startContainer(container, spec);
     if (spec.publish !== undefined) return workload(await this.#inspect(spec.id));
@@ -125,7 +126,7 @@ class DockerRuntime implements Runtime {
   }
 
   /** Undefined when a container of this name exists. An image that is not there is pulled, once. */
-  async #create(spec: WorkloadSpec): Promise<Container | undefined> {
+  async #create(spec: WorkloadSpec, signal: AbortSignal): Promise<Container | undefined> {
     const options = containerOptions(spec, this.#options);
     const { docker } = this.#options;
     const create = () => docker.createContainer(options);
@@ -134,7 +135,7 @@ class DockerRuntime implements Runtime {
     } catch (error) {
       if (dockerStatus(error) !== 404) return this.#nameTaken(error, spec.id);
     }
-    await pullImage(docker, spec.image ?? "", { signal: new AbortController().signal });
+    await pullImage(docker, spec.image ?? "", { signal });
     try {
       return await create();
     } catch (error) {

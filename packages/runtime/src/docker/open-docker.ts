@@ -1,10 +1,12 @@
 import type { Clock, Logger } from "@kedge/kernel";
 import { RuntimeKind } from "@kedge/proto";
+import type { ContainerAccess } from "../container-access.ts";
 import type { ImageStore } from "../image-store.ts";
 import type { Networks } from "../networks.ts";
 import type { Runtime } from "../runtime.ts";
 import { connectDocker } from "./connect.ts";
 import { INSTANCE_LABEL } from "./container-spec.ts";
+import { createContainerAccess } from "./docker-access.ts";
 import { createImageStore } from "./docker-images.ts";
 import { createNetworks } from "./docker-networks.ts";
 import { createDockerRuntime } from "./docker-runtime.ts";
@@ -15,6 +17,7 @@ export interface DockerParts {
   readonly runtime: Runtime;
   readonly images: ImageStore;
   readonly networks: Networks;
+  readonly access: ContainerAccess;
 }
 
 /** Which engine, and whose workloads. */
@@ -42,7 +45,12 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
     if (opened !== undefined) return opened;
     const docker = connectDocker(socketPath);
     const runtime = createDockerRuntime({ docker, clock, logger, instance });
-    opened = { runtime, images: createImageStore({ docker }), networks: createNetworks(docker) };
+    opened = {
+      runtime,
+      images: createImageStore({ docker }),
+      networks: createNetworks(docker),
+      access: createContainerAccess(docker, instance),
+    };
     return opened;
   };
   const isEmpty = async (): Promise<boolean> => {
@@ -53,7 +61,7 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
   return {
     runtime: {
       kind: RuntimeKind.DOCKER,
-      start: (spec) => open().runtime.start(spec),
+      start: (spec, signal) => open().runtime.start(spec, signal),
       list: async (labels) => (opened === undefined && (await isEmpty()) ? [] : open().runtime.list(labels)),
       wait: (id, signal) => open().runtime.wait(id, signal),
       logs: (id, logOptions) => open().runtime.logs(id, logOptions),
@@ -73,6 +81,10 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
       list: (labels) => open().networks.list(labels),
       hostAddress: (name) => open().networks.hostAddress(name),
       remove: (name) => open().networks.remove(name),
+    },
+    access: {
+      exec: (id, command, signal) => open().access.exec(id, command, signal),
+      address: (id, network) => open().access.address(id, network),
     },
   };
 }

@@ -66,7 +66,8 @@ class ProcessRuntime implements Runtime {
     this.#logger = options.logger;
   }
 
-  async start(spec: WorkloadSpec): Promise<Workload> {
+  async start(spec: WorkloadSpec, signal?: AbortSignal): Promise<Workload> {
+    signal?.throwIfAborted();
     const folder = this.#folder(spec.id);
     assertProcessSpec(spec);
     const hostPort = spec.publish === undefined ? undefined : await freePort();

@@ -12,6 +12,7 @@ export function assertProcessSpec(spec: WorkloadSpec): void {
   }
   if (spec.image !== undefined) throw invalid("image", "a process has no image");
   if (spec.network !== undefined) throw invalid("network", "a process has the host's network");
+  if (spec.aliases !== undefined) throw invalid("aliases", "a process has the host's name");
   if (spec.user !== undefined) throw invalid("user", "a process runs as the agent's user");
   if (spec.mounts !== undefined && spec.mounts.length > 0) throw invalid("mounts", "a process has no mounts");
   for (const text of [...spec.command, ...Object.entries(spec.env).flat()]) {

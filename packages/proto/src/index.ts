@@ -9,6 +9,7 @@ export * from "../gen/kedge/v1/incident_pb.js";
 export * from "../gen/kedge/v1/model_pb.js";
 export * from "../gen/kedge/v1/node_pb.js";
 export * from "../gen/kedge/v1/pipeline_pb.js";
+export * from "../gen/kedge/v1/repository_pb.js";
 export * from "../gen/kedge/v1/resources_pb.js";
 export * from "../gen/kedge/v1/run_pb.js";
 export * from "../gen/kedge/v1/scheduling_pb.js";

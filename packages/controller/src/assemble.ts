@@ -43,6 +43,7 @@ import { NodeRegistry } from "./nodes/registry.ts";
 import { DeployJobs } from "./runs/deploy-jobs.ts";
 import { Dispatcher } from "./runs/dispatch.ts";
 import { TaskInbox } from "./runs/inbox.ts";
+import { RunGroups } from "./runs/run-groups.ts";
 import { RunReconciler } from "./runs/run-reconciler.ts";
 import { currentTask } from "./runs/task-events.ts";
 import { recordHolds } from "./scheduling/hold-events.ts";
@@ -126,6 +127,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     deployJobs,
     inbox,
     scheduling,
+    groups: new RunGroups(stores.runs, (runId) => loops.touchRun(runId)),
     isLeader,
     metrics: () => metrics,
   });

@@ -18,6 +18,6 @@ export {
   lintPipeline,
   usedComponents,
 } from "./pipeline-compile.ts";
-export { type JobResult, type ResolveContext, resolveJob } from "./resolve.ts";
+export { type JobResult, type ResolveContext, resolveJob, resolveText } from "./resolve.ts";
 export { formatSchedulingPolicy } from "./scheduling-policy-format.ts";
 export { parseSchedulingPolicy, type SchedulingPolicyResult } from "./scheduling-policy-parse.ts";

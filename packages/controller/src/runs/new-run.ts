@@ -1,12 +1,26 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { JobSchema, JobState, type PipelineSpec, type Run, RunSchema, RunState, type Source } from "@kedge/proto";
+import { resolveText } from "@kedge/pipeline";
+import {
+  JobSchema,
+  JobState,
+  type PipelineSpec,
+  type Run,
+  type RunConcurrency,
+  RunConcurrencySchema,
+  RunSchema,
+  type Source,
+} from "@kedge/proto";
+import { enterBeginning } from "./beginning.ts";
+import { resolveContext } from "./resolve-context.ts";
 
 /** What a new run is made of. */
 export interface NewRunOptions {
   readonly id: string;
   readonly spec: PipelineSpec;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Names of those that are not shown; their values are kept elsewhere. */
+  readonly secretParameters?: readonly string[];
   readonly source: Source | undefined;
   readonly submittedBy: string;
   readonly team: string;
@@ -17,14 +31,14 @@ export interface NewRunOptions {
 
 const DEFAULT_RUN_TIMEOUT_SECONDS = 3600;
 
-/** The first state of a run: every job waits. */
+/** The first state of a run: every job waits, and so may the run. */
 export function newRun(options: NewRunOptions): Run {
-  return create(RunSchema, {
+  const run = create(RunSchema, {
     id: options.id,
     pipeline: options.spec.name,
     parameters: { ...options.parameters },
+    secretParameters: [...(options.secretParameters ?? [])],
     ...(options.source === undefined ? {} : { source: options.source }),
-    state: RunState.PENDING,
     jobs: options.spec.jobs.map((spec) => create(JobSchema, { spec, state: JobState.WAITING })),
     createdAt: timestampFromMs(options.nowMs),
     submittedBy: options.submittedBy,
@@ -33,4 +47,15 @@ export function newRun(options: NewRunOptions): Run {
     labels: { ...options.labels },
     timeoutSeconds: options.spec.timeoutSeconds || DEFAULT_RUN_TIMEOUT_SECONDS,
   });
+  const concurrency = runConcurrency(options.spec, run);
+  if (concurrency !== undefined) run.concurrency = concurrency;
+  enterBeginning(run);
+  return run;
+}
+
+/** The group that the run is in, its name filled in. */
+function runConcurrency({ name, runConcurrency: asked }: PipelineSpec, run: Run): RunConcurrency | undefined {
+  if (asked === undefined) return undefined;
+  const group = resolveText(asked.group, ["runs", "group"], resolveContext(run));
+  return create(RunConcurrencySchema, { ...asked, group: group || name });
 }

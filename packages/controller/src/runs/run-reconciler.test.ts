@@ -24,6 +24,7 @@ import { DeployJobs } from "./deploy-jobs.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { TaskInbox } from "./inbox.ts";
 import { newRun } from "./new-run.ts";
+import { RunGroups } from "./run-groups.ts";
 import { RunReconciler } from "./run-reconciler.ts";
 
 const clock = systemClock;
@@ -52,6 +53,7 @@ beforeEach(async () => {
     registry,
     models,
     scheduling,
+    groups: new RunGroups(stores.runs, () => {}),
     events,
     clock,
     dispatcher: new Dispatcher({ bus, signer, clock, controllerAddress: () => "" }),

@@ -30,6 +30,7 @@ import type { TaskInbox } from "./inbox.ts";
 import { assertPossible, explainWaiting, loseTasks, lostAttempts, offerJobs, preemptTasks } from "./placement.ts";
 import { progressRun } from "./progress.ts";
 import { recordPreemptions, recordRunEvents } from "./run-events.ts";
+import type { RunGroups } from "./run-groups.ts";
 import { applyTaskEvent, preemptionReason } from "./task-events.ts";
 
 /** What runs are reconciled with. */
@@ -43,6 +44,7 @@ export interface RunReconcilerOptions {
   readonly deployJobs: DeployJobs;
   readonly inbox: TaskInbox;
   readonly scheduling: Scheduling;
+  readonly groups: RunGroups;
   /** Tells whether this controller may write. */
   readonly isLeader: () => boolean;
   readonly metrics: () => Pick<ControllerMetrics, "placed" | "preempted"> | undefined;
@@ -74,6 +76,14 @@ export class RunReconciler {
 
   /** Brings one run up to date. Not to be called for the same run twice at once. */
   async reconcile(runId: string): Promise<ReconcileResult | undefined> {
+    try {
+      return await this.#bringUpToDate(runId);
+    } finally {
+      this.#options.groups.settle(runId);
+    }
+  }
+
+  async #bringUpToDate(runId: string): Promise<ReconcileResult | undefined> {
     const { stores, inbox } = this.#options;
     const arrived = inbox.peek(runId);
     const stored = stores.runs.get(runId);
@@ -128,9 +138,10 @@ export class RunReconciler {
 
   /** Tells whether nothing can have changed for a run since its document was written: thousands are looked at a second. */
   #isQuiet(run: Run): boolean {
-    const { clock, scheduling, registry, dispatcher } = this.#options;
+    const { clock, scheduling, registry, dispatcher, groups } = this.#options;
     const nowMs = clock.now();
     return (
+      !groups.hasNews(run) &&
       !scheduling.hasNews(run.id) &&
       !dispatcher.hasNews(run) &&
       run.jobs.every(isUneventful) &&
@@ -148,11 +159,12 @@ export class RunReconciler {
   }
 
   async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {
-    const { book, registry, models, deployJobs, clock, events, scheduling } = this.#options;
+    const { book, registry, models, deployJobs, clock, events, scheduling, groups } = this.#options;
     const at = timestampFromMs(clock.now());
     // The book may not know yet that the node is gone; the next attempt must not go there.
     for (const nodeId of loseTasks(run, at, registry)) book.syncNode(nodeId);
     deployJobs.observe(run, at);
+    groups.apply(run, at);
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
     const preempted = preemptTasks(run, scheduling.preemptions(run.id));
     const offered = offerJobs(run, scheduling.roomFor(run), at);

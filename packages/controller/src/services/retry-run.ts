@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { isRunEnded, KedgeError } from "@kedge/domain";
 import { type Job, JobState, type Run, RunState } from "@kedge/proto";
+import { enterBeginning } from "../runs/beginning.ts";
 import { requeue } from "../runs/task-events.ts";
 
 /**
@@ -25,12 +26,14 @@ export function retryRun(run: Run, names: readonly string[], nowMs: number): voi
     const isUnfinished = names.length === 0 && job.state !== JobState.SUCCEEDED;
     if (isNamed || isUnfinished || job.state === JobState.SKIPPED) startOver(job);
   }
-  run.state = RunState.RUNNING;
-  run.reason = "";
   run.cancelRequested = false;
-  // The run's time limit counts from here.
-  run.startedAt = timestampFromMs(nowMs);
   delete run.finishedAt;
+  enterBeginning(run);
+  if (run.state === RunState.PENDING) run.state = RunState.RUNNING;
+  // The run's time limit counts from here.
+  run.releasedAt = timestampFromMs(nowMs);
+  if (run.state === RunState.RUNNING) run.startedAt = run.releasedAt;
+  else delete run.startedAt;
 }
 
 /** Tasks stay: the next attempt's fence must be higher than any before. */
@@ -49,4 +52,6 @@ function startOver(job: Job): void {
   delete job.readyAt;
   delete job.startedAt;
   delete job.finishedAt;
+  delete job.notBefore;
+  job.reusedFrom = "";
 }

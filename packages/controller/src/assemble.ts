@@ -12,6 +12,7 @@ import {
   PipelineService,
   RunService,
   SchedulingService,
+  SecretService,
   type TaskRefFull,
   TokenService,
 } from "@kedge/proto";
@@ -48,6 +49,9 @@ import { RunReconciler } from "./runs/run-reconciler.ts";
 import { currentTask } from "./runs/task-events.ts";
 import { recordHolds } from "./scheduling/hold-events.ts";
 import { Scheduling } from "./scheduling/scheduling.ts";
+import { JobSecrets } from "./secrets/job-secrets.ts";
+import { KeyFile } from "./secrets/key-file.ts";
+import { SecretVault } from "./secrets/secret-vault.ts";
 import { createAlertService } from "./services/alert-service.ts";
 import { createDeploymentService } from "./services/deployment-service.ts";
 import { createEventService } from "./services/event-service.ts";
@@ -58,6 +62,7 @@ import { createNodeService } from "./services/node-service.ts";
 import { createPipelineService } from "./services/pipeline-service.ts";
 import { createRunService } from "./services/run-service.ts";
 import { createSchedulingService } from "./services/scheduling-service.ts";
+import { createSecretService } from "./services/secret-service.ts";
 import { createTokenService } from "./services/token-service.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { CONTROLLER_VERSION } from "./version.ts";
@@ -109,7 +114,9 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
   const inbox = new TaskInbox();
   const decisions = new Inbox<LocalDecision>();
   const deployJobs = new DeployJobs(stores, deployments);
-  const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address });
+  const vault = new SecretVault({ stores, keyFile: new KeyFile(config.secretKeyFile), clock });
+  const secrets = new JobSecrets({ stores, registry, vault });
+  const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address, secrets });
   const shared = { stores, book, registry, models, assignments, events, clock };
   let metrics: ControllerMetrics | undefined;
   const scheduling = new Scheduling({
@@ -168,6 +175,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     decisions,
     scheduling,
     flags: new FlagPublisher({ bus, stores }),
+    vault,
     metrics: () => metrics,
     logger,
   });
@@ -203,6 +211,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
           stores,
           scheduling,
           clock,
+          vault,
           runs: runReconciler,
           touch: (runId) => loops.touchRun(runId),
         }),
@@ -222,6 +231,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
       bindService(IncidentService, createIncidentService({ stores, events, clock })),
       bindService(AlertService, createAlertService(alerts)),
       bindService(SchedulingService, createSchedulingService({ stores, scheduling, rebalancer, clock })),
+      bindService(SecretService, createSecretService({ stores, vault, events })),
       bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
     ],
   };

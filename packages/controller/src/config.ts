@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import { type Clock, type Logger, systemClock } from "@kedge/kernel";
 
@@ -21,6 +21,11 @@ export interface ControllerOptions {
   readonly advertise?: string;
   /** Path of nats-server; default: KEDGE_NATS_SERVER, the set-up's own, then PATH. */
   readonly natsServer?: string;
+  /**
+   * File with the key that secrets are encrypted with, for several controllers to share; made when missing. Default:
+   * KEDGE_SECRET_KEY_FILE, then `<dataDir>/secrets.key`.
+   */
+  readonly secretKeyFile?: string;
   /** Environment that the search for nats-server looks at. */
   readonly env?: NodeJS.ProcessEnv;
   readonly logger: Logger;
@@ -35,6 +40,7 @@ export interface ControllerConfig {
   readonly natsExternal: HostPort | undefined;
   readonly httpListen: HostPort;
   readonly advertise: string;
+  readonly secretKeyFile: string;
   readonly env: NodeJS.ProcessEnv;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -58,6 +64,9 @@ export function resolveControllerOptions(options: ControllerOptions): Controller
     natsExternal: options.natsExternal === undefined ? undefined : parseHostPort("natsExternal", options.natsExternal),
     httpListen: parseHostPort("httpListen", options.httpListen ?? "127.0.0.1:7462"),
     advertise: options.advertise ?? (listen.host === "0.0.0.0" ? "127.0.0.1" : listen.host),
+    secretKeyFile: resolve(
+      options.secretKeyFile ?? (env["KEDGE_SECRET_KEY_FILE"] || join(options.dataDir, "secrets.key")),
+    ),
     env: options.natsServer === undefined ? env : { ...env, KEDGE_NATS_SERVER: options.natsServer },
     logger: options.logger,
     clock: options.clock ?? systemClock,

@@ -43,6 +43,8 @@ import type { RunReconciler } from "./runs/run-reconciler.ts";
 import { isTaskOver } from "./runs/task-over.ts";
 import { POLICY_KEY } from "./scheduling/policy.ts";
 import type { Scheduling } from "./scheduling/scheduling.ts";
+import { collectRunSecrets } from "./secrets/run-secrets.ts";
+import type { SecretVault } from "./secrets/secret-vault.ts";
 import type { Stores } from "./stores.ts";
 
 /** What the loops drive. */
@@ -65,6 +67,7 @@ export interface LoopsOptions {
   readonly scheduling: Scheduling;
   readonly flags: FlagPublisher;
   readonly health: HealthKeeper;
+  readonly vault: SecretVault;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
   readonly clock: Clock;
@@ -140,6 +143,8 @@ export class LeaderTerm {
       reconcile: async () => {
         await collectOldRuns(options.stores, options.clock);
         await collectOldIncidents(options.stores, options.clock);
+        await collectRunSecrets(options.stores, options.clock);
+        await options.vault.finishRotation();
         return { requeueAfterMs: RETENTION_MS };
       },
     });

@@ -13,6 +13,7 @@ import {
   RouteSchema,
   RunSchema,
   SchedulingPolicySchema,
+  SecretSchema,
   StoredAlertPolicySchema,
   TokenSchema,
 } from "@kedge/proto";
@@ -33,6 +34,10 @@ export interface Stores {
   readonly incidents: Store<typeof IncidentSchema>;
   /** By incident and receiver: what was told. */
   readonly alerts: Store<typeof AlertDeliverySchema>;
+  /** Encrypted. */
+  readonly secrets: Store<typeof SecretSchema>;
+  /** By run and parameter: values of secret parameters, encrypted. */
+  readonly runSecrets: Store<typeof SecretSchema>;
   readonly flagRecords: Store<typeof FlagRecordSchema>;
   /** Signed for the node the key names. */
   readonly assignments: Store<typeof AssignmentSchema>;
@@ -56,6 +61,8 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     alertPolicy: openStore(bus, { bucket: "policies", schema: StoredAlertPolicySchema, onlyKey: "alerts" }),
     incidents: openStore(bus, { bucket: "incidents", schema: IncidentSchema }),
     alerts: openStore(bus, { bucket: "alerts", schema: AlertDeliverySchema, keyTokens: 2 }),
+    secrets: openStore(bus, { bucket: "secrets", schema: SecretSchema }),
+    runSecrets: openStore(bus, { bucket: "runsecrets", schema: SecretSchema, keyTokens: 2 }),
     flagRecords: openStore(bus, { bucket: "flagrecords", schema: FlagRecordSchema }),
     assignments: openStore(bus, {
       bucket: "assignments",

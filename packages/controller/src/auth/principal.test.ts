@@ -8,6 +8,7 @@ import {
   Role,
   RunService,
   SchedulingService,
+  SecretService,
   TokenService,
 } from "@kedge/proto";
 import { expect, test } from "vitest";
@@ -23,6 +24,7 @@ const SERVICES = [
   EventService,
   TokenService,
   SchedulingService,
+  SecretService,
 ];
 
 /** Least role of every method there is; a new method must be added here on purpose. */
@@ -31,15 +33,16 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
     "getRun listRuns watchRun streamLogs getPipeline listPipelines lintPipeline planPipeline pullModel getModel",
     "listModels getDeployment listDeployments watchDeployment explainDeployment getNode listNodes watchNodes",
     "watchEvents whoAmI getSchedulingPolicy getAlertPolicy listDeliveries listQueue listTeams explainJob planDemand",
+    "listSecrets",
   ],
   OPERATOR: [
     "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
     "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment retryRollout",
-    "testReceiver silence unsilence rebalance",
+    "testReceiver silence unsilence rebalance setSecret deleteSecret",
   ],
   ADMIN: [
     "createJoinToken enroll cordonNode uncordonNode drainNode quarantineNode releaseNode removeNode createToken listTokens",
-    "revokeToken setSchedulingPolicy setAlertPolicy",
+    "revokeToken setSchedulingPolicy setAlertPolicy rotateKey",
   ],
 };
 

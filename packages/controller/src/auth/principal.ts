@@ -24,6 +24,7 @@ const ADMIN_SERVICES: ReadonlySet<string> = new Set(["kedge.v1.TokenService", "k
 const ADMIN_METHODS: ReadonlySet<string> = new Set([
   "kedge.v1.SchedulingService/setSchedulingPolicy",
   "kedge.v1.AlertService/setAlertPolicy",
+  "kedge.v1.SecretService/rotateKey",
 ]);
 
 /** Methods anybody may call: the join token is the credential, or there is nothing to protect. */

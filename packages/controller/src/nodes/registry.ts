@@ -161,5 +161,7 @@ export function refreshNode(node: Node, heartbeat: Heartbeat): Node | undefined 
   next.runtimes = heartbeat.runtimes.slice(0, MAX_RUNTIMES);
   next.agentVersion = heartbeat.agentVersion.slice(0, MAX_VERSION) || "unknown";
   next.gatewayAddress = GATEWAY_ADDRESS.test(heartbeat.gatewayAddress) ? heartbeat.gatewayAddress : "";
+  // Checked when something is sealed to it; an agent that tells none any more may be an older one for a while.
+  if (heartbeat.sealKey !== undefined) next.sealKey = heartbeat.sealKey;
   return equals(NodeSchema, node, next) ? undefined : next;
 }

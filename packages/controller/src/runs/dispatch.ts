@@ -17,6 +17,7 @@ import {
 } from "@kedge/proto";
 import { mintTaskToken } from "../auth/task-token.ts";
 import { LEASE_MS } from "../nodes/registry.ts";
+import type { JobSecrets } from "../secrets/job-secrets.ts";
 import { resolveContext } from "./resolve-context.ts";
 import { currentTask, refuseTask } from "./task-events.ts";
 
@@ -32,6 +33,7 @@ export interface DispatcherOptions {
   readonly clock: Clock;
   /** host:port at which agents reach the controller's gRPC service. */
   readonly controllerAddress: () => string;
+  readonly secrets: Pick<JobSecrets, "sealFor">;
 }
 
 /** Publishes offers and takes them back. Doing either twice does no harm: offers carry their task's id, claims are compare-and-set. */
@@ -52,7 +54,7 @@ export class Dispatcher {
     const { epoch } = bus;
     if (this.#published.get(task.id)?.epoch === epoch) return;
     try {
-      await offerTask(bus, signer, this.#offer(run, job, task));
+      await offerTask(bus, signer, await this.#offer(run, job, task));
     } catch (error) {
       if (!isKedgeError(error) || error.retryable) throw error;
       this.#refused.set(task.id, error.message);
@@ -101,7 +103,7 @@ export class Dispatcher {
     }
   }
 
-  #offer(run: Run, job: Job, task: Task): TaskOffer {
+  async #offer(run: Run, job: Job, task: Task): Promise<TaskOffer> {
     const ref = taskRef(run, job, task);
     if (job.spec === undefined) throw new TypeError("a job without a spec cannot be offered");
     return create(TaskOfferSchema, {
@@ -112,6 +114,7 @@ export class Dispatcher {
       controllerAddress: this.#options.controllerAddress(),
       leaseSeconds: LEASE_MS / 1000,
       gpuIndices: task.gpuIndices,
+      sealedSecrets: await this.#options.secrets.sealFor(run, job, ref),
       offeredAt: task.offeredAt ?? timestampFromMs(this.#options.clock.now()),
     });
   }

@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { newId, systemClock } from "@kedge/kernel";
@@ -18,6 +20,9 @@ import { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import { CapacityBook } from "../nodes/capacity-book.ts";
 import { NodeRegistry } from "../nodes/registry.ts";
 import { Scheduling } from "../scheduling/scheduling.ts";
+import { JobSecrets } from "../secrets/job-secrets.ts";
+import { KeyFile } from "../secrets/key-file.ts";
+import { SecretVault } from "../secrets/secret-vault.ts";
 import { eventually } from "../testing/eventually.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
 import { DeployJobs } from "./deploy-jobs.ts";
@@ -47,6 +52,8 @@ beforeEach(async () => {
   book.load();
   scheduling = new Scheduling({ stores, book, clock, onPass: () => {} });
   const models = new ModelRegistry(stores, clock, events);
+  const vault = new SecretVault({ stores, keyFile: new KeyFile(join(tmpdir(), "none", "secrets.key")), clock });
+  const secrets = new JobSecrets({ stores, registry, vault });
   reconciler = new RunReconciler({
     stores,
     book,
@@ -56,7 +63,7 @@ beforeEach(async () => {
     groups: new RunGroups(stores.runs, () => {}),
     events,
     clock,
-    dispatcher: new Dispatcher({ bus, signer, clock, controllerAddress: () => "" }),
+    dispatcher: new Dispatcher({ bus, signer, clock, controllerAddress: () => "", secrets }),
     assignments: new AssignmentWriter(stores),
     deployJobs: new DeployJobs(stores, new DeploymentWriter({ stores, models, clock, events })),
     inbox: new TaskInbox(),

@@ -20,6 +20,8 @@ import { failJob } from "../runs/task-events.ts";
 import { withCurrentReasons } from "../scheduling/explain-job.ts";
 import { DEFAULT_TEAM } from "../scheduling/job-demand.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
+import { assertParametersKept, keepParameters, splitParameters } from "../secrets/run-secrets.ts";
+import type { SecretVault } from "../secrets/secret-vault.ts";
 import type { Stores } from "../stores.ts";
 import { changes } from "./change-stream.ts";
 import { CompiledPipelines } from "./compiled-pipelines.ts";
@@ -36,6 +38,7 @@ export interface RunServiceOptions {
   readonly runs: RunReconciler;
   readonly scheduling: Scheduling;
   readonly clock: Clock;
+  readonly vault: SecretVault;
   /** Queues a run to be looked at. */
   readonly touch: (runId: string) => void;
 }
@@ -53,10 +56,12 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
 
   const submit = async (request: SubmitRunRequest, { name, team }: Principal): Promise<Run> => {
     const spec = pipelines.compile(sourceOf(stores, request), request.parameters);
+    const { shown, secret } = splitParameters(spec.parameters, request.parameters);
     const run = newRun({
       id: newId(clock),
       spec,
-      parameters: request.parameters,
+      parameters: shown,
+      secretParameters: [...secret.keys()],
       source: request.source,
       submittedBy: name,
       team: team ?? DEFAULT_TEAM,
@@ -64,6 +69,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
       labels: request.labels,
       nowMs: clock.now(),
     });
+    await keepParameters(options.vault, run.id, { secret, by: name });
     const created = await options.runs.submit(run);
     options.touch(created.id);
     return created;
@@ -141,6 +147,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
     retryRun: async (request) => ({
       run: await edit(request.runId, (run) => {
         for (const name of request.jobs) findJob(run, name);
+        assertParametersKept(stores, run);
         retryRun(run, request.jobs, clock.now());
       }),
     }),

@@ -14,6 +14,7 @@ import {
   type Run,
   RunService,
   SchedulingService,
+  SecretService,
   TokenService,
 } from "@kedge/proto";
 import { createRpcClient, type RpcClient } from "@kedge/rpc";
@@ -96,6 +97,9 @@ export class ControllerHarness {
   }
   get scheduling() {
     return this.client(SchedulingService);
+  }
+  get secrets() {
+    return this.client(SecretService);
   }
   get tokens() {
     return this.client(TokenService);

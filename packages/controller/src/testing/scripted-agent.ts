@@ -5,8 +5,10 @@ import {
   claimTask,
   connectBus,
   type DocumentWatch,
+  describeSealKey,
   NODE_API_PREFIX,
   nodeInboxPrefix,
+  openSecrets,
   publishHeartbeat,
   publishTaskEvent,
   publishWindow,
@@ -14,7 +16,7 @@ import {
   renewLease,
   watchDocument,
 } from "@kedge/bus";
-import { silentLogger, systemClock } from "@kedge/kernel";
+import { secureBytes, silentLogger, systemClock } from "@kedge/kernel";
 import {
   type Assignment,
   AssignmentSchema,
@@ -27,6 +29,7 @@ import {
   type Route,
   RouteSchema,
   RuntimeKind,
+  type SealKey,
   type TaskEvent,
   TaskEventSchema,
   TaskFinishedSchema,
@@ -89,6 +92,9 @@ export class ScriptedAgent {
   freeDiskMib: bigint | undefined;
   /** The node's labels, as far as it knows them: routes may differ by them. */
   labels: Readonly<Record<string, string>> = {};
+  /** What secrets are sealed to; undefined: it tells none, as agents once did. */
+  sealKey: SealKey | undefined;
+  readonly #sealSecret = secureBytes(32);
   assignment: Assignment | undefined;
   readonly routes = new Map<string, Route>();
   readonly #running = new Map<string, TaskRefFull>();
@@ -123,6 +129,7 @@ export class ScriptedAgent {
       new AbortController().signal,
     );
     const agent = new ScriptedAgent(nodeId, bus);
+    agent.sealKey = describeSealKey(nodeId, user.getSeed(), agent.#sealSecret);
     agent.#start(reply.controllerKey);
     return agent;
   }
@@ -130,6 +137,12 @@ export class ScriptedAgent {
   /** Heartbeats and windows sent so far. */
   get messagesSent(): number {
     return Number(this.#sequence);
+  }
+
+  /** The secrets of an offer as text, by name. @throws KedgeError SIGNATURE_INVALID when they are not this node's. */
+  secretsOf({ sealedSecrets }: TaskOffer, ref: TaskRefFull): Record<string, string> {
+    const values = openSecrets(sealedSecrets, this.#sealSecret, ref);
+    return Object.fromEntries([...values].map(([name, value]) => [name, Buffer.from(value).toString()]));
   }
 
   async finish(ref: TaskRefFull, finished: Outcome): Promise<void> {
@@ -228,6 +241,7 @@ export class ScriptedAgent {
         }),
         routes: [...this.routes.values()].map(({ deployment, generation }) => ({ deployment, generation })),
         assignmentGeneration: this.assignment?.generation ?? 0n,
+        ...(this.sealKey === undefined ? {} : { sealKey: this.sealKey }),
         ...(this.freeDiskMib === undefined ? {} : { freeDiskMib: this.freeDiskMib }),
       }),
     );

@@ -14,6 +14,7 @@ export const MAX_NAME_LENGTH = {
   gang: 40,
   group: 40,
   receiver: 40,
+  repository: 40,
   flag: 64,
 } as const;
 

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { expect, it } from "vitest";
 import { hpkeOpen, hpkePublicKey, hpkeSeal } from "./hpke.ts";
 
@@ -21,32 +20,25 @@ it("opens the test vector of RFC 9180", () => {
 });
 
 it("opens what it sealed, and nothing that was changed in any byte", () => {
-  const bytes = fc.uint8Array({ maxLength: 200 });
-  const key = fc.uint8Array({ minLength: 32, maxLength: 32 });
-  fc.assert(
-    fc.property(
-      key,
-      bytes,
-      bytes,
-      bytes,
-      fc.nat(),
-      fc.integer({ min: 1, max: 255 }),
-      (own, text, info, aad, at, flip) => {
-        const context = { info, aad };
-        const box = hpkeSeal(hpkePublicKey(own), text, context);
-        expect(Buffer.from(hpkeOpen(own, box, context))).toEqual(Buffer.from(text));
-        const whole = Buffer.concat([box.encapsulated, box.ciphertext]);
-        const place = at % whole.byteLength;
-        // The top bit of an X25519 key is not looked at, but the key is part of what is hashed.
-        whole[place] = (whole[place] ?? 0) ^ flip;
-        const changed = { encapsulated: whole.subarray(0, 32), ciphertext: whole.subarray(32) };
-        expect(() => hpkeOpen(own, changed, context)).toThrow();
-        expect(() => hpkeOpen(own, box, { info, aad: Buffer.concat([aad, hex("00")]) })).toThrow();
-        expect(() => hpkeOpen(own, box, { info: Buffer.concat([info, hex("00")]), aad })).toThrow();
-      },
-    ),
-    { numRuns: 50 },
-  );
+  const own = Buffer.from(Array.from({ length: 32 }, (_, i) => i * 7));
+  const context = { info: Buffer.from("what for"), aad: Buffer.from("where") };
+  for (const length of [0, 1, 31, 1000]) {
+    const text = Buffer.alloc(length, "x");
+    const box = hpkeSeal(hpkePublicKey(own), text, context);
+    expect(hpkeOpen(own, box, context)).toEqual(text);
+    expect(() => hpkeOpen(Buffer.alloc(32, 9), box, context)).toThrow();
+    expect(() => hpkeOpen(own, box, { ...context, aad: Buffer.from("elsewhere") })).toThrow();
+    expect(() => hpkeOpen(own, box, { ...context, info: Buffer.from("what else") })).toThrow();
+    const whole = Buffer.concat([box.encapsulated, box.ciphertext]);
+    for (const at of whole.keys()) {
+      const changed = Buffer.from(whole);
+      changed[at] = (whole[at] ?? 0) ^ 0x80;
+      const parts = { encapsulated: changed.subarray(0, 32), ciphertext: changed.subarray(32) };
+      expect(() => hpkeOpen(own, parts, context)).toThrow();
+      const cut = { encapsulated: whole.subarray(0, 32), ciphertext: whole.subarray(32, at) };
+      expect(() => hpkeOpen(own, cut, context)).toThrow();
+    }
+  }
 });
 
 it("gives two boxes of one text nothing in common", () => {

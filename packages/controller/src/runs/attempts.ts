@@ -33,11 +33,12 @@ export type NextAttempt = { readonly kind: "none" } | { readonly kind: "after"; 
  * with a number of its own counts the attempts that ended as it says, others count all attempts.
  */
 export function attemptAfter(job: Job, failure: Failure): NextAttempt {
-  const rules = job.spec?.retry.length ? job.spec.retry : DEFAULT_RULES;
-  const rule = rules.find((candidate) => fits(candidate, failure));
+  const rules: readonly Rule[] = job.spec?.retry.length ? job.spec.retry : DEFAULT_RULES;
+  const ruleOf = (cause: Failure): Rule | undefined => rules.find((candidate) => fits(candidate, cause));
+  const rule = ruleOf(failure);
   if (rule === undefined) return { kind: "none" };
   const spent = spentAttempts(job);
-  const fitting = spent.filter((task) => task.failure !== undefined && fits(rule, task.failure)).length;
+  const fitting = spent.filter((task) => task.failure !== undefined && ruleOf(task.failure) === rule).length;
   const isLeft =
     rule.maxAttempts > 0 ? fitting < rule.maxAttempts : spent.length < (job.spec?.maxAttempts || DEFAULT_MAX_ATTEMPTS);
   if (!isLeft) return { kind: "none" };

@@ -14,6 +14,7 @@ export const STREAMS = {
   chunks: "KEDGE_CHUNKS",
   decisions: "KEDGE_DECISIONS",
   flagChanges: "KEDGE_FLAG_CHANGES",
+  hooks: "KEDGE_HOOKS",
 } as const;
 
 /** Names of the KV buckets. */
@@ -35,6 +36,11 @@ export const BUCKETS = [
   "flags",
   "secrets",
   "runsecrets",
+  "repositories",
+  "deliveries",
+  "commitstatuses",
+  "artifacts",
+  "caches",
 ] as const;
 
 /** A KV bucket of the store. */
@@ -86,6 +92,11 @@ export const subjects = {
   },
   event: (kind: string, name: string) => `kedge.event.${subjectToken(kind, "kind")}.${subjectToken(name, "name")}`,
   flagChange: (flag: string, id: string) => `kedge.flag.${subjectToken(flag, "flag")}.${subjectToken(id, "id")}`,
+  /** A part of the body of a webhook delivery. */
+  hookBody: (repository: string, id: string, part: number) =>
+    `kedge.hook.${subjectToken(repository, "repository")}.${subjectToken(id, "id")}.${part}`,
+  /** All of a repository. */
+  hookBodies: (repository: string) => `kedge.hook.${subjectToken(repository, "repository")}.>`,
   /** Where a bucket's document is stored. */
   kv: (bucket: BucketName, key: string) => `$KV.${bucket}.${documentKey(key)}`,
 } as const;

@@ -1,5 +1,6 @@
 // The one place where `export *` is right: the files are generated, and every name in them is public.
 export * from "../gen/kedge/v1/alert_pb.js";
+export * from "../gen/kedge/v1/artifact_pb.js";
 export * from "../gen/kedge/v1/auth_pb.js";
 export * from "../gen/kedge/v1/deployment_pb.js";
 export * from "../gen/kedge/v1/error_pb.js";

@@ -12,6 +12,7 @@ export {
   recordFlagChange,
   type StoredFlagChange,
 } from "./flag-changes.ts";
+export { getHookBody, type HookBodyName, purgeHookBodies, putHookBody } from "./hook-bodies.ts";
 export { LeaderLease, type LeaderLeaseOptions } from "./leader-lease.ts";
 export { publishLog, type ReadLogsOptions, readLogs } from "./logs.ts";
 export { findNatsServer, type NatsBinary } from "./nats-binary.ts";

@@ -35,6 +35,7 @@ const SECOND_NS = 1_000_000_000;
 const DAY_NS = 86_400 * SECOND_NS;
 const MAX_NODES = 100_000;
 const DEFAULT_LOG_BYTES = 4 * 1024 ** 3;
+const HOOK_BYTES = 1024 ** 3;
 const CONSUMER_NOT_FOUND = 10014;
 const STREAM_NOT_FOUND = 10059;
 
@@ -93,6 +94,14 @@ function streamPlans({ logBytes }: ProvisionOptions, quick: boolean): StreamPlan
     { name: STREAMS.events, subjects: ["kedge.event.>"], max_age: 30 * DAY_NS, max_msgs: 100_000, ...persistence },
     // An audit trail: kept whole, and nobody can take a line out.
     { name: STREAMS.flagChanges, subjects: ["kedge.flag.>"], deny_delete: true, deny_purge: true },
+    {
+      name: STREAMS.hooks,
+      subjects: ["kedge.hook.>"],
+      max_msgs_per_subject: 1,
+      max_age: 14 * DAY_NS,
+      max_bytes: HOOK_BYTES,
+      allow_direct: true,
+    },
     {
       name: STREAMS.chunks,
       subjects: ["kedge.chunk.*"],

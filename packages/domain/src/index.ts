@@ -9,6 +9,19 @@ export {
 } from "./alert-fields.ts";
 export { errorMessage, isKedgeError, KedgeError, type KedgeErrorOptions } from "./error.ts";
 export { ERROR_REASONS, ErrorCode, type ErrorCodeName, type ErrorReason } from "./error-reasons.ts";
+export {
+  checkTree,
+  comparePaths,
+  isFile,
+  isInnerLink,
+  isTreePath,
+  lookAlikes,
+  TREE_LIMITS,
+  type TreeSize,
+} from "./file-tree.ts";
+export { createMasker, type Masker, MaskSet } from "./masking/mask-set.ts";
+export { MASK, MaskStream } from "./masking/mask-stream.ts";
+export { isMaskable, MIN_MASKED_BYTES } from "./masking/secret-forms.ts";
 export { isMetricName, MAX_USER_METRICS, OWN_METRIC_NAMES } from "./metric-names.ts";
 export { assertName, editDistance, isFlagLabel, isName, MAX_NAME_LENGTH, type NameKind, nearNames } from "./names.ts";
 export { isFieldName, requestKeyProblem, requestMatchProblems } from "./request-keys.ts";

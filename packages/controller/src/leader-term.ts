@@ -252,12 +252,12 @@ export class LeaderTerm {
   }
 
   async #node(nodeId: string) {
-    const { nodeWriter, assignments, stores } = this.#options;
+    const { nodeWriter, assignments, stores, registry } = this.#options;
     await nodeWriter.refresh(nodeId);
     this.#syncNode(nodeId);
     const cancelled = stores.assignments.get(nodeId)?.value.cancelledTasks ?? [];
     if (cancelled.length === 0) return undefined;
-    await assignments.clearCancelled(nodeId, (taskId) => isTaskOver(stores, nodeId, taskId));
+    await assignments.clearCancelled(nodeId, (taskId) => isTaskOver({ stores, registry }, nodeId, taskId));
     return { requeueAfterMs: NODE_CHECK_MS };
   }
 

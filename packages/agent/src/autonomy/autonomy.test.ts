@@ -53,7 +53,7 @@ describe("a node that is cut off while a rollout is judged", () => {
       return Promise.resolve();
     };
     void consumeDecisions(controller.testBus.bus, { durable: "controller", onDecisions }, stop.signal);
-    agent = await spawnAgent(controller.dataDir, 30_000, CUT_OFF_MS);
+    agent = await spawnAgent(controller.dataDir, { cutOffMs: CUT_OFF_MS });
     beat();
     const good = await pushVoiceModel(controller, "silero_vad_v5.onnx");
     const bad = await pushVoiceModel(controller, "silero_vad_v5.onnx", { "handler.mjs": BAD });
@@ -149,7 +149,7 @@ describe("a node that is cut off while a rollout is judged", () => {
     expect(await statuses()).not.toContain(500);
     await agent.end("SIGKILL");
     expect(await statuses()).not.toContain(500);
-    agent = await spawnAgent(controller.dataDir, 30_000, CUT_OFF_MS);
+    agent = await spawnAgent(controller.dataDir, { cutOffMs: CUT_OFF_MS });
     expect(await statuses()).not.toContain(500);
   });
 

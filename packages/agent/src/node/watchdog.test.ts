@@ -20,7 +20,7 @@ describe("the watchdog", () => {
   let processes: Runtime;
   beforeEach(async () => {
     controller = await ControllerFixture.start("n1");
-    agent = await spawnAgent(controller.dataDir, LEASE_MS);
+    agent = await spawnAgent(controller.dataDir, { leaseMs: LEASE_MS });
     const dir = join(controller.dataDir, "processes");
     processes = createProcessRuntime({ dir, clock: systemClock, logger: silentLogger });
   });
@@ -67,7 +67,7 @@ describe("the watchdog", () => {
     expect(bootTimeMs() - (renewedAt ?? 0)).toBeGreaterThanOrEqual(LEASE_MS);
     const states = (await processes.list({})).map(({ id, state }) => `${id} ${state}`).sort();
     expect(states).toEqual(["abandoned-1.0 exited", "replica-r1 running"]);
-    agent = await spawnAgent(controller.dataDir, LEASE_MS);
+    agent = await spawnAgent(controller.dataDir, { leaseMs: LEASE_MS });
     expect(existsSync(join(controller.dataDir, "tasks", "abandoned-1"))).toBe(false);
     expect(controller.of("abandoned-1").some(({ event }) => event.case === "finished")).toBe(false);
   });

@@ -1,13 +1,16 @@
 import { get } from "node:http";
 
+const TIMEOUT_MS = 1000;
+
 /**
- * Asks a replica whether it is ready: any 2xx answer is a yes. Never throws.
+ * Asks a server whether it is ready: any 2xx answer is a yes. Never throws.
  *
- * @param path absolute path on the replica's server.
+ * @param path absolute path on the server.
+ * @param host default: 127.0.0.1.
  */
-export function isHealthy(port: number, path: string, timeoutMs = 1000): Promise<boolean> {
+export function isHealthy(port: number, path: string, host = "127.0.0.1"): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = get({ host: "127.0.0.1", port, path, agent: false, timeout: timeoutMs }, (response) => {
+    const request = get({ host, port, path, agent: false, timeout: TIMEOUT_MS }, (response) => {
       const { statusCode = 0 } = response;
       response.resume();
       resolve(statusCode >= 200 && statusCode < 300);

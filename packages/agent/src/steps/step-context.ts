@@ -33,6 +33,14 @@ export interface StepContext {
   readonly metrics: Readonly<Record<string, number>>;
   /** What the job's steps came to, for post steps; undefined for the others. */
   readonly jobStatus: JobStatus | undefined;
+  /** IPv4 addresses of the job's services by name. */
+  readonly services: ReadonlyMap<string, string>;
+  /** What the job is given to use and nobody to see, by name. Never to be logged, and in no argument of a program. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  /** Those that run steps have as variables. */
+  readonly secretVariables: Readonly<Record<string, string>>;
+  /** Folder with those that run steps have as files. */
+  readonly secretsFolder: string | undefined;
   readonly flags: FlagAccess;
   /** CA of the controller. */
   readonly caPem: string;
@@ -55,27 +63,39 @@ export interface StepSurroundings {
   readonly workspace: string;
   /** Base URL of the node's feature flags, if the step can reach it. */
   readonly flagsUrl: string | undefined;
+  /** Where the step sees the folder with secrets; undefined: there is none. */
+  readonly secretsFolder: string | undefined;
+  /** Hosts of the job's services by name. */
+  readonly services: ReadonlyMap<string, string>;
 }
 
 /** Environment of every step, with the job's and the step's own on top. */
 export function stepEnvironment(
   context: StepContext,
-  { workspace, flagsUrl }: StepSurroundings,
+  { workspace, flagsUrl, secretsFolder, services }: StepSurroundings,
 ): Record<string, string> {
   const { ref, offer, step, jobStatus } = context;
   return {
     CI: "true",
     ...offer.env,
     ...offer.job?.env,
+    ...context.secretVariables,
     ...step.env,
     KEDGE_RUN_ID: ref.runId,
     KEDGE_JOB: ref.job,
     KEDGE_NODE: ref.nodeId,
     KEDGE_ATTEMPT: String(ref.fence),
     KEDGE_WORKSPACE: workspace,
+    ...Object.fromEntries([...services].map(([name, host]) => [serviceVariable(name), host])),
+    ...(secretsFolder === undefined ? {} : { KEDGE_SECRETS: secretsFolder }),
     ...(jobStatus === undefined ? {} : { KEDGE_JOB_STATUS: jobStatus }),
     ...(flagsUrl === undefined ? {} : { KEDGE_FLAGS_URL: flagsUrl }),
   };
+}
+
+/** Name of the variable with the host of a service, e.g. KEDGE_SERVICE_MY_DB. */
+function serviceVariable(name: string): string {
+  return `KEDGE_SERVICE_${name.toUpperCase().replaceAll("-", "_")}`;
 }
 
 /** Where a model that this task pushes comes from. */

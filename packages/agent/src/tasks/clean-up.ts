@@ -1,6 +1,9 @@
 import { rm } from "node:fs/promises";
 import { isKedgeError } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
+import type { Runtime } from "@kedge/runtime";
+import { removeSecretFiles } from "../secrets/secrets-folder.ts";
+import { serviceWorkloadId } from "../services/job-service.ts";
 import { taskNetwork, workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { imageOf, planOf } from "./job-plan.ts";
@@ -21,6 +24,7 @@ export async function cleanUpTask(remains: TaskRemains): Promise<void> {
   const { record, runtimes, keepWorkspaces, logger } = remains;
   const { taskId } = record.ref;
   await removeWorkloads(record, runtimes);
+  await removeSecretFiles(record.directory);
   if (imageOfTask(record) !== undefined) {
     await runtimes.networks?.remove(taskNetwork(taskId)).catch((error: unknown) => {
       logger.warn({ err: error, taskId }, "network not removed");
@@ -34,21 +38,27 @@ export async function cleanUpTask(remains: TaskRemains): Promise<void> {
 /** By their ids, which follow from the steps: a list of all workloads would cost each task what all of them hold. */
 async function removeWorkloads(record: TaskRecord, { process, docker }: StepRuntimes): Promise<void> {
   const { job } = record.offer;
+  for (const index of (job?.services ?? []).keys()) {
+    await remove(docker, serviceWorkloadId(record.ref.taskId, index));
+  }
   for (const { step, index } of planOf(job)) {
     if (step.action.case !== "run") continue;
     const runtime = imageOf(step, job) === "" ? process : docker;
-    await runtime?.remove(workloadId(record.ref.taskId, index)).catch((error: unknown) => {
-      // Without an engine there is nothing of it to remove; start-up looks for orphans again.
-      if (!isKedgeError(error, "DOCKER_UNAVAILABLE")) throw error;
-    });
+    await remove(runtime, workloadId(record.ref.taskId, index));
   }
+}
+
+async function remove(runtime: Runtime | undefined, id: string): Promise<void> {
+  await runtime?.remove(id).catch((error: unknown) => {
+    // Without an engine there is nothing of it to remove; orphans are looked for again.
+    if (!isKedgeError(error, "DOCKER_UNAVAILABLE")) throw error;
+  });
 }
 
 /** An image that the task's containers run in; undefined when it has none. */
 function imageOfTask({ offer: { job } }: TaskRecord): string | undefined {
-  return planOf(job)
-    .map(({ step }) => imageOf(step, job))
-    .find((image) => image !== "");
+  const images = planOf(job).map(({ step }) => imageOf(step, job));
+  return [...images, ...(job?.services ?? []).map(({ image }) => image)].find((image) => image !== "");
 }
 
 /** Files that a container made as root are beyond an agent that is not; the same image can remove them. */

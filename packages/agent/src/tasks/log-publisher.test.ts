@@ -58,7 +58,7 @@ describe("LogPublisher", () => {
     await first.write({ step: "a", stream: LogStream.STDOUT, data: Buffer.from("hello"), workload: "w", cursor: "5" });
     await first.close();
     const second = open(store);
-    expect(await second.resume()).toEqual({ sequence: 1n, workload: "w", cursor: "5" });
+    expect(await second.resume()).toEqual({ sequence: 1n, cursors: { w: "5" } });
     await second.note("a", "more");
     await second.close();
     expect(sent.map((chunk) => Number(chunk.sequence))).toEqual([1, 1, 2]);

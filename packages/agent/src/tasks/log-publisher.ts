@@ -14,10 +14,8 @@ const BATCH_MS = 20;
 export interface LogPosition {
   /** Sequence number of the last chunk; 0 before the first. */
   readonly sequence: bigint;
-  /** Opaque position in the log of the workload `workload` after that chunk. */
-  readonly cursor: string;
-  /** Workload that `cursor` belongs to; empty when none. */
-  readonly workload: string;
+  /** Opaque positions in the logs of workloads after that chunk. */
+  readonly cursors: Readonly<Record<string, string>>;
 }
 
 /** A piece of output, and where reading goes on after it. */
@@ -57,7 +55,7 @@ export class LogPublisher {
   readonly #options: LogPublisherOptions;
   #queue: Pending[] = [];
   #pendingBytes = 0;
-  #position: LogPosition = { sequence: 0n, cursor: "", workload: "" };
+  #position: LogPosition = { sequence: 0n, cursors: {} };
   #pump: Promise<void> | undefined;
   #closing = new AbortController();
   #roomWaiters: (() => void)[] = [];
@@ -72,8 +70,8 @@ export class LogPublisher {
     if (bytes === undefined) return this.#position;
     const [header = "", body = ""] = bytes.toString("utf8").split("\n");
     const chunk = fromBinary(LogChunkSchema, Buffer.from(body, "base64"));
-    const [workload = "", cursor = ""] = header.split(" ");
-    this.#position = { sequence: chunk.sequence, workload, cursor };
+    // Written by this program, into a folder that only it may write.
+    this.#position = { sequence: chunk.sequence, cursors: JSON.parse(header) };
     await this.#send(chunk);
     return this.#position;
   }
@@ -87,6 +85,12 @@ export class LogPublisher {
     this.#pump ??= this.#run().finally(() => {
       this.#pump = undefined;
     });
+  }
+
+  /** Drops the position in the log of a workload that is known to have ended. */
+  forget(workload: string): void {
+    const { [workload]: _, ...cursors } = this.#position.cursors;
+    this.#position = { ...this.#position, cursors };
   }
 
   /** A line from the agent itself. */
@@ -131,14 +135,16 @@ export class LogPublisher {
   async #publish(pending: Pending): Promise<void> {
     const { ref, clock, journal } = this.#options;
     const { piece } = pending;
-    const { cursor = this.#position.cursor, workload = this.#position.workload } = piece;
     const sequence = this.#position.sequence + 1n;
     const data = Buffer.concat(pending.bytes);
     const at = timestampFromMs(clock.now());
     const chunk = create(LogChunkSchema, { ref, sequence, step: piece.step, stream: piece.stream, at, data });
     const body = Buffer.from(toBinary(LogChunkSchema, chunk)).toString("base64");
-    writeFileAtomicSync(journal, `${workload} ${cursor}\n${body}`);
-    this.#position = { sequence, cursor, workload };
+    const { workload, cursor } = piece;
+    const own = workload === undefined || cursor === undefined ? {} : { [workload]: cursor };
+    const cursors = { ...this.#position.cursors, ...own };
+    writeFileAtomicSync(journal, `${JSON.stringify(cursors)}\n${body}`);
+    this.#position = { sequence, cursors };
     await this.#send(chunk);
     this.#pendingBytes -= pending.size;
     this.#makeRoom();

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { offerTask } from "@kedge/bus";
-import { AssignmentSchema, Comparison, FailureClass, JobState, RunOn, type StepStatus, TaskState } from "@kedge/proto";
+import { AssignmentSchema, Comparison, FailureClass, JobState, RunOn, TaskState } from "@kedge/proto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
 import { ControllerFixture, waitFor } from "../testing/agent-fixture.ts";
@@ -16,19 +16,6 @@ const script = (name: string, text: string, more: object = {}) => ({
 });
 const post = (on: RunOn, name: string, text: string, more: object = {}) => ({ on, step: script(name, text, more) });
 const { SUCCEEDED, FAILED, SKIPPED, CANCELLED } = JobState;
-
-/** The last that was told of each step, on its own or with the end. */
-function statusesOf(controller: ControllerFixture, taskId: string): StepStatus[] {
-  const told = controller.of(taskId).flatMap(({ event }) => {
-    if (event.case === "step") return [event.value];
-    return event.case === "finished" ? event.value.steps : [];
-  });
-  return [...new Map(told.map((status) => [status.name, status])).values()];
-}
-
-function statesOf(controller: ControllerFixture, taskId: string): Record<string, JobState> {
-  return Object.fromEntries(statusesOf(controller, taskId).map(({ name, state }) => [name, state]));
-}
 
 describe("the order of steps", () => {
   let controller: ControllerFixture;
@@ -68,7 +55,7 @@ describe("the order of steps", () => {
       script("four", "echo four", { runOn: RunOn.ALWAYS }),
     ]);
     expect(finished).toMatchObject({ state: TaskState.FAILED, failure: { step: "one", exitCode: 3 } });
-    expect(statesOf(controller, "order-1")).toEqual({ one: FAILED, two: SKIPPED, three: FAILED, four: SUCCEEDED });
+    expect(controller.stepStates("order-1")).toEqual({ one: FAILED, two: SKIPPED, three: FAILED, four: SUCCEEDED });
     const { text } = await controller.log("order-1");
     expect([text.includes("two\n"), text.includes("three\n"), text.includes("four\n")]).toEqual([false, true, true]);
   });
@@ -80,8 +67,8 @@ describe("the order of steps", () => {
       script("three", "true"),
     ]);
     expect(finished.state).toBe(TaskState.SUCCEEDED);
-    expect(statesOf(controller, "order-2")).toEqual({ one: FAILED, two: SKIPPED, three: SUCCEEDED });
-    expect(statusesOf(controller, "order-2")[0]).toMatchObject({ exitCode: 3, message: "exited with code 3" });
+    expect(controller.stepStates("order-2")).toEqual({ one: FAILED, two: SKIPPED, three: SUCCEEDED });
+    expect(controller.steps("order-2")[0]).toMatchObject({ exitCode: 3, message: "exited with code 3" });
   });
 
   it.each([
@@ -98,7 +85,7 @@ describe("the order of steps", () => {
       ],
     });
     expect(finished.state).toBe(state);
-    expect(statesOf(controller, `post-${name}`)).toMatchObject({ ...states, "post f (2)": SUCCEEDED });
+    expect(controller.stepStates(`post-${name}`)).toMatchObject({ ...states, "post f (2)": SUCCEEDED });
     const status = name === "success" ? "success" : "failure";
     expect((await controller.log(`post-${name}`)).text).toContain(`a ${status}\n`);
   });
@@ -117,7 +104,7 @@ describe("the order of steps", () => {
     expect((await running).state).toBe(TaskState.CANCELLED);
     expect((await controller.log("post-cancel")).text).toContain("status cancelled\ntidied\n");
     const states = { main: CANCELLED, next: SKIPPED, told: SKIPPED, tidy: SUCCEEDED };
-    expect(statesOf(controller, "post-cancel")).toEqual(states);
+    expect(controller.stepStates("post-cancel")).toEqual(states);
   });
 
   it("ends post steps when the job is cancelled during them", async () => {
@@ -127,7 +114,7 @@ describe("the order of steps", () => {
     await begun("post-end", "begun");
     await cancel("post-end");
     expect(await running).toMatchObject({ state: TaskState.CANCELLED, failure: { step: "tidy" } });
-    expect(statesOf(controller, "post-end")).toEqual({ main: SUCCEEDED, tidy: CANCELLED, more: SKIPPED });
+    expect(controller.stepStates("post-end")).toEqual({ main: SUCCEEDED, tidy: CANCELLED, more: SKIPPED });
   });
 
   it("bounds post steps, and fails the job by one that fails", async () => {

@@ -4,6 +4,7 @@ import { JobState } from "@kedge/proto";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { handOutGpus } from "../node/gpu-handout.ts";
 import { performStep } from "../steps/perform-step.ts";
+import { workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
 import type { EventOutbox } from "./event-outbox.ts";
@@ -25,6 +26,12 @@ export interface StepSequenceOptions {
   readonly log: LogPublisher;
   /** Where the log of an interrupted step goes on. */
   readonly logPosition: LogPosition;
+  /** IPv4 addresses of the job's services by name; filled before the first step. */
+  readonly services: ReadonlyMap<string, string>;
+  /** Opened before the first step. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  readonly secretVariables: Readonly<Record<string, string>>;
+  readonly secretsFolder: string | undefined;
   /** Leaves the step: a later agent goes on with it. */
   readonly detached: AbortSignal;
 }
@@ -107,6 +114,7 @@ export class StepSequence {
     events.post({ case: "step", value: { name: step.name, state: JobState.RUNNING, startedAt } });
     const failure = await this.#perform(planned, signal, jobStatus);
     await log.close();
+    log.forget(workloadId(record.ref.taskId, index));
     Object.assign(progress, { phase: "running", step: index + 1, stepStartedAtMs: clock.now() });
     const status = { name: step.name, startedAt, finishedAt: timestampFromMs(clock.now()) };
     if (failure === undefined) {

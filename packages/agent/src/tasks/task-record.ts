@@ -28,6 +28,8 @@ export interface TaskProgress {
   stepStartedAtMs: number;
   outputs: Record<string, string>;
   metrics: Record<string, number>;
+  /** What the steps need is there: the services were ready once. */
+  isPrepared?: boolean;
   /** The first thing that went wrong; undefined: nothing did so far. */
   failure?: RecordedFailure;
   /** What the job's steps came to and when its post steps began; undefined: they have not. */

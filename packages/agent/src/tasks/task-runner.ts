@@ -10,15 +10,17 @@ import {
   TaskState,
 } from "@kedge/proto";
 import type { FlagAccess } from "../flags/flag-access.ts";
+import { openTaskSecrets, type TaskSecrets } from "../secrets/task-secrets.ts";
+import { ServiceSet } from "../services/service-set.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
-import { StepFailure } from "../steps/step-failure.ts";
+import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
 import { cleanUpTask } from "./clean-up.ts";
 import { EventOutbox } from "./event-outbox.ts";
 import type { JobStatus } from "./job-plan.ts";
 import { LeaseLost } from "./lease-lost.ts";
 import { type LogPosition, LogPublisher } from "./log-publisher.ts";
 import { StepSequence } from "./step-sequence.ts";
-import type { TaskProgress, TaskRecord } from "./task-record.ts";
+import type { RecordedFailure, TaskProgress, TaskRecord } from "./task-record.ts";
 import { timeLimit } from "./time-limit.ts";
 
 /** What a task is run with. */
@@ -27,6 +29,8 @@ export interface TaskRunnerOptions {
   readonly runtimes: StepRuntimes;
   readonly flags: FlagAccess;
   readonly caPem: string;
+  /** Private half of the node's key that secrets are sealed to. */
+  readonly sealKey: Uint8Array;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly publishEvent: (event: TaskEvent) => Promise<void>;
@@ -64,7 +68,7 @@ export class TaskRunner {
   readonly #detach = new AbortController();
   /** Ends publishing. */
   readonly #mute = new AbortController();
-  #logPosition: LogPosition = { sequence: 0n, cursor: "", workload: "" };
+  #logPosition: LogPosition = { sequence: 0n, cursors: {} };
 
   constructor(options: TaskRunnerOptions) {
     const { record, clock, publishEvent, publishLog } = options;
@@ -122,13 +126,26 @@ export class TaskRunner {
     const { progress } = this.#record;
     // Told again by an agent that took the task up: its predecessor may have died before it did.
     this.#events.post({ case: "started", value: {} });
+    const secrets = await this.#openSecrets();
+    if (secrets instanceof StepFailure) return failedFinish(secrets);
+    const common = { record: this.#record, runtimes, clock, logger, log: this.#log, logPosition: this.#logPosition };
+    const services = new ServiceSet(common);
     const sequence = new StepSequence({
-      ...{ record: this.#record, runtimes, flags, caPem, clock, logger, events: this.#events, log: this.#log },
-      logPosition: this.#logPosition,
+      secrets: secrets.values,
+      secretVariables: secrets.variables,
+      secretsFolder: secrets.folder,
+      ...{ ...common, flags, caPem, events: this.#events, services: services.addresses },
       detached: this.#detach.signal,
     });
-    if (progress.cleanup === undefined) await this.#steps(sequence);
-    if (sequence.hasPostSteps) await this.#postSteps(sequence);
+    try {
+      if (progress.cleanup === undefined) await this.#steps(sequence, services);
+      if (sequence.hasPostSteps) await this.#postSteps(sequence, services);
+    } finally {
+      // What is lost is removed at once.
+      const leaves = this.#detach.signal.aborted || this.#lost.signal.aborted;
+      await (leaves ? services.detach() : services.end());
+      await this.#log.close();
+    }
     const { outputs, metrics, failure } = progress;
     if (failure === undefined) {
       return create(TaskFinishedSchema, { state: TaskState.SUCCEEDED, outputs, metrics });
@@ -141,29 +158,63 @@ export class TaskRunner {
     });
   }
 
-  async #steps(sequence: StepSequence): Promise<void> {
+  /** What the job may use and nobody may see. Not part of a step: without it none can begin. */
+  async #openSecrets(): Promise<TaskSecrets | StepFailure> {
+    try {
+      return await openTaskSecrets(this.#record, this.#options.sealKey);
+    } catch (error) {
+      const failure = toStepFailure(error);
+      await this.#log.note("", failure.message);
+      await this.#log.close();
+      return failure;
+    }
+  }
+
+  async #steps(sequence: StepSequence, services: ServiceSet): Promise<void> {
     const { clock } = this.#options;
     const { offer, progress } = this.#record;
     const seconds = offer.job?.timeoutSeconds || DEFAULT_TIMEOUT_S;
     const limit = timeLimit(clock, progress.startedAtMs, seconds, `the job took longer than ${seconds} s`);
     try {
-      await sequence.runSteps(AbortSignal.any([this.#cancel.signal, this.#lost.signal, limit.signal]));
+      const signal = AbortSignal.any([this.#cancel.signal, this.#lost.signal, limit.signal]);
+      const failure = await this.#prepare(services, signal);
+      if (failure === undefined) return await sequence.runSteps(signal);
+      progress.failure ??= failure;
+      sequence.skipSteps();
     } finally {
       limit.cancel();
     }
   }
 
-  async #postSteps(sequence: StepSequence): Promise<void> {
+  /** Makes ready what the steps need; resolves with why it is not. Done again by an agent that took the task up. */
+  async #prepare(services: ServiceSet, signal: AbortSignal): Promise<RecordedFailure | undefined> {
+    if (services.isEmpty) return undefined;
+    const { progress } = this.#record;
+    try {
+      const detaching = AbortSignal.any([signal, this.#detach.signal]);
+      const failure = await services.start(progress.isPrepared === true, detaching);
+      if (failure !== undefined || progress.isPrepared === true) return failure;
+    } catch (error) {
+      if (this.#detach.signal.aborted || signal.reason instanceof LeaseLost || !signal.aborted) throw error;
+      const { kind, message, exitCode } = toStepFailure(signal.reason);
+      return { kind, message, exitCode, step: "" };
+    }
+    Object.assign(progress, { phase: "running", isPrepared: true, stepStartedAtMs: this.#options.clock.now() });
+    this.#record.save();
+    return undefined;
+  }
+
+  async #postSteps(sequence: StepSequence, services: ServiceSet): Promise<void> {
     const { clock } = this.#options;
     const { offer, progress } = this.#record;
     const { status, sinceMs } = progress.cleanup ?? this.#beginCleanup(sequence.status);
     const seconds = offer.job?.cleanupTimeoutSeconds || DEFAULT_CLEANUP_TIMEOUT_S;
     const limit = timeLimit(clock, sinceMs, seconds, `the post steps took longer than ${seconds} s`);
     try {
-      await sequence.runPostSteps(
-        status,
-        AbortSignal.any([this.#cancelCleanup.signal, this.#lost.signal, limit.signal]),
-      );
+      const signal = AbortSignal.any([this.#cancelCleanup.signal, this.#lost.signal, limit.signal]);
+      // An agent that took the task up at this point does not know them yet.
+      if (progress.isPrepared === true && services.addresses.size === 0) await this.#prepare(services, signal);
+      await sequence.runPostSteps(status, signal);
     } finally {
       limit.cancel();
     }
@@ -195,4 +246,9 @@ export class TaskRunner {
     await cleanUpTask({ record: this.#record, runtimes, keepWorkspaces, logger });
     return this.#mute.signal.aborted ? "lost" : (OUTCOMES[state] ?? "failed");
   }
+}
+
+function failedFinish({ failureClass, message }: StepFailure): TaskFinished {
+  const failure = { class: failureClass, message: message.slice(0, 2000) };
+  return create(TaskFinishedSchema, { state: TaskState.FAILED, failure });
 }

@@ -11,7 +11,6 @@ import {
   JobState,
   SignedSchema,
   SourceSchema,
-  type TaskEvent,
   TaskOfferSchema,
   TaskState,
 } from "@kedge/proto";
@@ -58,7 +57,7 @@ describe("tasks", () => {
     const { text, sequences } = await controller.log("ok-1");
     for (const line of ["one\n", "two run1 ok-1 1 true mine\n", "KEY=value\n", "err\n"]) expect(text).toContain(line);
     expect(sequences).toEqual(sequences.map((_, index) => index + 1));
-    expect(stepStates(controller.of("ok-1"))).toEqual({ first: JobState.SUCCEEDED, second: JobState.SUCCEEDED });
+    expect(controller.stepStates("ok-1")).toEqual({ first: JobState.SUCCEEDED, second: JobState.SUCCEEDED });
     await waitFor(
       async () => (await readdir(join(controller.dataDir, "tasks"))).length === 0,
       () => "the task's folder is still there",
@@ -70,7 +69,7 @@ describe("tasks", () => {
     const events = controller.of("slow-1").map(({ event }) => event);
     expect(events.slice(0, 3).map((event) => event.case)).toEqual(["claimed", "started", "step"]);
     expect(events[2]?.value).toMatchObject({ name: "first", state: JobState.RUNNING });
-    expect(stepStates(controller.of("slow-1"))).toEqual({ first: JobState.SUCCEEDED, second: JobState.SUCCEEDED });
+    expect(controller.stepStates("slow-1")).toEqual({ first: JobState.SUCCEEDED, second: JobState.SUCCEEDED });
   });
 
   it.each([
@@ -163,12 +162,3 @@ describe("tasks", () => {
     }
   });
 });
-
-/** The last that was told of each step, on its own or with the end. */
-function stepStates(events: readonly TaskEvent[]): Record<string, JobState> {
-  const statuses = events.flatMap(({ event }) => {
-    if (event.case === "step") return [event.value];
-    return event.case === "finished" ? event.value.steps : [];
-  });
-  return Object.fromEntries(statuses.map(({ name, state }) => [name, state]));
-}

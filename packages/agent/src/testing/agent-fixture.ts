@@ -16,8 +16,10 @@ import { silentLogger, systemClock } from "@kedge/kernel";
 import {
   AssignmentSchema,
   type JobSpecSchema,
+  type JobState,
   RouteSchema,
   StepListSchema,
+  type StepStatus,
   type TaskEvent,
   type TaskFinished,
   type TaskOffer,
@@ -117,6 +119,20 @@ export class ControllerFixture {
 
   of(taskId: string): TaskEvent[] {
     return this.events.filter(({ ref }) => ref?.taskId === taskId);
+  }
+
+  /** The last that was told of each step of a task, on its own or with the end. */
+  steps(taskId: string): StepStatus[] {
+    const told = this.of(taskId).flatMap(({ event }) => {
+      if (event.case === "step") return [event.value];
+      return event.case === "finished" ? event.value.steps : [];
+    });
+    return [...new Map(told.map((status) => [status.name, status])).values()];
+  }
+
+  /** The states of a task's steps by their names. */
+  stepStates(taskId: string): Record<string, JobState> {
+    return Object.fromEntries(this.steps(taskId).map(({ name, state }) => [name, state]));
   }
 
   /** All that a task has logged, in order; a chunk that was stored twice counts once. */

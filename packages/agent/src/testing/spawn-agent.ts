@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import type { RuntimeName } from "../config.ts";
 import { MODEL_SERVER_ENTRY } from "./agent-fixture.ts";
 
 /** An agent in a process of its own. */
@@ -11,10 +12,20 @@ export interface AgentProcess {
   end(signal: "SIGKILL" | "SIGTERM"): Promise<void>;
 }
 
-/** Starts an agent as a process; resolves when it has started. Times other than the usual are in milliseconds. */
-export async function spawnAgent(dataDir: string, leaseMs = 30_000, cutOffMs = 5_000): Promise<AgentProcess> {
+/** What is not as usual about an agent. */
+export interface SpawnOptions {
+  readonly leaseMs?: number;
+  readonly cutOffMs?: number;
+  /** Default: plain processes. */
+  readonly runtimes?: readonly RuntimeName[];
+}
+
+/** Starts an agent as a process; resolves when it has started. */
+export async function spawnAgent(dataDir: string, options: SpawnOptions = {}): Promise<AgentProcess> {
+  const { leaseMs = 30_000, cutOffMs = 5_000, runtimes = ["process"] } = options;
   const script = join(import.meta.dirname, "agent-process.ts");
-  const args = ["-C", "kedge-source", script, dataDir, MODEL_SERVER_ENTRY, String(leaseMs), String(cutOffMs)];
+  const settings = JSON.stringify({ dataDir, modelServerEntry: MODEL_SERVER_ENTRY, leaseMs, cutOffMs, runtimes });
+  const args = ["-C", "kedge-source", script, settings];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   let output = "";

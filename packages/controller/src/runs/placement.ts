@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import { isTaskEnded, KedgeError } from "@kedge/domain";
+import { isJobEnded, isTaskEnded, KedgeError } from "@kedge/domain";
 import {
   FailureClass,
   FailureSchema,
@@ -66,8 +66,8 @@ export function explainWaiting(run: Run, at: Timestamp, scheduling: Scheduling):
  * @throws KedgeError JOB_IMPOSSIBLE, naming the job and what is short.
  */
 export function assertPossible(run: Run, scheduling: Scheduling): void {
-  for (const { spec } of run.jobs) {
-    if (spec?.work.case !== "steps") continue;
+  for (const { spec, state } of run.jobs) {
+    if (spec?.work.case !== "steps" || isJobEnded(state)) continue;
     const impossible = scheduling.impossible(run, spec);
     if (impossible === undefined) continue;
     throw new KedgeError("JOB_IMPOSSIBLE", `job ${spec.name}: ${impossible.summary}`, {

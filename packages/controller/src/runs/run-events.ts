@@ -14,6 +14,7 @@ export function recordRunEvents(events: Pick<EventRecorder, "record">, before: R
   }
   after.jobs.forEach((job, i) => {
     const old = before?.jobs[i]?.state ?? JobState.WAITING;
+    if (before === undefined && job.reusedFrom !== "") return;
     if (old !== job.state && isTold(after, job)) recordJob(events, after, job);
   });
   if (isRunEnded(after.state) && before?.state !== after.state) {

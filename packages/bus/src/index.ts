@@ -2,10 +2,28 @@ export { Authority, type AuthorityOptions, type BusCredentials, openAuthority } 
 export { publishBeat, subscribeBeats } from "./beat.ts";
 export { type Bus, type BusOptions, type BusStatus, connectBus, serverAtLeast } from "./bus.ts";
 export type { KeyedCertificate } from "./certificates.ts";
-export { CHUNK_BYTES, getChunk, type PutChunkResult, putChunk } from "./chunk-store.ts";
+export {
+  CHUNK_BYTES,
+  deleteChunk,
+  getChunk,
+  hasChunk,
+  listChunks,
+  type PutChunkResult,
+  putChunk,
+  type StoredChunk,
+} from "./chunk-store.ts";
 export { consumeDecisions, type DecisionConsumer, publishDecision } from "./decision-messages.ts";
 export { EmbeddedNats, type EmbeddedNatsOptions } from "./embedded-nats.ts";
 export { publishEvent, type ReadEventsOptions, readEvents } from "./events.ts";
+export {
+  type EncodedTree,
+  encodeTree,
+  hexOf,
+  type ReadChunk,
+  readTree,
+  type StoredTree,
+  sha256Of,
+} from "./file-tree.ts";
 export {
   type ReadFlagChangesOptions,
   readFlagChanges,

@@ -4,11 +4,18 @@ import { JetStreamApiError } from "@nats-io/jetstream";
 /** JetStream's "wrong last sequence". */
 const WRONG_LAST_SEQUENCE = 10071;
 const STREAM_NOT_FOUND = 10059;
+/** "no message found": of a sequence that is deleted, or was never there. */
+const MESSAGE_NOT_FOUND = [10037, 10043];
 const MESSAGE_TOO_LARGE = 10054;
 
 /** Tells whether a publish lost its compare-and-set. */
 export function isLostRace(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE;
+}
+
+/** Tells whether a stored message is gone. */
+export function isMissingMessage(error: unknown): boolean {
+  return error instanceof JetStreamApiError && MESSAGE_NOT_FOUND.includes(error.code);
 }
 
 /** Maps what the NATS client throws to a KedgeError; `doing` names the action for the message. */

@@ -18,6 +18,8 @@ export interface ReadOptions {
   readonly from: "all" | "last-per-subject" | "new" | { readonly sequence: number };
   /** False: end after what is stored at the beginning. */
   readonly follow: boolean;
+  /** Leave the content of messages out. */
+  readonly headersOnly?: boolean;
 }
 
 /** A stored message, or the note that everything stored at the beginning has been read. */
@@ -120,6 +122,7 @@ function consumerConfig(options: ReadOptions, last: number): Partial<ConsumerCon
     num_replicas: 1,
     inactive_threshold: INACTIVE_NS,
     filter_subject: options.filter,
+    headers_only: options.headersOnly ?? false,
     ...startOf(options.from, last),
   };
 }

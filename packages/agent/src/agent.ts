@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { describeSealKey } from "@kedge/bus";
 import { KedgeError } from "@kedge/domain";
 import { Gateway } from "@kedge/gateway";
 import { newId } from "@kedge/kernel";
-import type { Capacity, Window } from "@kedge/proto";
+import type { Capacity, SealKey, Window } from "@kedge/proto";
 import { listImages } from "@kedge/runtime";
 import { Autonomy } from "./autonomy/autonomy.ts";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
@@ -24,6 +25,7 @@ import { Lease } from "./node/lease.ts";
 import { LeaseFile } from "./node/lease-file.ts";
 import { openRuntimes } from "./node/runtimes.ts";
 import { Watchdog } from "./node/watchdog.ts";
+import { ensureSealKey } from "./secrets/seal-key.ts";
 import { ModelCache } from "./serving/model-cache.ts";
 import { Serving } from "./serving/serving.ts";
 import { WindowRelay } from "./serving/window-relay.ts";
@@ -68,8 +70,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const capacity = await measureCapacity(dataDir, resolved.capacity);
   const runtimes = await openRuntimes(resolved, identity.nodeId, capacity.gpus);
   const seed = await loadSeed(dataDir);
+  const sealKey = await ensureSealKey(dataDir);
   const lastRenewedAtMs = await new LeaseFile(dataDir).load();
-  const agent = new Agent({ options: resolved, identity, seed, runtimes, capacity, lastRenewedAtMs, unlock });
+  const agent = new Agent({ options: resolved, identity, seed, sealKey, runtimes, capacity, lastRenewedAtMs, unlock });
   try {
     await agent.start();
   } catch (error) {
@@ -83,6 +86,7 @@ interface AgentParts {
   readonly options: ResolvedAgentOptions;
   readonly identity: NodeIdentity;
   readonly seed: Uint8Array;
+  readonly sealKey: Uint8Array;
   readonly runtimes: StepRuntimes;
   readonly capacity: Capacity;
   readonly lastRenewedAtMs: number | undefined;
@@ -92,6 +96,7 @@ interface AgentParts {
 class Agent implements RunningAgent {
   readonly #parts: AgentParts;
   readonly #bootId: string;
+  readonly #sealKey: SealKey;
   readonly #abort = new AbortController();
   readonly #counters = new AgentCounters();
   readonly #link: ControllerLink;
@@ -118,13 +123,14 @@ class Agent implements RunningAgent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { options, identity, seed, runtimes, lastRenewedAtMs } = parts;
+    const { options, identity, seed, sealKey, runtimes, lastRenewedAtMs } = parts;
     const { clock, dataDir, haproxyPath, modelServerEntry, keepWorkspaces, leaseMs } = options;
     const { nodeId, caPem } = identity;
     const logger = options.logger.child({ nodeId });
     const bootId = newId(clock);
     const onChange = (): void => this.#heartbeats.changed();
     this.#bootId = bootId;
+    this.#sealKey = describeSealKey(nodeId, seed, sealKey);
     const link = new ControllerLink({ identity, seed, bootId, clock, logger });
     this.#link = link;
     this.#heartbeats = new HeartbeatLoop({ clock, logger, send: () => this.#beat() });
@@ -151,7 +157,7 @@ class Agent implements RunningAgent {
     const bridgeAddress = async () => runtimes.networks?.hostAddress("bridge");
     this.#flags = new NodeFlags({ nodeId, dataDir, logger, bridgeAddress });
     this.#tasks = new TaskExecutor({
-      ...{ nodeId, bootId, runtimes, caPem, clock, logger, keepWorkspaces, onChange },
+      ...{ nodeId, bootId, runtimes, caPem, sealKey, clock, logger, keepWorkspaces, onChange },
       tasksDir: join(dataDir, "tasks"),
       bus: link,
       flags: this.#flags,
@@ -306,7 +312,14 @@ class Agent implements RunningAgent {
     const gatewayAddress = this.gatewayAddress;
     this.#link.heartbeat(
       composeHeartbeat({
-        ...{ nodeId: identity.nodeId, bootId: this.#bootId, capacity, runtimes, gatewayAddress },
+        ...{
+          nodeId: identity.nodeId,
+          bootId: this.#bootId,
+          capacity,
+          runtimes,
+          gatewayAddress,
+          sealKey: this.#sealKey,
+        },
         sequence: this.#sequence,
         tasks: this.#tasks.running,
         serving: this.#serving,

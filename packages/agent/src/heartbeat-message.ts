@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Capacity, type Heartbeat, HeartbeatSchema, type TaskRef } from "@kedge/proto";
+import { type Capacity, type Heartbeat, HeartbeatSchema, type SealKey, type TaskRef } from "@kedge/proto";
 import { measureLoad } from "./node/capacity.ts";
 import { runtimeKinds } from "./node/runtimes.ts";
 import type { Serving } from "./serving/serving.ts";
@@ -16,6 +16,8 @@ export interface HeartbeatInput {
   readonly capacity: Capacity;
   readonly runtimes: StepRuntimes;
   readonly gatewayAddress: string;
+  /** What secrets are to be sealed to. */
+  readonly sealKey: SealKey;
   readonly tasks: readonly Pick<TaskRef, "taskId" | "fence">[];
   /** Undefined on a node that serves nothing. */
   readonly serving: Serving | undefined;
@@ -28,9 +30,9 @@ export interface HeartbeatInput {
 
 /** The node as it is now. */
 export function composeHeartbeat(input: HeartbeatInput): Heartbeat {
-  const { nodeId, bootId, sequence, capacity, runtimes, gatewayAddress, tasks, serving } = input;
+  const { nodeId, bootId, sequence, capacity, runtimes, gatewayAddress, sealKey, tasks, serving } = input;
   return create(HeartbeatSchema, {
-    ...{ nodeId, bootId, sequence, capacity, gatewayAddress },
+    ...{ nodeId, bootId, sequence, capacity, gatewayAddress, sealKey },
     ...measureLoad(),
     agentVersion: AGENT_VERSION,
     runtimes: runtimeKinds(runtimes),

@@ -43,7 +43,16 @@ it("ends running tasks without a report when the lease runs out", async () => {
     retryMs: 50,
   });
   const executor = new TaskExecutor({
-    ...{ nodeId: "n1", bootId: "b1", tasksDir: join(dir, "tasks"), bus, lease, caPem: "", keepWorkspaces: false },
+    ...{
+      nodeId: "n1",
+      bootId: "b1",
+      tasksDir: join(dir, "tasks"),
+      bus,
+      lease,
+      caPem: "",
+      sealKey: new Uint8Array(32),
+      keepWorkspaces: false,
+    },
     runtimes: {
       process: runtime,
       docker: undefined,

@@ -1,12 +1,13 @@
 import { rm } from "node:fs/promises";
-import { errorMessage } from "@kedge/domain";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { LogChunk, TaskEvent, TaskOffer, TaskRef, TaskRefFull } from "@kedge/proto";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import type { Lease } from "../node/lease.ts";
+import { sweepSecretFiles } from "../secrets/secrets-folder.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { cleanUpTask } from "./clean-up.ts";
 import { endedByInterruption, isAdoptable } from "./interrupted-claim.ts";
+import { sweepOrphans } from "./orphans.ts";
 import { isTaskId, TaskRecord } from "./task-record.ts";
 import { type TaskOutcome, TaskRunner } from "./task-runner.ts";
 import { makeWorkspace } from "./workspace.ts";
@@ -41,6 +42,8 @@ export interface TaskExecutorOptions {
   readonly runtimes: StepRuntimes;
   readonly flags: FlagAccess;
   readonly caPem: string;
+  /** Private half of the node's key that secrets are sealed to. */
+  readonly sealKey: Uint8Array;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly keepWorkspaces: boolean;
@@ -50,6 +53,7 @@ export interface TaskExecutorOptions {
 }
 
 const RETRY_OFFER_MS = 1000;
+const SWEEP_MS = 60_000;
 
 /** Claims offered tasks and runs them, many at once; adopts those of an earlier agent process. */
 export class TaskExecutor {
@@ -58,6 +62,7 @@ export class TaskExecutor {
   readonly #work = new Set<Promise<void>>();
   readonly #cancelled = new Set<string>();
   #stopping = false;
+  #cancelSweep: () => void = () => {};
 
   constructor(options: TaskExecutorOptions) {
     this.#options = options;
@@ -79,7 +84,9 @@ export class TaskExecutor {
         await cleanUpTask({ record, runtimes, keepWorkspaces, logger });
       }
     }
-    await this.#removeOrphans(new Set(records.map((record) => record.ref.taskId)));
+    const live = new Set(records.map((record) => record.ref.taskId));
+    await sweepSecretFiles(tasksDir, live);
+    await this.#removeOrphans(live);
   }
 
   /** Answers one offer: claims and runs it, or says why not. Never throws. */
@@ -116,6 +123,7 @@ export class TaskExecutor {
   /** Lets go of all tasks; they run on, for the next agent process to adopt. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#cancelSweep();
     for (const runner of this.#runners.values()) runner.detach();
     await Promise.all(this.#work);
   }
@@ -148,9 +156,9 @@ export class TaskExecutor {
   }
 
   #makeRunner(record: TaskRecord, adopted: boolean): TaskRunner {
-    const { bus, runtimes, flags, caPem, clock, logger, keepWorkspaces } = this.#options;
+    const { bus, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces } = this.#options;
     return new TaskRunner({
-      ...{ record, runtimes, flags, caPem, clock, logger, keepWorkspaces, adopted },
+      ...{ record, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces, adopted },
       publishEvent: (event) => bus.publishEvent(event),
       publishLog: (chunk) => bus.publishLog(chunk),
     });
@@ -198,22 +206,11 @@ export class TaskExecutor {
     return runner.run();
   }
 
-  async #removeOrphans(live: ReadonlySet<string>): Promise<void> {
-    const { nodeId, runtimes, logger } = this.#options;
-    for (const runtime of [runtimes.process, runtimes.docker]) {
-      if (runtime === undefined) continue;
-      const workloads = await runtime.list({ "kedge.node": nodeId }).catch((error: unknown) => {
-        logger.warn({ reason: errorMessage(error) }, "orphans not looked for");
-        return [];
-      });
-      const orphans = workloads.filter(({ labels }) => {
-        const taskId = labels["kedge.task"];
-        return taskId !== undefined && !live.has(taskId);
-      });
-      for (const { id } of orphans) {
-        logger.warn({ workload: id }, "removing a workload of no task");
-        await runtime.remove(id);
-      }
-    }
+  /** Looks for what is left of tasks that are over, now and every minute. */
+  async #sweep(): Promise<void> {
+    const { nodeId, tasksDir, runtimes, clock, logger } = this.#options;
+    const isLive = (taskId: string): boolean => this.#stopping || this.#runners.has(taskId);
+    await sweepOrphans({ nodeId, tasksDir, runtimes, isLive, logger });
+    if (!this.#stopping) this.#cancelSweep = clock.after(SWEEP_MS, () => void this.#sweep());
   }
 }

@@ -77,11 +77,22 @@ export const runCommands: CommandGroup = (program, host) => {
       output.show(CancelRunResponseSchema, response, shown);
     },
   });
-  addRemote(run, host, {
+  addRemote<{ from?: string[]; failed?: boolean }>(run, host, {
     usage: "retry <run> [jobs...]",
-    description: "run jobs again; default: all that did not succeed",
-    run: async ({ client, output }, args) => {
-      const response = await client.runs.retryRun({ runId: argument(args, 0), jobs: args.slice(1) });
+    description: "try jobs again in the same run, default: all that did not succeed; --from makes a new run",
+    options: (command) =>
+      command
+        .option("--from <job...>", "make a new run: these jobs and all after them; the others keep what they came to")
+        .option("--failed", "all that did not succeed, as without jobs"),
+    run: async ({ client, output }, args, { from = [], failed = false }) => {
+      const jobs = args.slice(1);
+      if (failed && (jobs.length > 0 || from.length > 0)) {
+        throw new KedgeError("INVALID_FIELD", "--failed is all jobs that did not succeed", {
+          field: "--failed",
+          hint: "leave out the names of jobs and --from",
+        });
+      }
+      const response = await client.runs.retryRun({ runId: argument(args, 0), jobs, from });
       output.show(RetryRunResponseSchema, response, shown);
     },
   });

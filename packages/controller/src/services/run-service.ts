@@ -7,6 +7,7 @@ import {
   FailureClass,
   FailureSchema,
   JobState,
+  type RetryRunRequest,
   type Run,
   RunSchema,
   type RunService,
@@ -27,6 +28,7 @@ import { changes } from "./change-stream.ts";
 import { CompiledPipelines } from "./compiled-pipelines.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
+import { rerun } from "./rerun.ts";
 import { retryRun } from "./retry-run.ts";
 import { RunIndex } from "./run-index.ts";
 import { streamRunLogs } from "./run-logs.ts";
@@ -71,6 +73,15 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
     });
     await keepParameters(options.vault, run.id, { secret, by: name });
     const created = await options.runs.submit(run);
+    options.touch(created.id);
+    return created;
+  };
+
+  const retryFrom = async ({ runId, from, jobs }: RetryRunRequest, principal: Principal): Promise<Run> => {
+    if (jobs.length > 0) throw new KedgeError("INVALID_FIELD", "jobs and from exclude each other", { field: "jobs" });
+    const run = findRun(stores, runId).value;
+    for (const name of from) findJob(run, name);
+    const created = await rerun(options, { run, from, principal });
     options.touch(created.id);
     return created;
   };
@@ -144,13 +155,15 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
         run.reason = request.reason || `cancelled by ${context.principal.name}`;
       }),
     }),
-    retryRun: async (request) => ({
-      run: await edit(request.runId, (run) => {
+    retryRun: async (request, context) => {
+      if (request.from.length > 0) return { run: await retryFrom(request, context.principal) };
+      const run = await edit(request.runId, (run) => {
         for (const name of request.jobs) findJob(run, name);
         assertParametersKept(stores, run);
         retryRun(run, request.jobs, clock.now());
-      }),
-    }),
+      });
+      return { run };
+    },
     approveJob: async (request, context) => ({
       run: await edit(request.runId, (run) => {
         const job = blockedJob(run, request.job);

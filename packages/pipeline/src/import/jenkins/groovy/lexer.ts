@@ -116,6 +116,8 @@ class Lexer {
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#source);
     if (match === null) return undefined;
+    if (this.#source[this.#at + match[0].length] === "_")
+      throw new GroovySyntaxError("expecting a digit after the _ in a number", this.#at + match[0].length);
     const [text, radix, digits = "", fraction, exponent = "", suffix = ""] = match;
     const range = { type: "number", text, start: this.#at, end: this.#at + text.length } as const;
     if (radix !== undefined) return { ...range, value: whole(radix.replaceAll("_", "")) };

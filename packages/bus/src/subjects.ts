@@ -41,6 +41,7 @@ export const BUCKETS = [
   "commitstatuses",
   "artifacts",
   "caches",
+  "components",
 ] as const;
 
 /** A KV bucket of the store. */

@@ -2,6 +2,7 @@
 export * from "../gen/kedge/v1/alert_pb.js";
 export * from "../gen/kedge/v1/artifact_pb.js";
 export * from "../gen/kedge/v1/auth_pb.js";
+export * from "../gen/kedge/v1/component_pb.js";
 export * from "../gen/kedge/v1/deployment_pb.js";
 export * from "../gen/kedge/v1/error_pb.js";
 export * from "../gen/kedge/v1/event_pb.js";

@@ -86,7 +86,7 @@ export class TaskExecutor {
     }
     const live = new Set(records.map((record) => record.ref.taskId));
     await sweepSecretFiles(tasksDir, live);
-    await this.#removeOrphans(live);
+    await this.#sweep();
   }
 
   /** Answers one offer: claims and runs it, or says why not. Never throws. */

@@ -36,7 +36,7 @@ export async function engineVersion(socketPath: string): Promise<string> {
 
 /**
  * The parts of an engine for a program that may never use them: the Docker client and what it needs are loaded at the
- * first use. Listing the workloads of an instance that has none is not a use.
+ * first use. Listing workloads or networks where there are none is not a use.
  */
 export function openDocker(options: OpenDockerOptions): DockerParts {
   const { socketPath, instance, clock, logger } = options;
@@ -58,6 +58,11 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
     const found = await askEngine(socketPath, `/containers/json?all=true&filters=${filters}`);
     return Array.isArray(found) && found.length === 0;
   };
+  const hasNetwork = async (labels: Readonly<Record<string, string>>): Promise<boolean> => {
+    const label = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+    const found = await askEngine(socketPath, `/networks?filters=${encodeURIComponent(JSON.stringify({ label }))}`);
+    return Array.isArray(found) && found.length > 0;
+  };
   return {
     runtime: {
       kind: RuntimeKind.DOCKER,
@@ -78,7 +83,7 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
     },
     networks: {
       ensure: (name, labels) => open().networks.ensure(name, labels),
-      list: (labels) => open().networks.list(labels),
+      list: async (labels) => (opened === undefined && !(await hasNetwork(labels)) ? [] : open().networks.list(labels)),
       hostAddress: (name) => open().networks.hostAddress(name),
       remove: (name) => open().networks.remove(name),
     },

@@ -52,6 +52,18 @@ export async function keepParameters(
   }
 }
 
+/** Keeps what a run has of secret parameters for one that repeats it, too. Fails like `assertParametersKept`. */
+export async function copyParameters(
+  vault: SecretVault,
+  run: Run,
+  { id, submittedBy }: Pick<Run, "id" | "submittedBy">,
+): Promise<void> {
+  for (const name of run.secretParameters) {
+    const value = await vault.valueOfRun(run.id, name);
+    await vault.setOfRun(id, name, { value, by: submittedBy });
+  }
+}
+
 /**
  * Refuses to start jobs over that would miss their secret parameters.
  *

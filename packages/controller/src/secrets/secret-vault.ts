@@ -1,7 +1,7 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Store, StoredDocument } from "@kedge/bus";
-import { isKedgeError, KedgeError } from "@kedge/domain";
+import { isKedgeError, isMaskable, KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { type Secret, SecretSchema, type SecretScope, SecretScopeSchema } from "@kedge/proto";
 import { lookUp } from "../services/lookup.ts";
@@ -31,9 +31,6 @@ type StoredSecret = StoredDocument<typeof SecretSchema>;
 
 const NOT_FOUND = { reason: "SECRET_NOT_FOUND", noun: "secret", field: "name" } as const;
 const MAX_RACES = 20;
-
-/** Values with fewer bytes are not masked in logs: they would make most lines unreadable. */
-export const MIN_MASKED_BYTES = 6;
 
 /**
  * Secrets at rest: in the store only encrypted, under keys that are encrypted with a master key from a file outside it.
@@ -174,7 +171,7 @@ export class SecretVault {
       version: (before?.value.version ?? 0) + 1,
       updatedAt: timestampFromMs(this.#options.clock.now()),
       updatedBy: by,
-      unmasked: value.byteLength < MIN_MASKED_BYTES,
+      unmasked: !isMaskable(value),
     });
     Object.assign(secret, encryptValue(value, bindingOf(key, secret), master));
     return before === undefined ? store.create(key, secret) : store.update(key, secret, before.revision);

@@ -2,14 +2,18 @@ import { type Bus, openStore, type Signer, type Store } from "@kedge/bus";
 import {
   AlertDeliverySchema,
   AssignmentSchema,
+  CommitStatusSchema,
   DeploymentSchema,
   FlagRecordSchema,
   FlagsSchema,
+  HookDeliverySchema,
   IncidentSchema,
   ModelSchema,
   ModelVersionSchema,
   NodeSchema,
   PipelineSchema,
+  RepositorySchema,
+  RepositoryStateSchema,
   RouteSchema,
   RunSchema,
   SchedulingPolicySchema,
@@ -39,6 +43,13 @@ export interface Stores {
   /** By run and parameter: values of secret parameters, encrypted. */
   readonly runSecrets: Store<typeof SecretSchema>;
   readonly flagRecords: Store<typeof FlagRecordSchema>;
+  readonly repositories: Store<typeof RepositorySchema>;
+  /** What was seen of repositories, under "<name>.state". */
+  readonly repositoryStates: Store<typeof RepositoryStateSchema>;
+  /** Webhooks that came in, by repository and id. */
+  readonly deliveries: Store<typeof HookDeliverySchema>;
+  /** What forges are told, by repository and digest of commit and context. */
+  readonly commitStatuses: Store<typeof CommitStatusSchema>;
   /** Signed for the node the key names. */
   readonly assignments: Store<typeof AssignmentSchema>;
   /** Signed for every node. */
@@ -64,6 +75,10 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     secrets: openStore(bus, { bucket: "secrets", schema: SecretSchema }),
     runSecrets: openStore(bus, { bucket: "runsecrets", schema: SecretSchema, keyTokens: 2 }),
     flagRecords: openStore(bus, { bucket: "flagrecords", schema: FlagRecordSchema }),
+    repositories: openStore(bus, { bucket: "repositories", schema: RepositorySchema }),
+    repositoryStates: openStore(bus, { bucket: "repositories", schema: RepositoryStateSchema, keyTokens: 2 }),
+    deliveries: openStore(bus, { bucket: "deliveries", schema: HookDeliverySchema, keyTokens: 2 }),
+    commitStatuses: openStore(bus, { bucket: "commitstatuses", schema: CommitStatusSchema, keyTokens: 2 }),
     assignments: openStore(bus, {
       bucket: "assignments",
       schema: AssignmentSchema,

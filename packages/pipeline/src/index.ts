@@ -16,6 +16,8 @@ export {
   type CompileResult,
   compilePipeline,
   lintPipeline,
+  pipelineTriggers,
+  type TriggersResult,
   usedComponents,
 } from "./pipeline-compile.ts";
 export { type JobResult, type ResolveContext, resolveJob, resolveText } from "./resolve.ts";

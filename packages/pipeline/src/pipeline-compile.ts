@@ -53,6 +53,18 @@ export function compilePipeline(source: string, options: CompileOptions = {}): C
   return analyse(source, { file, given, components: readComponents(components) });
 }
 
+/** What starts runs of a pipeline, absent when the file has errors. */
+export interface TriggersResult {
+  readonly pipeline?: Pick<PipelineSpec, "name" | "triggers">;
+  readonly diagnostics: Diagnostic[];
+}
+
+/** Reads what starts runs of a pipeline, without values for its parameters. Never throws. */
+export function pipelineTriggers(source: string, file = "kedge.yaml"): TriggersResult {
+  const { spec, diagnostics } = analyse(source, { file, given: undefined, components: undefined });
+  return spec === undefined ? { diagnostics } : { pipeline: spec, diagnostics };
+}
+
 /** The components that a file asks for, "<name>@sha256:<digest>" each, as far as they can be told. Never throws. */
 export function usedComponents(source: string): string[] {
   return [...new Set(source.match(/[a-z0-9-]{1,40}@sha256:[0-9a-f]{64}/g) ?? [])].slice(0, LIMITS.components);

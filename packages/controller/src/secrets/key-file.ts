@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { link, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { link, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import { secureBytes } from "@kedge/kernel";
+import { takeMachineLock } from "../machine-lock.ts";
 
 /** A key that keys of secrets are encrypted with. */
 export interface MasterKey {
@@ -70,10 +71,39 @@ export class KeyFile {
     return this.read();
   }
 
-  /** Replaces the keys as a whole; they are on the disk when this resolves. */
-  async replace(keys: readonly MasterKey[]): Promise<void> {
-    await rename(await this.#writeBeside(keys), this.path);
+  /**
+   * Replaces the keys as a whole; they are on the disk when this resolves. For who has the file to himself.
+   *
+   * @param before what they must be until now.
+   * @throws KedgeError CONFLICT when they are not.
+   */
+  async replace(keys: readonly MasterKey[], before: readonly MasterKey[]): Promise<void> {
+    const temporary = await this.#writeBeside(keys);
+    const found = await this.read();
+    if (found.map(({ id }) => id).join() !== before.map(({ id }) => id).join()) {
+      await rm(temporary, { force: true });
+      throw this.#busy();
+    }
+    await rename(temporary, this.path);
     await this.#syncFolder();
+  }
+
+  /**
+   * Does something while no other process of this machine changes the file.
+   *
+   * @throws KedgeError CONFLICT when another does.
+   */
+  async exclusively<T>(change: () => Promise<T>): Promise<T> {
+    const folder = await realpath(dirname(this.path)).catch((cause: unknown) => {
+      throw this.#lost("cannot be written", "its folder must exist", cause);
+    });
+    const unlock = await takeMachineLock("secret-key", join(folder, basename(this.path)));
+    if (unlock === undefined) throw this.#busy();
+    try {
+      return await change();
+    } finally {
+      await unlock();
+    }
   }
 
   async #text(): Promise<string | undefined> {
@@ -110,6 +140,10 @@ export class KeyFile {
     } finally {
       await folder.close();
     }
+  }
+
+  #busy(): KedgeError {
+    return new KedgeError("CONFLICT", `another controller is changing the keys in ${this.path}`);
   }
 
   #lost(what: string, hint: string, cause?: unknown): KedgeError {

@@ -93,16 +93,17 @@ export class SecretVault {
    * brought to its end instead, with the key it had made.
    *
    * @returns the key in use, and how many secrets have changed to it just now.
-   * @throws KedgeError SECRET_KEY_LOST, before anything has changed, when a secret's key is none of the file's.
+   * @throws KedgeError SECRET_KEY_LOST, before anything has changed, when a secret's key is none of the file's; CONFLICT
+   *   while another controller changes the key.
    */
   rotate(): Promise<{ readonly keyId: string; readonly rewrapped: number }> {
-    return this.#inTurn(async () => {
+    return this.#alone(async () => {
       const { keyFile } = this.#options;
       const keys = await this.#keys();
       this.#assertKnown(keys);
       const [current] = keys;
       const next = keys.length > 1 && current !== undefined ? current : makeMasterKey();
-      if (next !== current) await keyFile.replace([next, ...keys]);
+      if (next !== current) await keyFile.replace([next, ...keys], keys);
       return { keyId: next.id, rewrapped: await this.#settle() };
     });
   }
@@ -110,7 +111,7 @@ export class SecretVault {
   /** Brings a change of the key that was cut short to its end. To be called now and then. Fails like `rotate`. */
   async finishRotation(): Promise<void> {
     if ((await this.#options.keyFile.read()).length < 2) return;
-    await this.#inTurn(async () => {
+    await this.#alone(async () => {
       this.#assertKnown(await this.#options.keyFile.read());
       await this.#settle();
     });
@@ -129,7 +130,7 @@ export class SecretVault {
         done.add(key);
       }
     }
-    await keyFile.replace([master]);
+    await keyFile.replace([master], keys);
     return done.size;
   }
 
@@ -211,8 +212,10 @@ export class SecretVault {
     );
   }
 
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#changing.then(change, change);
+  /** One change of the keys at a time: in this process they wait for each other, another process is refused. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    const begin = (): Promise<T> => this.#options.keyFile.exclusively(change);
+    const turn = this.#changing.then(begin, begin);
     this.#changing = turn.catch(() => {}); // Who asked for it is told.
     return turn;
   }

@@ -2,6 +2,7 @@ import type { Authority, Bus } from "@kedge/bus";
 import { isTaskEnded } from "@kedge/domain";
 import {
   AlertService,
+  ArtifactService,
   DeploymentService,
   EventService,
   FlagService,
@@ -29,6 +30,11 @@ import { RolloutJudges } from "./deployments/judges.ts";
 import { Rebalancer } from "./deployments/rebalance.ts";
 import { RouteWriter } from "./deployments/route-writer.ts";
 import { EventRecorder } from "./events/recorder.ts";
+import { Artifacts } from "./files/artifacts.ts";
+import { Caches } from "./files/caches.ts";
+import { ChunkCollector } from "./files/chunk-collector.ts";
+import { ChunkHolds } from "./files/chunk-holds.ts";
+import { FilesJanitor } from "./files/files-janitor.ts";
 import { FlagPublisher } from "./flags/flag-publisher.ts";
 import { FlagWriter } from "./flags/flag-writer.ts";
 import { Inbox } from "./inbox.ts";
@@ -53,6 +59,7 @@ import { JobSecrets } from "./secrets/job-secrets.ts";
 import { KeyFile } from "./secrets/key-file.ts";
 import { SecretVault } from "./secrets/secret-vault.ts";
 import { createAlertService } from "./services/alert-service.ts";
+import { createArtifactService } from "./services/artifact-service.ts";
 import { createDeploymentService } from "./services/deployment-service.ts";
 import { createEventService } from "./services/event-service.ts";
 import { createFlagService } from "./services/flag-service.ts";
@@ -116,7 +123,10 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
   const deployJobs = new DeployJobs(stores, deployments);
   const vault = new SecretVault({ stores, keyFile: new KeyFile(config.secretKeyFile), clock });
   const secrets = new JobSecrets({ stores, registry, vault });
-  const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address, secrets });
+  const artifacts = new Artifacts({ stores, clock });
+  const caches = new Caches({ stores, clock });
+  const holds = new ChunkHolds(clock);
+  const dispatcher = new Dispatcher({ bus, signer, clock, controllerAddress: () => address, secrets, artifacts });
   const shared = { stores, book, registry, models, assignments, events, clock };
   let metrics: ControllerMetrics | undefined;
   const scheduling = new Scheduling({
@@ -130,6 +140,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
   });
   const runReconciler = new RunReconciler({
     ...shared,
+    artifacts,
     dispatcher,
     deployJobs,
     inbox,
@@ -176,6 +187,14 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     scheduling,
     flags: new FlagPublisher({ bus, stores }),
     vault,
+    newFilesJanitor: () =>
+      new FilesJanitor({
+        artifacts,
+        caches,
+        clock,
+        logger,
+        collector: new ChunkCollector({ bus, stores, holds, clock, logger }),
+      }),
     metrics: () => metrics,
     logger,
   });
@@ -212,12 +231,13 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
           scheduling,
           clock,
           vault,
+          events,
           runs: runReconciler,
           touch: (runId) => loops.touchRun(runId),
         }),
       ),
       bindService(PipelineService, createPipelineService(stores, scheduling, clock)),
-      bindService(ModelService, createModelService({ bus, stores, models, signer })),
+      bindService(ModelService, createModelService({ bus, stores, models, signer, holds })),
       bindService(DeploymentService, createDeploymentService({ ...shared, writer: deployments })),
       bindService(
         NodeService,
@@ -231,6 +251,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
       bindService(IncidentService, createIncidentService({ stores, events, clock })),
       bindService(AlertService, createAlertService(alerts)),
       bindService(SchedulingService, createSchedulingService({ stores, scheduling, rebalancer, clock })),
+      bindService(ArtifactService, createArtifactService({ bus, stores, artifacts, caches, holds, isLeader })),
       bindService(SecretService, createSecretService({ stores, vault, events })),
       bindService(TokenService, createTokenService(stores, tokens, CONTROLLER_VERSION)),
     ],

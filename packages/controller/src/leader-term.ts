@@ -25,6 +25,7 @@ import type { DeploymentReconciler } from "./deployments/deployment-reconciler.t
 import type { RolloutJudges } from "./deployments/judges.ts";
 import { takeDecisions } from "./deployments/take-decisions.ts";
 import type { EventRecorder } from "./events/recorder.ts";
+import type { FilesJanitor } from "./files/files-janitor.ts";
 import type { FlagPublisher } from "./flags/flag-publisher.ts";
 import type { Inbox } from "./inbox.ts";
 import { collectOldIncidents } from "./incidents/incident-retention.ts";
@@ -68,6 +69,8 @@ export interface LoopsOptions {
   readonly flags: FlagPublisher;
   readonly health: HealthKeeper;
   readonly vault: SecretVault;
+  /** What forgets files of jobs, for one term. */
+  readonly newFilesJanitor: () => FilesJanitor;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
   readonly clock: Clock;
@@ -99,6 +102,7 @@ export class LeaderTerm {
   readonly #health: Reconciler;
   readonly #janitor: Reconciler;
   readonly #alerts: AlertTerm;
+  readonly #files: FilesJanitor;
   readonly #flags: Reconciler;
   /** Deployments that runs wait for, by run. */
   readonly #deploying = new Map<string, ReadonlySet<string>>();
@@ -135,6 +139,7 @@ export class LeaderTerm {
     });
     this.#flags = new Reconciler({ name: "flags", clock, logger, reconcile: (key) => options.flags.reconcile(key) });
     this.#alerts = options.newAlertTerm();
+    this.#files = options.newFilesJanitor();
     this.#health = new Reconciler({ name: "health", clock, logger, reconcile: () => this.#lookAtHealth() });
     this.#janitor = new Reconciler({
       name: "janitor",
@@ -209,6 +214,7 @@ export class LeaderTerm {
     this.#health.add(HEALTH_KEY);
     for (const loop of this.#all()) loop.start();
     this.#alerts.start();
+    this.#files.start();
     this.#watchStates();
     this.#beat();
   }
@@ -221,7 +227,7 @@ export class LeaderTerm {
     this.#options.scheduling.stop();
     this.#options.inbox.clear();
     this.#options.decisions.clear();
-    await Promise.all([...this.#all(), this.#alerts].map((loop) => loop.stop()));
+    await Promise.all([...this.#all(), this.#alerts, this.#files].map((loop) => loop.stop()));
     await Promise.allSettled(this.#streams);
     this.#streams = [];
   }

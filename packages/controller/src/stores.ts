@@ -2,6 +2,7 @@ import { type Bus, openStore, type Signer, type Store } from "@kedge/bus";
 import {
   AlertDeliverySchema,
   AssignmentSchema,
+  CacheEntrySchema,
   CommitStatusSchema,
   DeploymentSchema,
   FlagRecordSchema,
@@ -19,6 +20,7 @@ import {
   SchedulingPolicySchema,
   SecretSchema,
   StoredAlertPolicySchema,
+  StoredArtifactSchema,
   TokenSchema,
 } from "@kedge/proto";
 
@@ -42,6 +44,10 @@ export interface Stores {
   readonly secrets: Store<typeof SecretSchema>;
   /** By run and parameter: values of secret parameters, encrypted. */
   readonly runSecrets: Store<typeof SecretSchema>;
+  /** By run, job and name. */
+  readonly artifacts: Store<typeof StoredArtifactSchema>;
+  /** By digests of scope and key. */
+  readonly caches: Store<typeof CacheEntrySchema>;
   readonly flagRecords: Store<typeof FlagRecordSchema>;
   readonly repositories: Store<typeof RepositorySchema>;
   /** What was seen of repositories, under "<name>.state". */
@@ -74,6 +80,8 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     alerts: openStore(bus, { bucket: "alerts", schema: AlertDeliverySchema, keyTokens: 2 }),
     secrets: openStore(bus, { bucket: "secrets", schema: SecretSchema }),
     runSecrets: openStore(bus, { bucket: "runsecrets", schema: SecretSchema, keyTokens: 2 }),
+    artifacts: openStore(bus, { bucket: "artifacts", schema: StoredArtifactSchema, keyTokens: 3 }),
+    caches: openStore(bus, { bucket: "caches", schema: CacheEntrySchema, keyTokens: 2 }),
     flagRecords: openStore(bus, { bucket: "flagrecords", schema: FlagRecordSchema }),
     repositories: openStore(bus, { bucket: "repositories", schema: RepositorySchema }),
     repositoryStates: openStore(bus, { bucket: "repositories", schema: RepositoryStateSchema, keyTokens: 2 }),

@@ -1,5 +1,6 @@
 import {
   AlertService,
+  ArtifactService,
   DeploymentService,
   EventService,
   ModelService,
@@ -16,6 +17,7 @@ import { isOpenMethod, isRead, mayCall } from "./principal.ts";
 
 const SERVICES = [
   AlertService,
+  ArtifactService,
   RunService,
   PipelineService,
   ModelService,
@@ -33,9 +35,10 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
     "getRun listRuns watchRun streamLogs getPipeline listPipelines lintPipeline planPipeline pullModel getModel",
     "listModels getDeployment listDeployments watchDeployment explainDeployment getNode listNodes watchNodes",
     "watchEvents whoAmI getSchedulingPolicy getAlertPolicy listDeliveries listQueue listTeams explainJob planDemand",
-    "listSecrets",
+    "listSecrets getArtifact listArtifacts getCache listCaches",
   ],
   OPERATOR: [
+    "findMissingChunks putArtifact putCache deleteArtifact deleteCache",
     "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
     "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment retryRollout",
     "testReceiver silence unsilence rebalance setSecret deleteSecret",

@@ -13,6 +13,10 @@ const TASK_METHODS: ReadonlySet<string> = new Set([
   "kedge.v1.ModelService/pushModel",
   "kedge.v1.ModelService/pullModel",
   "kedge.v1.ModelService/getModel",
+  "kedge.v1.ArtifactService/findMissingChunks",
+  "kedge.v1.ArtifactService/putArtifact",
+  "kedge.v1.ArtifactService/putCache",
+  "kedge.v1.ArtifactService/getCache",
 ]);
 
 /** How the names of methods that only read begin. */

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Bus, CHUNK_BYTES, putChunk, type Signer } from "@kedge/bus";
+import { type Bus, CHUNK_BYTES, hexOf, type PutChunkResult, putChunk, type Signer, sha256Of } from "@kedge/bus";
 import { KedgeError } from "@kedge/domain";
 import {
   type FileData,
@@ -12,6 +12,7 @@ import {
   ModelSignatureSchema,
   SignedSchema,
 } from "@kedge/proto";
+import type { ChunkHold } from "../files/chunk-holds.ts";
 import { readOnnxSignature } from "./onnx-signature.ts";
 
 /** Most files of a version, and the largest ONNX file whose signature is read. */
@@ -42,10 +43,11 @@ interface OpenFile {
 
 /**
  * Takes a version's files as a stream, in order, and stores them as chunks. One upload; not reusable.
- * Chunks of an upload that fails stay behind unreferenced; the same content pushed again finds them.
+ * Chunks of an upload that fails stay behind unreferenced until they are collected.
  */
 export class ContentUpload {
   readonly #bus: Bus;
+  readonly #hold: ChunkHold;
   readonly #model: string;
   readonly #entries: FileEntry[] = [];
   readonly #paths = new Set<string>();
@@ -54,8 +56,10 @@ export class ContentUpload {
   #signature: ModelSignature | undefined;
   #newBytes = 0n;
 
-  constructor(bus: Bus, model: string) {
+  /** @param hold keeps what it stores until the version is a document. */
+  constructor(bus: Bus, hold: ChunkHold, model: string) {
     this.#bus = bus;
+    this.#hold = hold;
     this.#model = model;
   }
 
@@ -95,7 +99,7 @@ export class ContentUpload {
       signature: this.#signature ?? create(ModelSignatureSchema),
     });
     const document = toBinary(SignedSchema, signer.sign(ModelManifestSchema, manifest, "*"));
-    const { sha256 } = await putChunk(this.#bus, document);
+    const { sha256 } = await this.#put(document);
     const sizeBytes = this.#entries.reduce((sum, entry) => sum + entry.size, 0n);
     return { manifest, digest: sha256, sizeBytes, newBytes: this.#newBytes };
   }
@@ -137,12 +141,17 @@ export class ContentUpload {
     );
   }
 
+  async #put(bytes: Uint8Array): Promise<PutChunkResult> {
+    await this.#hold.protect(hexOf(sha256Of(bytes)));
+    return putChunk(this.#bus, bytes);
+  }
+
   async #flush(file: OpenFile): Promise<void> {
     const bytes = Buffer.concat(file.pending);
     file.pending = [];
     file.pendingBytes = 0;
     file.chunks.push(createHash("sha256").update(bytes).digest("hex"));
-    const upload = putChunk(this.#bus, bytes).then((result) => {
+    const upload = this.#put(bytes).then((result) => {
       if (result.stored) this.#newBytes += BigInt(bytes.length);
     });
     this.#inFlight.add(upload);

@@ -16,6 +16,8 @@ import {
   TaskState,
 } from "@kedge/proto";
 import { mintTaskToken } from "../auth/task-token.ts";
+import type { Artifacts } from "../files/artifacts.ts";
+import { offeredFiles } from "../files/job-files.ts";
 import { LEASE_MS } from "../nodes/registry.ts";
 import type { JobSecrets } from "../secrets/job-secrets.ts";
 import { resolveContext } from "./resolve-context.ts";
@@ -34,6 +36,7 @@ export interface DispatcherOptions {
   /** host:port at which agents reach the controller's gRPC service. */
   readonly controllerAddress: () => string;
   readonly secrets: Pick<JobSecrets, "sealFor">;
+  readonly artifacts: Artifacts;
 }
 
 /** Publishes offers and takes them back. Doing either twice does no harm: offers carry their task's id, claims are compare-and-set. */
@@ -109,6 +112,7 @@ export class Dispatcher {
     return create(TaskOfferSchema, {
       ref,
       job: resolveJob(job.spec, resolveContext(run)),
+      ...offeredFiles(this.#options.artifacts, run, job),
       ...(run.source === undefined ? {} : { source: run.source }),
       runToken: mintTaskToken(this.#options.signer, ref),
       controllerAddress: this.#options.controllerAddress(),

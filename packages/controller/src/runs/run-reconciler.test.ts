@@ -15,6 +15,7 @@ import {
 } from "@kedge/proto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DeploymentWriter } from "../deployments/apply.ts";
+import { Artifacts } from "../files/artifacts.ts";
 import { ModelRegistry } from "../models/registry.ts";
 import { AssignmentWriter } from "../nodes/assignment-writer.ts";
 import { CapacityBook } from "../nodes/capacity-book.ts";
@@ -54,8 +55,10 @@ beforeEach(async () => {
   const models = new ModelRegistry(stores, clock, events);
   const vault = new SecretVault({ stores, keyFile: new KeyFile(join(tmpdir(), "none", "secrets.key")), clock });
   const secrets = new JobSecrets({ stores, registry, vault });
+  const artifacts = new Artifacts({ stores, clock });
   reconciler = new RunReconciler({
     stores,
+    artifacts,
     book,
     registry,
     models,
@@ -63,7 +66,7 @@ beforeEach(async () => {
     groups: new RunGroups(stores.runs, () => {}),
     events,
     clock,
-    dispatcher: new Dispatcher({ bus, signer, clock, controllerAddress: () => "", secrets }),
+    dispatcher: new Dispatcher({ bus, signer, clock, controllerAddress: () => "", secrets, artifacts }),
     assignments: new AssignmentWriter(stores),
     deployJobs: new DeployJobs(stores, new DeploymentWriter({ stores, models, clock, events })),
     inbox: new TaskInbox(),

@@ -15,6 +15,7 @@ import {
   TaskState,
 } from "@kedge/proto";
 import type { EventRecorder } from "../events/recorder.ts";
+import type { Artifacts } from "../files/artifacts.ts";
 import type { ControllerMetrics } from "../metrics.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { AssignmentWriter } from "../nodes/assignment-writer.ts";
@@ -39,6 +40,7 @@ export interface RunReconcilerOptions {
   readonly book: CapacityBook;
   readonly registry: NodeRegistry;
   readonly models: ModelRegistry;
+  readonly artifacts: Artifacts;
   readonly dispatcher: Dispatcher;
   readonly assignments: AssignmentWriter;
   readonly deployJobs: DeployJobs;
@@ -155,6 +157,7 @@ export class RunReconciler {
     const at = timestampFromMs(this.#options.clock.now());
     this.#options.dispatcher.observe(run, at);
     for (const event of arrived) applyTaskEvent(run, event, at);
+    if (arrived.length > 0) this.#options.artifacts.observe(run);
     return this.#advance(run, before, revision);
   }
 

@@ -14,6 +14,7 @@ import {
   SignedSchema,
 } from "@kedge/proto";
 import type { CallContext, ServiceImplementation } from "@kedge/rpc";
+import type { ChunkHolds } from "../files/chunk-holds.ts";
 import { ContentUpload } from "../models/push.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { Stores } from "../stores.ts";
@@ -25,14 +26,17 @@ export interface ModelServiceOptions {
   readonly stores: Stores;
   readonly models: ModelRegistry;
   readonly signer: Signer;
+  readonly holds: ChunkHolds;
 }
 
 /** ModelService: content in as a stream of parts, out the same way. */
 export function createModelService(options: ModelServiceOptions): ServiceImplementation<typeof ModelService> {
-  const { bus, stores, models, signer } = options;
+  const { bus, stores, models, signer, holds } = options;
   return {
     pushModel: async (requests, context) => {
-      const { header, upload } = await receive(bus, requests, context.signal);
+      using hold = holds.begin();
+      const newUpload = (model: string) => new ContentUpload(bus, hold, model);
+      const { header, upload } = await receive(newUpload, requests, context.signal);
       const content = await upload.finish(signer);
       // Who gave up meanwhile gets no version.
       context.signal.throwIfAborted();
@@ -82,7 +86,7 @@ export function createModelService(options: ModelServiceOptions): ServiceImpleme
 }
 
 async function receive(
-  bus: Bus,
+  newUpload: (model: string) => ContentUpload,
   requests: AsyncIterable<PushModelRequest>,
   signal: AbortSignal,
 ): Promise<{ header: PushModelHeader; upload: ContentUpload }> {
@@ -93,7 +97,7 @@ async function receive(
     if (part.case === "header" && header === undefined) {
       header = part.value;
       assertName("model", header.model, "header.model");
-      upload = new ContentUpload(bus, header.model);
+      upload = newUpload(header.model);
     } else if (part.case === "file" && upload !== undefined) {
       await upload.add(part.value);
     } else {

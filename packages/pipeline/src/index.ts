@@ -3,6 +3,7 @@ export { type AlertPolicyResult, parseAlertPolicy } from "./alert-policy-parse.t
 export { INCIDENT_KINDS, INCIDENT_SEVERITIES } from "./alert-policy-schema.ts";
 export { type ConditionOutcome, conditionHolds } from "./condition-holds.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
+export { type Component, type ComponentResult, parseComponent } from "./expand/component.ts";
 export { type BaselineLookup, evaluateRule } from "./gate-rule.ts";
 export { fitsGlob, fitsGlobs } from "./glob.ts";
 export {
@@ -14,7 +15,9 @@ export {
 export {
   type CompileOptions,
   type CompileResult,
+  compileFragment,
   compilePipeline,
+  type FragmentOptions,
   lintPipeline,
   pipelineTriggers,
   type TriggersResult,

@@ -1,5 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import { type Diagnostic, type Parameter, ParameterType, type PipelineSpec, PipelineSpecSchema } from "@kedge/proto";
+import {
+  type Diagnostic,
+  type JobSpec,
+  type Parameter,
+  ParameterType,
+  type PipelineSpec,
+  PipelineSpecSchema,
+} from "@kedge/proto";
 import type { z } from "zod";
 import { type BoundTree, bindTree } from "./bind.ts";
 import { concurrencyFindings, groupsOf } from "./concurrency.ts";
@@ -7,6 +14,7 @@ import { deadlineFindings } from "./deadlines.ts";
 import { type Component, parseComponent } from "./expand/component.ts";
 import { type Expanded, expand } from "./expand/expand.ts";
 import { type Finding, formatPath, nearHint, quote, toDiagnostics } from "./finding.ts";
+import { type Surroundings, wholeOf } from "./fragment.ts";
 import { gangFindings } from "./gangs.ts";
 import { gateFindings } from "./gates.ts";
 import { graphFindings, type JobGraph, readGraph, topologicalOrder } from "./graph.ts";
@@ -65,6 +73,32 @@ export function pipelineTriggers(source: string, file = "kedge.yaml"): TriggersR
   return spec === undefined ? { diagnostics } : { pipeline: spec, diagnostics };
 }
 
+/** The run that jobs are added to. */
+export interface FragmentOptions extends Pick<CompileOptions, "file" | "components"> {
+  /** Name of its pipeline. */
+  readonly pipeline: string;
+  /** The jobs that it has: those that are added may need them, and must not be called like them. */
+  readonly jobs: readonly JobSpec[];
+}
+
+/**
+ * Compiles `jobs:` that are added to a run while it goes on; the spec has only those, each after its needs. Nothing but
+ * jobs may be in the file, and it knows no parameters. Never throws.
+ */
+export function compileFragment(source: string, options: FragmentOptions): CompileResult {
+  const { file = "jobs.yaml", components = new Map() } = options;
+  const { spec, diagnostics } = analyse(source, {
+    file,
+    given: {},
+    components: readComponents(components),
+    around: options,
+  });
+  if (spec === undefined) return { diagnostics };
+  const known = new Set(options.jobs.map(({ name }) => name));
+  spec.jobs = spec.jobs.filter(({ name }) => !known.has(name));
+  return { spec, diagnostics };
+}
+
 /** The components that a file asks for, "<name>@sha256:<digest>" each, as far as they can be told. Never throws. */
 export function usedComponents(source: string): string[] {
   return [...new Set(source.match(/[a-z0-9-]{1,40}@sha256:[0-9a-f]{64}/g) ?? [])].slice(0, LIMITS.components);
@@ -83,18 +117,22 @@ interface AnalyseOptions {
   readonly file: string;
   readonly given: Readonly<Record<string, string>> | undefined;
   readonly components: ReadonlyMap<string, Component> | undefined;
+  /** Set for a fragment. */
+  readonly around?: Surroundings;
 }
 
-function analyse(source: string, { file, given, components }: AnalyseOptions): CompileResult {
+function analyse(source: string, { file, given, components, around }: AnalyseOptions): CompileResult {
   const yaml = readYaml(source, isTextField);
   if (yaml.value === undefined) return { diagnostics: toDiagnostics(yaml.findings, yaml.positions, file) };
-  const declared = declaredParameters(valueAt(yaml.value, ["parameters"]));
+  const whole = around === undefined ? { value: yaml.value, findings: [] } : wholeOf(yaml.value, around);
+  const declared = declaredParameters(valueAt(whole.value, ["parameters"]));
   const parameters = bindParameters(declared, given);
-  const expanded = expand(yaml.value, { parameters: parameters.bound, components });
+  const expanded = expand(whole.value, { parameters: parameters.bound, components });
   const tree = bindTree(expanded.value, { mode: "pipeline", parameters: parameters.bound, cells: expanded.cells });
   const graph = readGraph(valueAt(tree.value, ["jobs"]));
   const early = [
     ...yaml.findings,
+    ...whole.findings,
     ...parameters.findings,
     ...tree.findings,
     ...graphFindings(graph),

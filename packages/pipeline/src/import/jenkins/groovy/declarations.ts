@@ -1,6 +1,7 @@
 import type { Cursor } from "./cursor.ts";
 import { modifiersLength, typeLength } from "./lookahead.ts";
 import type { Block, Statement } from "./nodes.ts";
+import { readParameters } from "./parameters.ts";
 
 /** A declaration of variables, or of a method. */
 export function readDeclaration(cursor: Cursor): Statement {
@@ -47,8 +48,8 @@ function readMultiple(cursor: Cursor, start: number): Statement {
 function readMethod(cursor: Cursor, start: number): Statement {
   const { text, value } = cursor.next();
   const name = typeof value === "string" ? value : text;
-  const close = cursor.peek().match;
-  cursor.index = (close ?? cursor.index) + 1;
+  cursor.expect("(");
+  readParameters(cursor, ")");
   if (cursor.take("throws")) {
     do cursor.index += Math.max(1, typeLength(cursor, 0));
     while (cursor.take(","));

@@ -2,7 +2,7 @@ import { readCommandArguments } from "./arguments.ts";
 import type { Cursor } from "./cursor.ts";
 import { typeLength } from "./lookahead.ts";
 import type { Expression } from "./nodes.ts";
-import { call, readPath } from "./paths.ts";
+import { call, readElements, readPath, readPrimary } from "./paths.ts";
 import { BUILT_IN_TYPES, GroovySyntaxError } from "./tokens.ts";
 
 /** How tight binary operators bind. */
@@ -49,7 +49,7 @@ function refuseUnassignable(left: Expression, cursor: Cursor): void {
     left.kind === "property" ||
     left.kind === "list" ||
     (left.kind === "binary" && left.operator === "[");
-  if (isPlace || left.kind === "other") return;
+  if (isPlace) return;
   throw new GroovySyntaxError("what stands before the = is no variable, property or item", cursor.peek().start);
 }
 
@@ -150,12 +150,17 @@ export function readCommand(cursor: Cursor): Expression {
   if (head !== cursor.lastPath) return head;
   if (head.kind !== "call" && startsArgument(cursor))
     head = call(head, readCommandArguments(cursor), cursor.span(start));
-  while (startsName(cursor)) {
+  while (startsPrimary(cursor)) {
     const object = { ...head, ...cursor.span(start) };
-    const { text, value } = cursor.next();
-    const name = typeof value === "string" ? value : text;
+    const link = readPrimary(cursor);
+    const name = link.kind === "variable" ? link.name : undefined;
     const property: Expression = { kind: "property", object, name, ...cursor.span(start) };
-    head = startsArgument(cursor) ? call(property, readCommandArguments(cursor), cursor.span(start)) : property;
+    head = readElements(cursor, property, start);
+    if (head !== property || !startsArgument(cursor)) continue;
+    const args = readCommandArguments(cursor);
+    const span = cursor.span(start);
+    head =
+      name === undefined ? { kind: "call", target: object, method: link, args, ...span } : call(property, args, span);
   }
   return { ...head, ...cursor.span(start) };
 }
@@ -173,7 +178,9 @@ function isLabel(cursor: Cursor): boolean {
   return type === "operator" && text === ":" && cursor.peek().text !== "else";
 }
 
-function startsName(cursor: Cursor): boolean {
-  const { type } = cursor.peek();
-  return type === "identifier" || type === "string";
+/** What may go on a chain of commands as a property. */
+function startsPrimary(cursor: Cursor): boolean {
+  const { type, text } = cursor.peek();
+  if (type === "keyword") return VALUE_WORDS.has(text);
+  return type === "identifier" || type === "string" || type === "gstring" || type === "number";
 }

@@ -71,7 +71,7 @@ function isDeclaringType(cursor: Cursor, ahead: number, length: number): boolean
   let name = cursor.peek(ahead).text;
   for (let at = ahead + 1; at < ahead + length && isOperator(cursor.peek(at), "."); at += 2)
     name = cursor.peek(at + 1).text;
-  return /^[\p{Lu}$]/u.test(name);
+  return /^\p{Lu}/u.test(name);
 }
 
 /** Whether a declaration of variables or of a method begins here: modifiers, or a type and a name. */
@@ -83,20 +83,20 @@ export function startsDeclaration(cursor: Cursor): boolean {
   return type === "identifier" || type === "string";
 }
 
-/** How many tokens from the `{` on are the parameters of a closure, the arrow included; 0: it has none. */
-export function closureParametersLength(cursor: Cursor): number {
-  let at = 1;
+/** Whether an arrow comes after what may be the parameters of a closure, whose brace is before `from`. */
+export function hasClosureParameters(cursor: Cursor, from = 0): boolean {
+  let at = from;
   for (;;) {
     const token = cursor.peek(at);
-    if (isOperator(token, "->")) return at + 1;
+    if (isOperator(token, "->")) return true;
     const { match } = token;
     if (token.type === "operator" && match !== undefined) at = match - cursor.index + 1;
-    else if (!isInParameters(token)) return 0;
+    else if (!isInParameters(token)) return false;
     else at++;
   }
 }
 
-/** What may stand before the arrow: anything but what separates or begins statements. */
+/** What may stand before the arrow: anything but what separates or begins statements, and strings outside of defaults. */
 function isInParameters({ type, text }: Token): boolean {
   if (type === "end") return false;
   if (type === "operator") return text !== ";" && text !== "}";

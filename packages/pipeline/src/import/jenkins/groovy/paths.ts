@@ -1,7 +1,8 @@
 import { readArguments, readList, readNamedValue, toArguments } from "./arguments.ts";
 import type { Cursor } from "./cursor.ts";
-import { closureParametersLength, typeLength } from "./lookahead.ts";
+import { hasClosureParameters, typeLength } from "./lookahead.ts";
 import type { Call, Closure, Expression, GStringPart } from "./nodes.ts";
+import { readParameters } from "./parameters.ts";
 import { BUILT_IN_TYPES, type Token } from "./tokens.ts";
 
 const DOTS = [".", "?.", "*.", ".&", ".@"] as const;
@@ -10,14 +11,19 @@ const LITERALS: Readonly<Record<string, boolean | null>> = { true: true, false: 
 /** A primary with all that hangs on it: properties, indexes, arguments, closures. */
 export function readPath(cursor: Cursor): Expression {
   const { start } = cursor.peek();
-  let head = readPrimary(cursor);
-  for (;;) {
-    const longer = readElement(cursor, head, start);
-    if (longer === undefined) break;
-    head = longer;
-  }
+  const head = readElements(cursor, readPrimary(cursor), start);
   cursor.lastPath = head;
   return head;
+}
+
+/** All that hangs on what began at `start`. */
+export function readElements(cursor: Cursor, first: Expression, start: number): Expression {
+  let head = first;
+  for (;;) {
+    const longer = readElement(cursor, head, start);
+    if (longer === undefined) return head;
+    head = longer;
+  }
 }
 
 function readElement(cursor: Cursor, head: Expression, start: number): Expression | undefined {
@@ -79,7 +85,8 @@ export function call(head: Expression, args: readonly Expression[], span: { star
   const { start, end } = head;
   if (head.kind === "variable" && head.name !== "this" && head.name !== "super")
     return { kind: "call", method: { kind: "constant", value: head.name, start, end }, args, ...span };
-  if (head.kind === "constant" && typeof head.value === "string") return { kind: "call", method: head, args, ...span };
+  const isText = head.kind === "gstring" || (head.kind === "constant" && typeof head.value === "string");
+  if (isText) return { kind: "call", method: head, args, ...span };
   if (head.kind === "property" && head.name !== undefined)
     return {
       kind: "call",
@@ -100,7 +107,8 @@ function appendClosure(head: Expression, closure: Closure, start: number): Expre
 export function readClosure(cursor: Cursor): Closure {
   return cursor.nested(() => {
     const { start } = cursor.peek();
-    cursor.index += Math.max(1, closureParametersLength(cursor));
+    cursor.next();
+    if (hasClosureParameters(cursor)) readParameters(cursor, "->");
     const body = cursor.rules.statements(cursor);
     cursor.expect("}");
     const span = cursor.span(start);
@@ -108,7 +116,8 @@ export function readClosure(cursor: Cursor): Closure {
   });
 }
 
-function readPrimary(cursor: Cursor): Expression {
+/** A name, literal, list, map, closure, `new`, or something in parentheses. */
+export function readPrimary(cursor: Cursor): Expression {
   const token = cursor.peek();
   const { type, start } = token;
   if (type === "identifier") {
@@ -126,7 +135,7 @@ function readPrimary(cursor: Cursor): Expression {
 
 function readParenthesised(cursor: Cursor): Expression {
   const { start } = cursor.next();
-  const inner = cursor.rules.command(cursor);
+  const inner = cursor.rules.expression(cursor);
   cursor.expect(")");
   return { ...inner, ...cursor.span(start) };
 }
@@ -168,8 +177,11 @@ function readKeyword(cursor: Cursor, { text, start }: Token): Expression {
   }
   if (text === "new") return readNew(cursor);
   if (!BUILT_IN_TYPES.has(text)) cursor.unexpected();
-  cursor.index += typeLength(cursor, 0);
-  return { kind: "other", ...cursor.span(start) };
+  const length = typeLength(cursor, 0);
+  cursor.index += length;
+  return length === 1
+    ? { kind: "variable", name: text, ...cursor.span(start) }
+    : { kind: "other", ...cursor.span(start) };
 }
 
 /** `new Type(args)`, `new Type[n]`, with a body or without. */

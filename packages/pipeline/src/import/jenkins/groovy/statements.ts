@@ -1,6 +1,6 @@
 import type { Cursor } from "./cursor.ts";
 import { readDeclaration } from "./declarations.ts";
-import { modifiersLength, startsDeclaration, typeLength } from "./lookahead.ts";
+import { hasClosureParameters, modifiersLength, startsDeclaration, typeLength } from "./lookahead.ts";
 import type { Block, Expression, Statement } from "./nodes.ts";
 import { GroovySyntaxError } from "./tokens.ts";
 
@@ -57,7 +57,7 @@ function readStatement(cursor: Cursor): Statement {
   if (startsDeclaration(cursor)) return readDeclaration(cursor);
   if (type === "identifier" && cursor.peek(1).text === ":" && cursor.peek(1).type === "operator")
     return readLabelled(cursor);
-  if (cursor.is("{"))
+  if (cursor.is("{") && !hasClosureParameters(cursor, 1))
     throw new GroovySyntaxError(
       "Ambiguous expression could be either a parameterless closure expression or an isolated open code block",
       start,
@@ -121,7 +121,7 @@ export function readBraces(cursor: Cursor): Block {
 function readCondition(cursor: Cursor): void {
   cursor.next();
   cursor.expect("(");
-  cursor.rules.command(cursor);
+  cursor.rules.expression(cursor);
   cursor.expect(")");
 }
 
@@ -162,7 +162,7 @@ function readForClauses(cursor: Cursor): void {
   for (const isLast of [false, false, true]) {
     while (!cursor.is(";", ")")) {
       if (startsDeclaration(cursor)) readDeclaration(cursor);
-      else cursor.rules.command(cursor);
+      else cursor.rules.expression(cursor);
       if (!cursor.take(",")) break;
     }
     if (!isLast) cursor.expect(";");

@@ -1,4 +1,4 @@
-import { GroovySyntaxError, type StringPart, type Token } from "./tokens.ts";
+import { GroovySyntaxError, KEYWORDS, type StringPart, type Token } from "./tokens.ts";
 
 /** How a kind of string is written. */
 interface Form {
@@ -169,6 +169,8 @@ class StringReader {
     for (;;) {
       NAME.lastIndex = end;
       const text = NAME.exec(this.#source)?.[0] ?? "";
+      if (tokens.length === 0 && KEYWORDS.has(text) && text !== "this" && text !== "super")
+        throw new GroovySyntaxError(`unexpected token: ${text}`, end);
       tokens.push({ type: "identifier", text, start: end, end: end + text.length });
       end += text.length;
       if (this.#source[end] !== "." || !/[\p{L}_]/u.test(this.#source[end + 1] ?? "")) break;

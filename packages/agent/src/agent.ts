@@ -124,7 +124,7 @@ class Agent implements RunningAgent {
   constructor(parts: AgentParts) {
     this.#parts = parts;
     const { options, identity, seed, sealKey, runtimes, lastRenewedAtMs } = parts;
-    const { clock, dataDir, haproxyPath, modelServerEntry, keepWorkspaces, leaseMs } = options;
+    const { clock, dataDir, haproxyPath, modelServerEntry, keepWorkspaces, logLimitBytes, leaseMs } = options;
     const { nodeId, caPem } = identity;
     const logger = options.logger.child({ nodeId });
     const bootId = newId(clock);
@@ -157,7 +157,7 @@ class Agent implements RunningAgent {
     const bridgeAddress = async () => runtimes.networks?.hostAddress("bridge");
     this.#flags = new NodeFlags({ nodeId, dataDir, logger, bridgeAddress });
     this.#tasks = new TaskExecutor({
-      ...{ nodeId, bootId, runtimes, caPem, sealKey, clock, logger, keepWorkspaces, onChange },
+      ...{ nodeId, bootId, runtimes, caPem, sealKey, clock, logger, keepWorkspaces, logLimitBytes, onChange },
       tasksDir: join(dataDir, "tasks"),
       bus: link,
       flags: this.#flags,

@@ -2,6 +2,7 @@ import { isAbsolute } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import { type Clock, type Logger, silentLogger, systemClock } from "@kedge/kernel";
 import type { CapacityOverride } from "./node/capacity.ts";
+import { DEFAULT_LOG_LIMIT } from "./tasks/log-publisher.ts";
 
 /** Where something listens. */
 export interface ListenAddress {
@@ -34,6 +35,8 @@ export interface AgentOptions {
   readonly dockerSocket?: string;
   /** Leave workspaces of ended tasks on the disk. Default false. */
   readonly keepWorkspaces?: boolean;
+  /** Most bytes of a task's output that are kept in its log, from 1 KiB; default 1 GiB. */
+  readonly logLimitBytes?: number;
   /**
    * How long tasks may run after the last stored renewal of the lease was sent, 1000 to 30,000; default 30,000, which
    * the controller counts on. Less ends tasks sooner when the controller is away.
@@ -54,6 +57,7 @@ export interface ResolvedAgentOptions extends Required<Omit<AgentOptions, "runti
 
 /** After it and a margin of 5 s the controller gives a silent node's tasks away. */
 const MAX_LEASE_MS = 30_000;
+const MIN_LOG_LIMIT = 1024;
 const MAX_CUT_OFF_MS = 60_000;
 const CUT_OFF_MS = 5_000;
 
@@ -69,6 +73,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     haproxyPath: "/usr/sbin/haproxy",
     dockerSocket: "/var/run/docker.sock",
     keepWorkspaces: false,
+    logLimitBytes: DEFAULT_LOG_LIMIT,
     leaseMs: MAX_LEASE_MS,
     cutOffMs: CUT_OFF_MS,
     logger: silentLogger,
@@ -80,7 +85,10 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   for (const field of ["dataDir", "modelServerEntry", "haproxyPath", "dockerSocket"] as const) {
     if (!isAbsolute(resolved[field])) throw invalid(field, "an absolute path", resolved[field]);
   }
-  const { leaseMs, cutOffMs } = resolved;
+  const { leaseMs, cutOffMs, logLimitBytes } = resolved;
+  if (!Number.isSafeInteger(logLimitBytes) || logLimitBytes < MIN_LOG_LIMIT) {
+    throw invalid("logLimitBytes", `a whole number from ${MIN_LOG_LIMIT}`, String(logLimitBytes));
+  }
   if (!Number.isInteger(leaseMs) || leaseMs < 1000 || leaseMs > MAX_LEASE_MS) {
     throw invalid("leaseMs", `a whole number from 1000 to ${MAX_LEASE_MS}`, String(leaseMs));
   }

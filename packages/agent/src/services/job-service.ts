@@ -5,7 +5,7 @@ import { noteContainer } from "../steps/container-note.ts";
 import { limitsOf, taskNetwork } from "../steps/run-step.ts";
 import { StepFailure } from "../steps/step-failure.ts";
 import { copyWorkloadLog } from "../steps/workload-log.ts";
-import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
+import type { LogPublisher } from "../tasks/log-publisher.ts";
 import { timeLimit } from "../tasks/time-limit.ts";
 import { whatIsMissing } from "./readiness.ts";
 
@@ -20,7 +20,6 @@ export interface ServiceHost {
   /** The node has GPUs, which services do not get. */
   readonly hasGpus: boolean;
   readonly log: LogPublisher;
-  readonly logPosition: LogPosition;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -69,12 +68,12 @@ export class JobService {
    * @throws StepFailure when it ends or does not become ready in time; what the signal aborted with.
    */
   async start(wasReady: boolean, signal: AbortSignal): Promise<string> {
-    const { docker, log, logPosition, clock, logger, directory, ref } = this.#host;
+    const { docker, log, clock, logger, directory, ref } = this.#host;
     await docker.start(this.#spec(), signal);
     this.#started = true;
     const own = { runtime: docker, id: this.#id };
     void noteContainer({ ...own, taskId: ref.taskId, directory, name: this.#id, clock, logger });
-    this.#copied = copyWorkloadLog({ ...own, step: this.step, log, logPosition, signal: this.#leave.signal });
+    this.#copied = copyWorkloadLog({ ...own, step: this.step, log, signal: this.#leave.signal });
     this.#copied.catch((error: unknown) => {
       if (!this.#leave.signal.aborted) logger.warn({ err: error, workload: this.#id }, "a service's log broke off");
     });

@@ -2,7 +2,7 @@ import type { Clock, Logger } from "@kedge/kernel";
 import { taskNetwork } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
-import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
+import type { LogPublisher } from "../tasks/log-publisher.ts";
 import type { RecordedFailure, TaskRecord } from "../tasks/task-record.ts";
 import { JobService, type ServiceHost } from "./job-service.ts";
 
@@ -11,7 +11,6 @@ export interface ServiceSetOptions {
   readonly record: TaskRecord;
   readonly runtimes: StepRuntimes;
   readonly log: LogPublisher;
-  readonly logPosition: LogPosition;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -82,7 +81,7 @@ export class ServiceSet {
   }
 
   async #host(): Promise<ServiceHost> {
-    const { record, runtimes, log, logPosition, clock, logger } = this.#options;
+    const { record, runtimes, log, clock, logger } = this.#options;
     const { ref, directory } = record;
     const { docker, networks, access } = runtimes;
     if (docker === undefined || networks === undefined || access === undefined) {
@@ -90,7 +89,7 @@ export class ServiceSet {
     }
     await networks.ensure(taskNetwork(ref.taskId), { "kedge.node": ref.nodeId, "kedge.task": ref.taskId });
     const hasGpus = runtimes.gpus.length > 0;
-    return { ref, directory, docker, networks, access, hasGpus, log, logPosition, clock, logger };
+    return { ref, directory, docker, networks, access, hasGpus, log, clock, logger };
   }
 
   async #failure(step: string, error: unknown, signal: AbortSignal): Promise<RecordedFailure> {

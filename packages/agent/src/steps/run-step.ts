@@ -91,8 +91,8 @@ async function startWorkload(runtime: Runtime, spec: WorkloadSpec, context: Step
 
 async function follow(runtime: Runtime, id: string, context: StepContext): Promise<Exit> {
   const { signal, detached } = context;
-  const { log, logPosition, step } = context;
-  const copied = copyWorkloadLog({ runtime, id, step: step.name, log, logPosition, signal: detached });
+  const { log, step } = context;
+  const copied = copyWorkloadLog({ runtime, id, step: step.name, log, signal: detached });
   copied.catch(() => {}); // Awaited below, but only after the workload's end.
   try {
     const exit = await runtime.wait(id, AbortSignal.any([signal, detached]));

@@ -2,8 +2,9 @@ import type { Clock, Logger } from "@kedge/kernel";
 import type { GpuDevice, Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
 import type { ContainerAccess, ImageStore, Networks, Runtime } from "@kedge/runtime";
 import type { FlagAccess } from "../flags/flag-access.ts";
+import { MASKS_FILE } from "../logs/log-masks.ts";
 import type { JobStatus } from "../tasks/job-plan.ts";
-import type { LogPosition, LogPublisher } from "../tasks/log-publisher.ts";
+import type { LogPublisher } from "../tasks/log-publisher.ts";
 
 /** Where steps can run on this node, and what there is to hand out. */
 export interface StepRuntimes {
@@ -27,8 +28,6 @@ export interface StepContext {
   /** Ids of the GPUs that its workloads may use; undefined on a node without any. */
   readonly gpus: readonly string[] | undefined;
   readonly log: LogPublisher;
-  /** Where the log of an interrupted step goes on. */
-  readonly logPosition: LogPosition;
   /** Metrics of the steps before this one. */
   readonly metrics: Readonly<Record<string, number>>;
   /** What the job's steps came to, for post steps; undefined for the others. */
@@ -86,6 +85,7 @@ export function stepEnvironment(
     KEDGE_NODE: ref.nodeId,
     KEDGE_ATTEMPT: String(ref.fence),
     KEDGE_WORKSPACE: workspace,
+    KEDGE_MASKS: `${workspace}/${MASKS_FILE}`,
     ...Object.fromEntries([...services].map(([name, host]) => [serviceVariable(name), host])),
     ...(secretsFolder === undefined ? {} : { KEDGE_SECRETS: secretsFolder }),
     ...(jobStatus === undefined ? {} : { KEDGE_JOB_STATUS: jobStatus }),

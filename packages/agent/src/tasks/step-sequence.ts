@@ -10,7 +10,7 @@ import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
 import type { EventOutbox } from "./event-outbox.ts";
 import { type JobStatus, type PlannedStep, planOf, runsOn } from "./job-plan.ts";
 import { LeaseLost } from "./lease-lost.ts";
-import type { LogPosition, LogPublisher } from "./log-publisher.ts";
+import type { LogPublisher } from "./log-publisher.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { timeLimit } from "./time-limit.ts";
 
@@ -24,8 +24,6 @@ export interface StepSequenceOptions {
   readonly logger: Logger;
   readonly events: EventOutbox;
   readonly log: LogPublisher;
-  /** Where the log of an interrupted step goes on. */
-  readonly logPosition: LogPosition;
   /** IPv4 addresses of the job's services by name; filled before the first step. */
   readonly services: ReadonlyMap<string, string>;
   /** Opened before the first step. */
@@ -113,6 +111,7 @@ export class StepSequence {
     const startedAt = timestampFromMs(progress.stepStartedAtMs);
     events.post({ case: "step", value: { name: step.name, state: JobState.RUNNING, startedAt } });
     const failure = await this.#perform(planned, signal, jobStatus);
+    log.finish(step.name);
     await log.close();
     log.forget(workloadId(record.ref.taskId, index));
     Object.assign(progress, { phase: "running", step: index + 1, stepStartedAtMs: clock.now() });
@@ -143,7 +142,7 @@ export class StepSequence {
     try {
       const { metrics } = progress;
       const done = await performStep({ ...context, gpus: this.#gpus(), metrics, jobStatus, signal: ending });
-      Object.assign(progress.outputs, done.outputs);
+      for (const [name, value] of Object.entries(done.outputs)) progress.outputs[name] = log.masked(value);
       Object.assign(progress.metrics, done.metrics);
       return undefined;
     } catch (error) {
@@ -152,7 +151,8 @@ export class StepSequence {
       if (reason instanceof LeaseLost) throw reason;
       const failure = toStepFailure(reason);
       await log.note(step.name, `${step.name}: ${failure.message}`);
-      return failure;
+      const { kind, exitCode } = failure;
+      return new StepFailure(kind, log.masked(failure.message), { exitCode, cause: failure });
     } finally {
       limit.cancel();
     }

@@ -47,6 +47,8 @@ export interface TaskExecutorOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly keepWorkspaces: boolean;
+  /** Most bytes of a task's output that are kept in its log; default 1 GiB. */
+  readonly logLimitBytes?: number | undefined;
   /** The set of running tasks changed. */
   readonly onChange: () => void;
   readonly onEnd: (outcome: TaskOutcome) => void;
@@ -156,9 +158,9 @@ export class TaskExecutor {
   }
 
   #makeRunner(record: TaskRecord, adopted: boolean): TaskRunner {
-    const { bus, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces } = this.#options;
+    const { bus, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces, logLimitBytes } = this.#options;
     return new TaskRunner({
-      ...{ record, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces, adopted },
+      ...{ record, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces, logLimitBytes, adopted },
       publishEvent: (event) => bus.publishEvent(event),
       publishLog: (chunk) => bus.publishLog(chunk),
     });

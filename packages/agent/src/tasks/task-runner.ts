@@ -18,7 +18,7 @@ import { cleanUpTask } from "./clean-up.ts";
 import { EventOutbox } from "./event-outbox.ts";
 import type { JobStatus } from "./job-plan.ts";
 import { LeaseLost } from "./lease-lost.ts";
-import { type LogPosition, LogPublisher } from "./log-publisher.ts";
+import { LogPublisher } from "./log-publisher.ts";
 import { StepSequence } from "./step-sequence.ts";
 import type { RecordedFailure, TaskProgress, TaskRecord } from "./task-record.ts";
 import { timeLimit } from "./time-limit.ts";
@@ -35,6 +35,8 @@ export interface TaskRunnerOptions {
   readonly logger: Logger;
   readonly publishEvent: (event: TaskEvent) => Promise<void>;
   readonly publishLog: (chunk: LogChunk) => Promise<void>;
+  /** Most bytes of a task's output that are kept in its log; undefined: 1 GiB. */
+  readonly logLimitBytes?: number | undefined;
   /** Leave the workspace on the disk. */
   readonly keepWorkspaces: boolean;
   /** An earlier agent process, or an earlier try, may have begun the task. */
@@ -68,7 +70,6 @@ export class TaskRunner {
   readonly #detach = new AbortController();
   /** Ends publishing. */
   readonly #mute = new AbortController();
-  #logPosition: LogPosition = { sequence: 0n, cursors: {} };
 
   constructor(options: TaskRunnerOptions) {
     const { record, clock, publishEvent, publishLog } = options;
@@ -77,7 +78,14 @@ export class TaskRunner {
     const logger = options.logger.child({ taskId: record.ref.taskId });
     const common = { ref: record.ref, clock, logger, signal: this.#mute.signal };
     this.#events = new EventOutbox({ ...common, publish: publishEvent });
-    this.#log = new LogPublisher({ ...common, publish: publishLog, journal: record.logJournal });
+    const { logJournal: spool, workspace } = record;
+    this.#log = new LogPublisher({
+      ...common,
+      publish: publishLog,
+      spool,
+      workspace,
+      limitBytes: options.logLimitBytes,
+    });
   }
 
   /** The task, as heartbeats and leases name it. */
@@ -112,7 +120,7 @@ export class TaskRunner {
   async run(): Promise<TaskOutcome> {
     const { progress } = this.#record;
     try {
-      if (this.#options.adopted) this.#logPosition = await this.#log.resume();
+      if (this.#options.adopted) this.#log.resume();
       return await this.#report(progress.finished ?? (await this.#work()));
     } catch (error) {
       if (this.#detach.signal.aborted) return "detached";
@@ -128,7 +136,8 @@ export class TaskRunner {
     this.#events.post({ case: "started", value: {} });
     const secrets = await this.#openSecrets();
     if (secrets instanceof StepFailure) return failedFinish(secrets);
-    const common = { record: this.#record, runtimes, clock, logger, log: this.#log, logPosition: this.#logPosition };
+    await this.#log.mask(secrets.values);
+    const common = { record: this.#record, runtimes, clock, logger, log: this.#log };
     const services = new ServiceSet(common);
     const sequence = new StepSequence({
       secrets: secrets.values,
@@ -231,6 +240,8 @@ export class TaskRunner {
   /** Stores the end, tells it, and only then forgets the task. */
   async #report(finished: TaskFinished): Promise<TaskOutcome> {
     const { progress } = this.#record;
+    // An agent that takes up an ended task may have the last of its log still to send.
+    await this.#log.close();
     // An end that an earlier agent process stored has its steps already.
     if (progress.finished === undefined) finished.steps = this.#events.takeSteps();
     Object.assign(progress, { phase: "finished", finished });

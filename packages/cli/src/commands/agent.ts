@@ -16,6 +16,7 @@ interface RunOptions {
   readonly runtime?: RuntimeName[];
   readonly resource?: Readonly<Record<string, number>>;
   readonly costPerHour?: number;
+  readonly logLimit?: number;
   readonly aloneAfter?: number;
   readonly endServing?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -91,6 +92,7 @@ function addRunOptions(command: Command): Command {
       "silence of the controller after which this node judges rollouts by itself, 3 to 60; default: 5",
       silence,
     )
+    .option("--log-limit <size>", "most that a job may log, e.g. 200Mi; the rest is dropped; default: 1Gi", logLimit)
     .option("--end-serving", "on exit end replicas, tasks and gateway, which otherwise run on")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
 }
@@ -115,6 +117,12 @@ function resources(text: string, previous: Readonly<Record<string, number>> = {}
 function cost(text: string): number {
   if (/^\d{1,9}(?:\.\d{1,6})?$/.test(text)) return Number(text);
   throw new InvalidArgumentError("Expected an amount from 0, e.g. 2.75.");
+}
+
+function logLimit(text: string): number {
+  const [, amount, unit = ""] = /^(\d{1,6})(Ki|Mi|Gi)$/.exec(text) ?? [];
+  if (amount === undefined || Number(amount) === 0) throw new InvalidArgumentError("Expected a size, e.g. 200Mi.");
+  return Number(amount) * 1024 ** (["Ki", "Mi", "Gi"].indexOf(unit) + 1);
 }
 
 function silence(text: string): number {
@@ -147,13 +155,23 @@ async function runAgent(host: Host, options: RunOptions): Promise<void> {
   // Loaded on demand: no other command needs it.
   const { startAgent } = await import("@kedge/agent");
   const { MODEL_SERVER_ENTRY } = await import("@kedge/model-server");
-  const { gatewayListen, metricsListen, runtime, logLevel, resource = {}, costPerHour = 0, aloneAfter } = options;
+  const {
+    gatewayListen,
+    metricsListen,
+    runtime,
+    logLevel,
+    resource = {},
+    costPerHour = 0,
+    aloneAfter,
+    logLimit,
+  } = options;
   const agent = await startAgent({
     dataDir: resolve(options.dataDir),
     modelServerEntry: MODEL_SERVER_ENTRY,
     logger: createLogger({ name: "agent", level: logLevel }),
     capacity: { custom: resource, costPerHour },
     ...(aloneAfter === undefined ? {} : { cutOffMs: aloneAfter * 1000 }),
+    ...(logLimit === undefined ? {} : { logLimitBytes: logLimit }),
     ...(gatewayListen === undefined ? {} : { gatewayListen }),
     ...(metricsListen === undefined ? {} : { metricsListen }),
     ...(runtime === undefined ? {} : { runtimes: runtime }),

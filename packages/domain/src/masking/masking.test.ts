@@ -150,6 +150,9 @@ describe("secrets in other forms", () => {
         }
       }
     }
+    for (const value of ["secret-1", "secret-12", "secret-123"]) {
+      expect(masked([value], Buffer.from(value).toString("base64"))).toMatch(/^\*{3}=*$/);
+    }
     const lines = (
       Buffer.from("x1y2".repeat(60))
         .toString("base64")

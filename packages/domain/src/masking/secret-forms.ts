@@ -117,7 +117,9 @@ function base64Forms(bytes: Uint8Array): string[] {
   const aligned = [0, 1, 2].map((skip) => alignedBase64(bytes, skip));
   const whole = aligned[0] ?? "";
   const broken = BASE64_COLUMNS.flatMap((columns) => cut(whole, columns));
-  const forms = [...aligned, ...broken];
+  // Alone, its last character is its own, too.
+  const padded = whole.padEnd(Math.ceil((bytes.length * 4) / 3), lastBase64(bytes));
+  const forms = [...aligned, padded, ...broken];
   return [...forms, ...forms.map((form) => form.replaceAll("+", "-").replaceAll("/", "_"))];
 }
 
@@ -131,6 +133,12 @@ function alignedBase64(bytes: Uint8Array, skip: number): string {
     text += ALPHABET[(pair >> (10 - (bit & 7))) & 63];
   }
   return text;
+}
+
+/** The character for the last bits of bytes that end within one. */
+function lastBase64(bytes: Uint8Array): string {
+  const bits = (bytes.length * 8) % 6;
+  return ALPHABET[((bytes.at(-1) ?? 0) << (6 - bits)) & 63] ?? "";
 }
 
 function cut(text: string, columns: number): string[] {

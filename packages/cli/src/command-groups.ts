@@ -20,6 +20,7 @@ import { queueCommand } from "./commands/queue.ts";
 import { rebalanceCommand } from "./commands/rebalance.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
 import { runCommands } from "./commands/run.ts";
+import { secretCommands } from "./commands/secret.ts";
 import { teamCommands } from "./commands/team.ts";
 import { tokenCommands } from "./commands/token.ts";
 import { upCommand } from "./commands/up.ts";
@@ -39,6 +40,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   planCommand,
   logsCommand,
   pipelineCommands,
+  secretCommands,
   modelCommands,
   applyCommand,
   deploymentCommands,

@@ -19,6 +19,7 @@ const NAMED_ARGUMENTS: Readonly<Record<string, string>> = {
   flag: "flags",
   model: "models",
   pipeline: "pipelines",
+  secret: "secrets",
 };
 
 /** Every command of a program with what may follow it. */

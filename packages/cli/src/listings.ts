@@ -7,9 +7,11 @@ import {
   ListNodesResponseSchema,
   ListPipelinesResponseSchema,
   ListRunsResponseSchema,
+  ListSecretsResponseSchema,
   ListTokensResponseSchema,
 } from "@kedge/proto";
 import { flagTable } from "./output/flag-views.ts";
+import { secretTable } from "./output/secret-views.ts";
 import {
   deploymentTable,
   modelTable,
@@ -71,6 +73,14 @@ export const LISTINGS = {
     );
     const all = create(ListFlagsResponseSchema, { flags });
     output.show(ListFlagsResponseSchema, all, (list) => [flagTable(list.flags)]);
+  },
+  secrets: async ({ client, output }: Session) => {
+    const secrets = await collect(
+      (pageToken) => client.secrets.listSecrets({ ...PAGE, pageToken }),
+      (page) => page.secrets,
+    );
+    const all = create(ListSecretsResponseSchema, { secrets });
+    output.show(ListSecretsResponseSchema, all, (list) => [secretTable(list.secrets)]);
   },
   tokens: async ({ client, output }: Session) => {
     const tokens = await collect(

@@ -3,14 +3,19 @@ import { aborted } from "@kedge/kernel";
 import { Command, Option } from "commander";
 import { Output, type Sink } from "./output/output.ts";
 import { ExitRequest } from "./print-error.ts";
+import type { ValueSource } from "./secret-input.ts";
 
 /** The process around the commands. */
 export interface Host {
   readonly env: Environment;
   readonly stdout: Sink;
   readonly stderr: Sink;
+  /** Default: the process's own. */
+  readonly stdin?: ValueSource;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: () => AbortSignal;
+  /** Asks whoever sits at the terminal for a line; absent where nobody does. Rejects when the signal aborts. */
+  readonly ask?: (question: string, signal: AbortSignal) => Promise<string>;
   /** Starts the same command line, with one more argument, in place of this process; absent where that cannot be. */
   readonly startOver?: (argument: string) => void;
 }

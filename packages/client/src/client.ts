@@ -9,6 +9,7 @@ import {
   PipelineService,
   RunService,
   SchedulingService,
+  SecretService,
   TokenService,
 } from "@kedge/proto";
 import { connectRpc, type RpcClientOptions, type RpcMethods } from "@kedge/rpc";
@@ -25,6 +26,7 @@ export interface KedgeClient {
   readonly events: RpcMethods<typeof EventService>;
   readonly incidents: RpcMethods<typeof IncidentService>;
   readonly flags: RpcMethods<typeof FlagService>;
+  readonly secrets: RpcMethods<typeof SecretService>;
   readonly tokens: RpcMethods<typeof TokenService>;
   /** Cancels calls in progress. May be called twice. */
   close(): void;
@@ -48,6 +50,7 @@ export function createKedgeClient(options: RpcClientOptions): KedgeClient {
     events: connection.client(EventService),
     incidents: connection.client(IncidentService),
     flags: connection.client(FlagService),
+    secrets: connection.client(SecretService),
     tokens: connection.client(TokenService),
     close: () => connection.close(),
   };

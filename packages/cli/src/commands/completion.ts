@@ -15,6 +15,7 @@ const NAMES: Readonly<Record<string, (session: Session) => Promise<string[]>>> =
   receivers: async ({ client }) =>
     ((await client.alerts.getAlertPolicy({})).policy?.receivers ?? []).map(({ name }) => name),
   silences: async ({ client }) => ((await client.alerts.getAlertPolicy({})).policy?.silences ?? []).map(({ id }) => id),
+  secrets: async ({ client }) => (await client.secrets.listSecrets(PAGE)).secrets.map(({ name }) => name),
   pipelines: async ({ client }) => (await client.pipelines.listPipelines(PAGE)).pipelines.map((p) => p.name),
 };
 
@@ -34,7 +35,7 @@ export const completionCommands: CommandGroup = (program, host) => {
     run: async (session, args) => {
       const names = await NAMES[argument(args, 0)]?.(session);
       // What is offered becomes words of a shell command.
-      for (const name of names ?? []) if (/^[a-z0-9-]+$/.test(name)) session.output.raw(name);
+      for (const name of names ?? []) if (/^[A-Za-z0-9_-]+$/.test(name)) session.output.raw(name);
     },
   });
   program.addCommand(ask, { hidden: true });

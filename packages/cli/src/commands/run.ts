@@ -18,10 +18,12 @@ import type { View } from "../output/output.ts";
 import { runView } from "../output/views.ts";
 import { printLogs, requireSuccess, watchRun } from "../run-progress.ts";
 import { addRemote, type CommandGroup, type Session } from "../session.ts";
+import { addLocalRun } from "./run-local.ts";
 
 interface SubmitOptions {
   readonly file?: string;
   readonly param?: Record<string, string>;
+  readonly paramFile?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly repo?: string;
   readonly commit?: string;
@@ -35,6 +37,7 @@ const shown = ({ run }: { readonly run?: Run | undefined }): View => (run === un
 /** `kedge run ...` */
 export const runCommands: CommandGroup = (program, host) => {
   const run = program.command("run").description("runs of pipelines");
+  addLocalRun(run, host);
   addRemote<SubmitOptions>(run, host, {
     usage: "submit [pipeline]",
     description: "start a run of a pipeline file, or of an applied pipeline by name",
@@ -42,6 +45,7 @@ export const runCommands: CommandGroup = (program, host) => {
       command
         .option("-f, --file <path>", "pipeline file; - is standard input")
         .option("-p, --param <key=value>", "parameter; may be repeated", keyValue)
+        .option("--param-file <key=path>", "parameter's value from a file, for secrets; - is standard input", keyValue)
         .option("--label <key=value>", "label of the run; may be repeated", keyValue)
         .option("--repo <url>", "repository that git can clone; a folder's commit is looked up")
         .option("--commit <id>", "full commit id; default for a folder: what --ref, or else HEAD, stands at")
@@ -116,19 +120,24 @@ export const runCommands: CommandGroup = (program, host) => {
   });
 };
 
+/** Parameters that files hold, each without the line end at its end. */
+async function valuesOfFiles(paths: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+  const values: Record<string, string> = {};
+  for (const [name, path] of Object.entries(paths)) values[name] = (await readInput(path)).replace(/\r?\n$/, "");
+  return values;
+}
+
 async function submit(session: Session, args: readonly string[], options: SubmitOptions): Promise<void> {
   const { client, output } = session;
   const pipeline = await pipelineOf(args[0], options.file);
+  const parameters = { ...options.param, ...(await valuesOfFiles(options.paramFile ?? {})) };
   // Here the file has a name, so that what is wrong with it can be found; the controller knows its text only.
   const isFile = pipeline.case === "pipelineSource";
   if (isFile)
-    failOnErrors(
-      output,
-      compilePipeline(pipeline.value, { parameters: options.param ?? {}, file: options.file ?? "" }).diagnostics,
-    );
+    failOnErrors(output, compilePipeline(pipeline.value, { parameters, file: options.file ?? "" }).diagnostics);
   const response = await client.runs.submitRun({
     pipeline,
-    parameters: options.param ?? {},
+    parameters,
     labels: options.label ?? {},
     source: await runSource(options),
     idempotencyKey: newId(systemClock),

@@ -11,6 +11,7 @@ interface UpOptions {
   readonly httpListen: string;
   readonly natsServer?: string;
   readonly natsExternal?: string;
+  readonly secretKeyFile?: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly advertise?: string;
 }
@@ -33,6 +34,7 @@ export const upCommand: CommandGroup = (program, host) => {
     .option("--http-listen <host:port>", "metrics and browsers", "127.0.0.1:7462")
     .option("--nats-server <path>", "nats-server program to run")
     .option("--nats-external <host:port>", "use this NATS server, started with kedge nats-config's files")
+    .option("--secret-key-file <path>", "key of secrets, for controllers to share (KEDGE_SECRET_KEY_FILE)")
     .option("--advertise <host>", "host name or address that agents reach this machine by")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"));
   command.action(async (options: UpOptions) => {

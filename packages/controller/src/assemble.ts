@@ -3,6 +3,7 @@ import { isTaskEnded } from "@kedge/domain";
 import {
   AlertService,
   ArtifactService,
+  ComponentService,
   DeploymentService,
   EventService,
   FlagService,
@@ -52,6 +53,7 @@ import { Dispatcher } from "./runs/dispatch.ts";
 import { TaskInbox } from "./runs/inbox.ts";
 import { RunGroups } from "./runs/run-groups.ts";
 import { RunReconciler } from "./runs/run-reconciler.ts";
+import { Submissions } from "./runs/submission.ts";
 import { currentTask } from "./runs/task-events.ts";
 import { recordHolds } from "./scheduling/hold-events.ts";
 import { Scheduling } from "./scheduling/scheduling.ts";
@@ -60,6 +62,7 @@ import { KeyFile } from "./secrets/key-file.ts";
 import { SecretVault } from "./secrets/secret-vault.ts";
 import { createAlertService } from "./services/alert-service.ts";
 import { createArtifactService } from "./services/artifact-service.ts";
+import { createComponentService } from "./services/component-service.ts";
 import { createDeploymentService } from "./services/deployment-service.ts";
 import { createEventService } from "./services/event-service.ts";
 import { createFlagService } from "./services/flag-service.ts";
@@ -149,6 +152,11 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     isLeader,
     metrics: () => metrics,
   });
+  const submissions = new Submissions({
+    ...{ stores, vault, clock },
+    store: (run) => runReconciler.submit(run),
+    touch: (runId) => loops.touchRun(runId),
+  });
   const health = new HealthKeeper({
     ...shared,
     nodeWriter,
@@ -232,10 +240,12 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
           clock,
           vault,
           events,
+          submissions,
           runs: runReconciler,
           touch: (runId) => loops.touchRun(runId),
         }),
       ),
+      bindService(ComponentService, createComponentService({ stores, events, clock })),
       bindService(PipelineService, createPipelineService(stores, scheduling, clock)),
       bindService(ModelService, createModelService({ bus, stores, models, signer, holds })),
       bindService(DeploymentService, createDeploymentService({ ...shared, writer: deployments })),

@@ -4,6 +4,7 @@ import {
   AssignmentSchema,
   CacheEntrySchema,
   CommitStatusSchema,
+  ComponentSchema,
   DeploymentSchema,
   FlagRecordSchema,
   FlagsSchema,
@@ -29,6 +30,8 @@ export interface Stores {
   readonly nodes: Store<typeof NodeSchema>;
   readonly runs: Store<typeof RunSchema>;
   readonly pipelines: Store<typeof PipelineSchema>;
+  /** By name and digest. */
+  readonly components: Store<typeof ComponentSchema>;
   readonly deployments: Store<typeof DeploymentSchema>;
   readonly models: Store<typeof ModelSchema>;
   readonly modelVersions: Store<typeof ModelVersionSchema>;
@@ -70,6 +73,7 @@ export function openStores(bus: Bus, signer: Signer): Stores {
     nodes: openStore(bus, { bucket: "nodes", schema: NodeSchema }),
     runs: openStore(bus, { bucket: "runs", schema: RunSchema }),
     pipelines: openStore(bus, { bucket: "pipelines", schema: PipelineSchema }),
+    components: openStore(bus, { bucket: "components", schema: ComponentSchema, keyTokens: 2 }),
     deployments: openStore(bus, { bucket: "deployments", schema: DeploymentSchema }),
     models: openStore(bus, { bucket: "models", schema: ModelSchema }),
     modelVersions: openStore(bus, { bucket: "versions", schema: ModelVersionSchema, keyTokens: 2 }),

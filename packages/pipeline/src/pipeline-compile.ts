@@ -49,10 +49,16 @@ export interface CompileResult {
 
 /**
  * Checks a pipeline file without values for its parameters: nothing is said to be missing, and what depends on a
- * value that is not known is not judged. Never throws. `file` is the name used in diagnostics.
+ * value that is not known is not judged. Never throws. `file` is the name used in diagnostics; `components` are as in
+ * `compilePipeline`, absent when nobody looked them up.
  */
-export function lintPipeline(source: string, file = "kedge.yaml"): Diagnostic[] {
-  return analyse(source, { file, given: undefined, components: undefined }).diagnostics;
+export function lintPipeline(
+  source: string,
+  file = "kedge.yaml",
+  components?: CompileOptions["components"],
+): Diagnostic[] {
+  const known = components === undefined ? undefined : readComponents(components);
+  return analyse(source, { file, given: undefined, components: known }).diagnostics;
 }
 
 /** Compiles a pipeline file with the parameters of one run. Never throws; calling it again gives the same. */

@@ -1,6 +1,7 @@
 import {
   AlertService,
   ArtifactService,
+  ComponentService,
   DeploymentService,
   EventService,
   ModelService,
@@ -21,6 +22,7 @@ const SERVICES = [
   RunService,
   PipelineService,
   ModelService,
+  ComponentService,
   DeploymentService,
   NodeService,
   EventService,
@@ -35,11 +37,11 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
     "getRun listRuns watchRun streamLogs getPipeline listPipelines lintPipeline planPipeline pullModel getModel",
     "listModels getDeployment listDeployments watchDeployment explainDeployment getNode listNodes watchNodes",
     "watchEvents whoAmI getSchedulingPolicy getAlertPolicy listDeliveries listQueue listTeams explainJob planDemand",
-    "listSecrets getArtifact listArtifacts getCache listCaches",
+    "listApprovals getComponent listComponents listSecrets getArtifact listArtifacts getCache listCaches",
   ],
   OPERATOR: [
     "findMissingChunks putArtifact putCache deleteArtifact deleteCache",
-    "submitRun cancelRun retryRun approveJob rejectJob applyPipeline deletePipeline pushModel tagModel deleteModel",
+    "submitRun cancelRun retryRun approveJob rejectJob approveRun rejectRun addJobs pushComponent applyPipeline deletePipeline pushModel tagModel deleteModel",
     "applyDeployment deleteDeployment promoteRollout pauseRollout resumeRollout abortRollout rollbackDeployment retryRollout",
     "testReceiver silence unsilence rebalance setSecret deleteSecret",
   ],
@@ -48,6 +50,12 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
     "revokeToken setSchedulingPolicy setAlertPolicy rotateKey",
   ],
 };
+
+/** What the token of a running task opens. */
+const FOR_TASKS = new Set([
+  ...["pushModel", "pullModel", "getModel", "addJobs"],
+  ...["findMissingChunks", "putArtifact", "putCache", "getCache"],
+]);
 
 const least = new Map(
   Object.entries(LEAST).flatMap(([role, names]) =>
@@ -68,7 +76,7 @@ test.each(SERVICES.flatMap((service) => service.methods.map((method) => [service
     expect(allowed).toEqual(ORDER.slice(ORDER.indexOf(wanted ?? "")));
     expect(mayCall(Role.UNSPECIFIED, service, method)).toBe(false);
     expect(mayCall(99 as Role, service, method)).toBe(false);
-    expect(mayCall(Role.TASK, service, method)).toBe(["pushModel", "pullModel", "getModel"].includes(method));
+    expect(mayCall(Role.TASK, service, method)).toBe(FOR_TASKS.has(method));
     expect(isOpenMethod(service, method)).toBe(method === "enroll");
     // Without the lease only these are answered.
     expect(isRead(method)).toBe(wanted === "VIEWER" || method === "listTokens");

@@ -10,6 +10,7 @@ const RANK: Readonly<Record<Role, number>> = {
 };
 
 const TASK_METHODS: ReadonlySet<string> = new Set([
+  "kedge.v1.RunService/addJobs",
   "kedge.v1.ModelService/pushModel",
   "kedge.v1.ModelService/pullModel",
   "kedge.v1.ModelService/getModel",

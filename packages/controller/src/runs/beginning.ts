@@ -5,10 +5,15 @@ import { type Run, RunState } from "@kedge/proto";
  * The state that a run begins in, a retried one too: blocked while nobody let in what comes from outside, else queued if
  * it has a concurrency group, which lets it begin when it is its turn.
  */
-export function beginningState({ source, decision, concurrency }: Run): RunState {
-  const isLetIn = decision?.approved === true && decision.commit === source?.commit;
-  if (source?.fork === true && !isLetIn) return RunState.BLOCKED;
-  return concurrency === undefined ? RunState.PENDING : RunState.QUEUED;
+export function beginningState(run: Run): RunState {
+  if (run.source?.fork === true && !run.source.trustedSender && !isLetIn(run)) return RunState.BLOCKED;
+  return run.concurrency === undefined ? RunState.PENDING : RunState.QUEUED;
+}
+
+/** Tells whether a person let just this commit begin. What the commit says of itself counts for nothing. */
+export function isLetIn({ source, decision }: Run): boolean {
+  const commit = source?.commit ?? "";
+  return decision?.approved === true && commit !== "" && decision.commit === commit;
 }
 
 /** Puts a run into the state it begins in, and says what it waits for, in place. */

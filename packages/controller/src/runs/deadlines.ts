@@ -1,9 +1,9 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isRunEnded } from "@kedge/domain";
 import { type Job, JobState, type Run, RunState, TaskState } from "@kedge/proto";
+import { approvalDeadline } from "./approvals.ts";
 import { endingDeadlineMs } from "./endings.ts";
 
-const APPROVAL_TIMEOUT_SECONDS = 24 * 3600;
 const HOUR_SECONDS = 3600;
 
 /** Tells whether nothing of the run may begin: a person, or other runs of its group, come first. */
@@ -25,11 +25,8 @@ export function nextDeadlineMs(run: Run): number | undefined {
 /** When a person or a node must have taken the job, and what to say if not; undefined while it waits for neither. */
 export function jobDeadline(job: Job): { atMs: number; message: string } | undefined {
   if (job.readyAt === undefined) return undefined;
-  const readyMs = timestampMs(job.readyAt);
-  if (job.state === JobState.BLOCKED && job.spec?.work.case === "approval") {
-    const seconds = job.spec.work.value.timeoutSeconds || APPROVAL_TIMEOUT_SECONDS;
-    return { atMs: readyMs + seconds * 1000, message: `nobody approved it within ${seconds} s` };
-  }
+  const approval = approvalDeadline(job);
+  if (approval !== undefined) return approval;
   const queueSeconds = job.spec?.queueTimeoutSeconds ?? 0;
   if (job.state !== JobState.PENDING || queueSeconds === 0) return undefined;
   return { atMs: queuedSinceMs(job) + queueSeconds * 1000, message: `no node had room within ${queueSeconds} s` };

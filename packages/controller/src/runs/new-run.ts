@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { resolveText } from "@kedge/pipeline";
 import {
+  type Decision,
   JobSchema,
   JobState,
   type PipelineSpec,
@@ -27,6 +28,10 @@ export interface NewRunOptions {
   readonly idempotencyKey: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly nowMs: number;
+  /** "<run>/<job>" that called it; absent: none. */
+  readonly calledBy?: string;
+  /** The word on the calling run, which holds for what it calls. */
+  readonly decision?: Decision | undefined;
 }
 
 const DEFAULT_RUN_TIMEOUT_SECONDS = 3600;
@@ -46,6 +51,8 @@ export function newRun(options: NewRunOptions): Run {
     idempotencyKey: options.idempotencyKey,
     labels: { ...options.labels },
     timeoutSeconds: options.spec.timeoutSeconds || DEFAULT_RUN_TIMEOUT_SECONDS,
+    calledBy: options.calledBy ?? "",
+    ...(options.decision === undefined ? {} : { decision: options.decision }),
   });
   const concurrency = runConcurrency(options.spec, run);
   if (concurrency !== undefined) run.concurrency = concurrency;

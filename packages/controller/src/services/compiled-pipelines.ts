@@ -1,14 +1,21 @@
 import { createHash } from "node:crypto";
 import { KedgeError } from "@kedge/domain";
-import { compilePipeline } from "@kedge/pipeline";
+import { compilePipeline, usedComponents } from "@kedge/pipeline";
 import type { PipelineSpec } from "@kedge/proto";
+import type { Stores } from "../stores.ts";
+import { componentSources } from "./component-service.ts";
 import { diagnosticText } from "./diagnostic-text.ts";
 
 const MAX_KEPT = 256;
 
 /** Compiles pipeline files; what was submitted of late with the same parameters is not compiled again. */
 export class CompiledPipelines {
+  readonly #stores: Pick<Stores, "components">;
   readonly #specs = new Map<string, PipelineSpec>();
+
+  constructor(stores: Pick<Stores, "components">) {
+    this.#stores = stores;
+  }
 
   /**
    * The spec of a file; the same object for the same text and parameters, never to be changed.
@@ -19,7 +26,8 @@ export class CompiledPipelines {
     const key = digestOf(source, parameters);
     const known = this.#specs.get(key);
     if (known !== undefined) return known;
-    const { spec, diagnostics } = compilePipeline(source, { parameters });
+    const components = componentSources(this.#stores, usedComponents(source));
+    const { spec, diagnostics } = compilePipeline(source, { parameters, components });
     if (spec === undefined) {
       throw new KedgeError("INVALID_PIPELINE", diagnosticText(diagnostics), { field: "pipeline_source" });
     }

@@ -2,12 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
-import { compilePipeline, lintPipeline } from "@kedge/pipeline";
+import { compilePipeline, lintPipeline, usedComponents } from "@kedge/pipeline";
 import { PipelineSchema, type PipelineService } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
 import { planPlacements } from "../scheduling/plan-pipeline.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
+import { componentSources } from "./component-service.ts";
 import { diagnosticText } from "./diagnostic-text.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
@@ -20,9 +21,11 @@ export function createPipelineService(
   scheduling: Scheduling,
   clock: Clock,
 ): ServiceImplementation<typeof PipelineService> {
+  const lint = (source: string, file?: string) =>
+    lintPipeline(source, file, componentSources(stores, usedComponents(source)));
   return {
     applyPipeline: async (request, context) => {
-      const diagnostics = lintPipeline(request.source);
+      const diagnostics = lint(request.source);
       const errors = diagnosticText(diagnostics);
       if (errors !== "") throw new KedgeError("INVALID_PIPELINE", errors, { field: "source" });
       const name = pipelineName(request.source);
@@ -54,9 +57,10 @@ export function createPipelineService(
       await stores.pipelines.delete(request.name, revision);
       return {};
     },
-    lintPipeline: async (request) => ({ diagnostics: lintPipeline(request.source, request.file || "kedge.yaml") }),
+    lintPipeline: async (request) => ({ diagnostics: lint(request.source, request.file || "kedge.yaml") }),
     planPipeline: async (request) => {
-      const { spec, diagnostics } = compilePipeline(request.source, { parameters: request.parameters });
+      const components = componentSources(stores, usedComponents(request.source));
+      const { spec, diagnostics } = compilePipeline(request.source, { parameters: request.parameters, components });
       if (spec === undefined) return { placements: {}, diagnostics };
       return { spec, placements: planPlacements(spec, scheduling), diagnostics };
     },

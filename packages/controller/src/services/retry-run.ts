@@ -46,6 +46,9 @@ function startOver(job: Job): void {
   job.gateResults = [];
   job.deployedRevision = 0;
   job.decidedBy = "";
+  job.decisions = [];
+  job.calledRunId = "";
+  job.told = 0;
   delete job.failure;
   delete job.verdict;
   delete job.pending;

@@ -1,35 +1,34 @@
-import { clone, create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { clone, toBinary } from "@bufbuild/protobuf";
 import type { Bus } from "@kedge/bus";
 import { isKedgeError, isRunEnded, KedgeError } from "@kedge/domain";
-import { type Clock, newId } from "@kedge/kernel";
+import type { Clock } from "@kedge/kernel";
 import {
-  FailureClass,
-  FailureSchema,
-  JobState,
   type RetryRunRequest,
   type Run,
   RunSchema,
   type RunService,
   RunState,
+  type Source,
   type SubmitRunRequest,
 } from "@kedge/proto";
 import type { Principal, ServiceImplementation } from "@kedge/rpc";
-import { newRun } from "../runs/new-run.ts";
+import type { EventRecorder } from "../events/recorder.ts";
 import type { RunReconciler } from "../runs/run-reconciler.ts";
-import { failJob } from "../runs/task-events.ts";
+import type { Submissions } from "../runs/submission.ts";
 import { withCurrentReasons } from "../scheduling/explain-job.ts";
 import { DEFAULT_TEAM } from "../scheduling/job-demand.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
-import { assertParametersKept, keepParameters, splitParameters } from "../secrets/run-secrets.ts";
+import { assertParametersKept } from "../secrets/run-secrets.ts";
 import type { SecretVault } from "../secrets/secret-vault.ts";
 import type { Stores } from "../stores.ts";
+import { addJobs } from "./add-jobs.ts";
+import { listApprovals } from "./approval-inbox.ts";
 import { changes } from "./change-stream.ts";
-import { CompiledPipelines } from "./compiled-pipelines.ts";
 import { lookUp } from "./lookup.ts";
 import { pageOf } from "./paging.ts";
 import { rerun } from "./rerun.ts";
 import { retryRun } from "./retry-run.ts";
+import { createRunDecisions } from "./run-decisions.ts";
 import { RunIndex } from "./run-index.ts";
 import { streamRunLogs } from "./run-logs.ts";
 
@@ -38,9 +37,11 @@ export interface RunServiceOptions {
   readonly bus: Bus;
   readonly stores: Stores;
   readonly runs: RunReconciler;
+  readonly submissions: Submissions;
   readonly scheduling: Scheduling;
   readonly clock: Clock;
   readonly vault: SecretVault;
+  readonly events: EventRecorder;
   /** Queues a run to be looked at. */
   readonly touch: (runId: string) => void;
 }
@@ -51,30 +52,19 @@ const MAX_RACES = 20;
 
 /** RunService over the store: submit, look, follow, cancel, retry, decide. */
 export function createRunService(options: RunServiceOptions): ServiceImplementation<typeof RunService> {
-  const { bus, stores, scheduling, clock } = options;
+  const { bus, stores, scheduling, submissions, clock, events } = options;
   const submitting = new Map<string, Promise<Run>>();
   const index = new RunIndex(stores.runs);
-  const pipelines = new CompiledPipelines();
 
-  const submit = async (request: SubmitRunRequest, { name, team }: Principal): Promise<Run> => {
-    const spec = pipelines.compile(sourceOf(stores, request), request.parameters);
-    const { shown, secret } = splitParameters(spec.parameters, request.parameters);
-    const run = newRun({
-      id: newId(clock),
-      spec,
-      parameters: shown,
-      secretParameters: [...secret.keys()],
-      source: request.source,
+  const submit = (request: SubmitRunRequest, { name, team }: Principal): Promise<Run> => {
+    const { parameters, labels, idempotencyKey } = request;
+    return submissions.submit({
+      pipeline: sourceOf(stores, request),
+      ...{ parameters, labels, idempotencyKey },
+      source: submittedSource(request.source),
       submittedBy: name,
       team: team ?? DEFAULT_TEAM,
-      idempotencyKey: request.idempotencyKey,
-      labels: request.labels,
-      nowMs: clock.now(),
     });
-    await keepParameters(options.vault, run.id, { secret, by: name });
-    const created = await options.runs.submit(run);
-    options.touch(created.id);
-    return created;
   };
 
   const retryFrom = async ({ runId, from, jobs }: RetryRunRequest, principal: Principal): Promise<Run> => {
@@ -164,25 +154,30 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
       });
       return { run };
     },
-    approveJob: async (request, context) => ({
-      run: await edit(request.runId, (run) => {
-        const job = blockedJob(run, request.job);
-        job.state = JobState.SUCCEEDED;
-        job.decidedBy = context.principal.name;
-        job.reason = decision("approved", context.principal.name, request.comment);
-        job.finishedAt = timestampFromMs(clock.now());
-      }),
+    ...createRunDecisions({ edit, clock, events }),
+    addJobs: async (request, context) => ({
+      jobs: await addJobs({ stores, edit, events }, request, context.principal),
     }),
-    rejectJob: async (request, context) => ({
-      run: await edit(request.runId, (run) => {
-        const job = blockedJob(run, request.job);
-        job.decidedBy = context.principal.name;
-        const message = decision("rejected", context.principal.name, request.comment);
-        const failure = create(FailureSchema, { class: FailureClass.REJECTED, message });
-        failJob(job, failure, timestampFromMs(clock.now()));
-      }),
-    }),
+    listApprovals: async (request, context) => listApprovals(stores, request, context.principal),
   };
+}
+
+const FULL_COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+
+/**
+ * The source as a caller may give it: who sent a commit, and whether that person is trusted, is known of forges only. A
+ * caller may say that it comes from a fork, which takes a person's word for just that commit.
+ *
+ * @throws KedgeError INVALID_FIELD for a fork without a full commit id.
+ */
+function submittedSource(source: Source | undefined): Source | undefined {
+  if (source === undefined) return undefined;
+  if (source.fork && !FULL_COMMIT.test(source.commit)) {
+    throw new KedgeError("INVALID_FIELD", "source.commit must be a full commit id: it is what a person lets begin", {
+      field: "source.commit",
+    });
+  }
+  return { ...source, sender: "", trustedSender: false };
 }
 
 function assertSubmit(request: SubmitRunRequest): void {
@@ -236,14 +231,4 @@ export function findJob(run: Run, name: string): Run["jobs"][number] {
     field: "job",
     hint: `its jobs are ${names}`,
   });
-}
-
-function blockedJob(run: Run, name: string): Run["jobs"][number] {
-  const job = findJob(run, name);
-  if (job.state === JobState.BLOCKED) return job;
-  throw new KedgeError("JOB_NOT_BLOCKED", `job ${name} does not wait for an approval`, { field: "job" });
-}
-
-function decision(what: string, who: string, comment: string): string {
-  return comment === "" ? `${what} by ${who}` : `${what} by ${who}: ${comment}`;
 }

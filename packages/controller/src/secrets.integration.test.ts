@@ -48,14 +48,16 @@ test("a job's node gets its secrets, and nobody else: not other nodes, not who r
   expect((await set("token", ["production"])).secret).toMatchObject({ version: 1, ciphertext: new Uint8Array() });
   // The offer stays in the stream for now.
   agent.claims = false;
-  const runId = await submit();
-  await harness.until(runId, ({ jobs }) => jobs[0]?.state === JobState.OFFERED);
+  const waiting = await submit();
+  await harness.until(waiting, ({ jobs }) => jobs[0]?.state === JobState.OFFERED);
   // What may be shown is found, so the search finds what is there.
   expect(await filesWith("region-of-the-run")).not.toEqual([]);
   for (const value of [VALUE, PASSWORD]) expect(await filesWith(value)).toEqual([]);
 
+  await harness.runs.cancelRun({ runId: waiting });
+
   agent.claims = true;
-  const ended = await harness.until(runId);
+  const ended = await harness.until(await submit());
   expect(ended.state).toBe(RunState.SUCCEEDED);
   const offer = agent.offers.at(-1);
   if (offer?.ref === undefined) throw new Error("no offer came");

@@ -4,7 +4,7 @@ import type { Principal } from "@kedge/rpc";
 import { rerunFrom } from "../runs/rerun.ts";
 import type { RunReconciler } from "../runs/run-reconciler.ts";
 import { DEFAULT_TEAM } from "../scheduling/job-demand.ts";
-import { assertParametersKept, keepParameters } from "../secrets/run-secrets.ts";
+import { assertParametersKept, copyParameters } from "../secrets/run-secrets.ts";
 import type { SecretVault } from "../secrets/secret-vault.ts";
 import type { Stores } from "../stores.ts";
 
@@ -34,10 +34,6 @@ export async function rerun(options: RerunnerOptions, { run, from, principal }: 
   assertParametersKept(stores, run);
   const { name, team = DEFAULT_TEAM } = principal;
   const next = rerunFrom(run, from, { id: newId(clock), submittedBy: name, team, nowMs: clock.now() });
-  const secret = new Map<string, string>();
-  for (const parameter of run.secretParameters) {
-    secret.set(parameter, Buffer.from(await vault.valueOfRun(run.id, parameter)).toString("utf8"));
-  }
-  await keepParameters(vault, next.id, { secret, by: name });
+  await copyParameters(vault, run, next);
   return runs.submit(next);
 }

@@ -26,6 +26,16 @@ function startOver(argument: string): void {
   process.execve?.(execPath, [execPath, ...execArgv, ...argv.slice(1), argument], env);
 }
 
+async function ask(question: string, signal: AbortSignal): Promise<string> {
+  const { createInterface } = await import("node:readline/promises");
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await terminal.question(question, { signal });
+  } finally {
+    terminal.close();
+  }
+}
+
 /** Runs the process's command line and sets its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   let signal: AbortSignal | undefined;
@@ -37,6 +47,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       signal ??= terminationSignal();
       return signal;
     },
+    ...(process.stdin.isTTY ? { ask } : {}),
     ...(process.execve === undefined ? {} : { startOver }),
   };
   // A reader that closes the pipe early (`kedge logs | head`) has what it wants.

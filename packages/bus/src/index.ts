@@ -32,7 +32,15 @@ export {
 } from "./flag-changes.ts";
 export { getHookBody, type HookBodyName, purgeHookBodies, putHookBody } from "./hook-bodies.ts";
 export { LeaderLease, type LeaderLeaseOptions } from "./leader-lease.ts";
-export { publishLog, type ReadLogsOptions, readLogs } from "./logs.ts";
+export { findLogTail, type LogTail, type LogTailOptions } from "./log-tail.ts";
+export {
+  type LogReading,
+  type LogSelection,
+  publishLog,
+  type ReadLogsOptions,
+  readLogEntries,
+  readLogs,
+} from "./logs.ts";
 export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
 export type { NatsConfigOptions } from "./nats-config.ts";
 export { writeNatsFiles } from "./nats-files.ts";

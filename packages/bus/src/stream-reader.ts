@@ -14,18 +14,31 @@ export interface ReadOptions {
   readonly stream: string;
   /** One subject, may hold wildcards. */
   readonly filter: string;
-  /** Where to begin: the oldest message, the newest of each subject, or only what comes from now on. */
-  readonly from: "all" | "last-per-subject" | "new" | { readonly sequence: number };
+  /**
+   * Where to begin: the oldest message, the newest of all, the newest of each subject, only what comes from now on, a
+   * place in the stream, or what was stored at a time (milliseconds since 1970) or later.
+   */
+  readonly from:
+    | "all"
+    | "last"
+    | "last-per-subject"
+    | "new"
+    | { readonly sequence: number }
+    | { readonly sinceMs: number };
   /** False: end after what is stored at the beginning. */
   readonly follow: boolean;
   /** Leave the content of messages out. */
   readonly headersOnly?: boolean;
+  /** Messages may be large: far fewer are in memory, the larger the last ones were the fewer. */
+  readonly large?: boolean;
 }
 
 /** A stored message, or the note that everything stored at the beginning has been read. */
 export type Reading = { readonly kind: "message"; readonly message: JsMsg } | { readonly kind: "caught-up" };
 
 const BATCH = 256;
+/** Of large messages: from 8 to 64 of them, 4 MiB if they are as large as those before. */
+const LARGE_BATCH = { least: 8, most: 64, bytes: 4 * 1024 * 1024 } as const;
 const EXPIRES_MS = 20_000;
 const RETRY_MS = 250;
 const INACTIVE_NS = 60_000_000_000;
@@ -36,7 +49,7 @@ const INACTIVE_NS = 60_000_000_000;
  * "caught-up" comes exactly once. Ends without an error when the signal aborts.
  */
 export async function* readStream(bus: Bus, options: ReadOptions, signal: AbortSignal): AsyncGenerator<Reading> {
-  const position: Position = { last: 0, caughtUp: false };
+  const position: Position = { last: 0, caughtUp: false, batch: options.large ? LARGE_BATCH.least : BATCH };
   while (!signal.aborted && !bus.connection.isClosed()) {
     try {
       yield* readOnce(bus, options, position, signal);
@@ -53,6 +66,8 @@ interface Position {
   /** Stream sequence of the newest message given out. */
   last: number;
   caughtUp: boolean;
+  /** How many messages are pulled at once. */
+  batch: number;
 }
 
 /** Reads with one consumer until it must be replaced. */
@@ -72,22 +87,31 @@ async function* readOnce(
     }
     let delivered = 0;
     while (!signal.aborted && bus.connected && bus.epoch === epoch && (options.follow || !position.caughtUp)) {
-      for await (const message of fetchBatch(bus, consumer, signal)) {
+      const before = delivered;
+      let bytes = 0;
+      for await (const message of fetchBatch(bus, { consumer, size: position.batch }, signal)) {
         // A gap means that messages were lost on the way: begin anew behind the last good one.
         if (bus.epoch !== epoch || message.info.deliverySequence !== ++delivered) return;
         position.last = message.seq;
+        bytes += message.data.length;
         yield { kind: "message", message };
         if (message.info.pending > 0 || position.caughtUp) continue;
         position.caughtUp = true;
         yield { kind: "caught-up" };
         if (!options.follow) return;
       }
+      if (options.large && delivered > before) position.batch = nextBatch(bytes / (delivered - before));
     }
   } finally {
     bus.manager.consumers.delete(options.stream, info.name).catch(() => {
       // It goes by itself when it is not used for a while.
     });
   }
+}
+
+function nextBatch(meanBytes: number): number {
+  const { least, most, bytes } = LARGE_BATCH;
+  return Math.max(least, Math.min(most, Math.floor(bytes / Math.max(1, meanBytes))));
 }
 
 async function makeConsumer(
@@ -100,8 +124,12 @@ async function makeConsumer(
 }
 
 /** One pull; ends early when the signal aborts or the connection changes. */
-async function* fetchBatch(bus: Bus, consumer: Consumer, signal: AbortSignal): AsyncGenerator<JsMsg> {
-  const batch = await consumer.fetch({ max_messages: BATCH, expires: EXPIRES_MS, idle_heartbeat: 5_000 });
+async function* fetchBatch(
+  bus: Bus,
+  { consumer, size }: { readonly consumer: Consumer; readonly size: number },
+  signal: AbortSignal,
+): AsyncGenerator<JsMsg> {
+  const batch = await consumer.fetch({ max_messages: size, expires: EXPIRES_MS, idle_heartbeat: 5_000 });
   const stop = (): void => batch.stop();
   const unsubscribe = bus.onStatus(stop);
   signal.addEventListener("abort", stop, { once: true });
@@ -127,12 +155,20 @@ function consumerConfig(options: ReadOptions, last: number): Partial<ConsumerCon
   };
 }
 
+const POLICIES = {
+  all: DeliverPolicy.All,
+  last: DeliverPolicy.Last,
+  "last-per-subject": DeliverPolicy.LastPerSubject,
+  new: DeliverPolicy.New,
+};
+
 function startOf(
   from: ReadOptions["from"],
   last: number,
-): { readonly deliver_policy: DeliverPolicy; readonly opt_start_seq?: number } {
+): Pick<Partial<ConsumerConfig>, "deliver_policy" | "opt_start_seq" | "opt_start_time"> {
   if (last > 0) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 };
-  if (typeof from === "object") return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.sequence };
-  const policies = { all: DeliverPolicy.All, "last-per-subject": DeliverPolicy.LastPerSubject, new: DeliverPolicy.New };
-  return { deliver_policy: policies[from] };
+  if (typeof from === "string") return { deliver_policy: POLICIES[from] };
+  if ("sequence" in from) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.sequence };
+  const time = new Date(from.sinceMs).toISOString();
+  return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: time };
 }

@@ -1,4 +1,4 @@
-import { clone, create, equals } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { isJobEnded, isKedgeError, isRunEnded, KedgeError } from "@kedge/domain";
 import { type Clock, jitter, type ReconcileResult } from "@kedge/kernel";
@@ -8,7 +8,6 @@ import {
   type Job,
   JobState,
   type Run,
-  RunSchema,
   type Task,
   type TaskEvent,
   TaskFinishedSchema,
@@ -31,6 +30,7 @@ import type { TaskInbox } from "./inbox.ts";
 import { assertPossible, explainWaiting, loseTasks, lostAttempts, offerJobs, preemptTasks } from "./placement.ts";
 import { progressRun } from "./progress.ts";
 import { recordPreemptions, recordRunEvents } from "./run-events.ts";
+import { copyRun, isSameRun } from "./run-copy.ts";
 import type { RunGroups } from "./run-groups.ts";
 import { applyTaskEvent, preemptionReason } from "./task-events.ts";
 
@@ -153,7 +153,7 @@ export class RunReconciler {
   }
 
   #take(before: Run, revision: number, arrived: readonly TaskEvent[]): Promise<Run> {
-    const run = clone(RunSchema, before);
+    const run = copyRun(before);
     const at = timestampFromMs(this.#options.clock.now());
     this.#options.dispatcher.observe(run, at);
     for (const event of arrived) applyTaskEvent(run, event, at);
@@ -174,7 +174,7 @@ export class RunReconciler {
     explainWaiting(run, at, scheduling);
     // A job that no node could ever take has failed for good.
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
-    const isChanged = before === undefined || preempted.length > 0 || offered > 0 || !equals(RunSchema, run, before);
+    const isChanged = before === undefined || preempted.length > 0 || offered > 0 || !isSameRun(run, before);
     if (!isChanged) {
       this.#advanced.set(run.id, revision);
       return run;

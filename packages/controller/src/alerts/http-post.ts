@@ -21,10 +21,15 @@ export interface Sending {
   readonly signal: AbortSignal;
 }
 
-/** How a request ended. `retryAfterMs` is what the receiver asks for. */
+/** How a request ended. `status` is that of the answer, if one came; `retryAfterMs` is what the receiver asks for. */
 export type PostOutcome =
   | { readonly kind: "taken" }
-  | { readonly kind: "failed"; readonly error: string; readonly retryAfterMs?: number };
+  | {
+      readonly kind: "failed";
+      readonly error: string;
+      readonly status?: number;
+      readonly retryAfterMs?: number;
+    };
 
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 16 * 1024;
@@ -99,7 +104,7 @@ function outcomeOf({ status, retryAfter, body }: Answer, nowMs: number): PostOut
   const said = status >= 300 && status < 400 ? "redirects are not followed" : codeWord(body);
   const error = [`HTTP ${status}`, STATUS_CODES[status], said && `(${said})`].filter(Boolean).join(" ");
   const retryAfterMs = parseRetryAfter(retryAfter, nowMs);
-  return { kind: "failed", error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return { kind: "failed", error, status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
 /** Slack answers with one word, e.g. "invalid_payload". Anything else stays out: an answer may come from anywhere. */

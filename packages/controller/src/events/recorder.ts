@@ -6,7 +6,18 @@ import { EventSchema, EventSeverity } from "@kedge/proto";
 
 /** One thing that happened. */
 export interface EventInput {
-  readonly kind: "run" | "job" | "node" | "model" | "deployment" | "rollout" | "incident" | "flag" | "secret" | "controller";
+  readonly kind:
+    | "run"
+    | "job"
+    | "node"
+    | "model"
+    | "deployment"
+    | "rollout"
+    | "incident"
+    | "flag"
+    | "repository"
+    | "secret"
+    | "controller";
   readonly name: string;
   /** PascalCase, one word per meaning. */
   readonly reason: string;

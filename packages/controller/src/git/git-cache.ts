@@ -6,6 +6,7 @@ import type { Clock } from "@kedge/kernel";
 import { Forge, type Repository } from "@kedge/proto";
 import {
   assertFetchable,
+  assertRefName,
   type GitCredential,
   type GitOptions,
   isCommitId,

@@ -1,0 +1,134 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { compilePipeline } from "../../pipeline-compile.ts";
+import { importGithubWorkflow } from "./import-github.ts";
+
+const WORKFLOW = `name: CI
+on:
+  push: { branches: [main], paths-ignore: ["docs/**"] }
+  pull_request:
+  schedule: [{ cron: "0 3 * * *" }]
+  workflow_dispatch: { inputs: { level: { type: choice, options: [debug, info], default: info } } }
+concurrency: { group: "ci-\${{ github.ref }}", cancel-in-progress: true }
+env: { NODE_ENV: test }
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    strategy:
+      fail-fast: false
+      matrix: { node: [20, 22], include: [{ node: 22, cover: "yes" }] }
+    outputs: { version: "\${{ steps.v.outputs.version }}" }
+    steps:
+      - uses: actions/checkout@v4
+        with: { fetch-depth: 0, submodules: recursive }
+      - uses: actions/setup-node@v4
+        with: { node-version: "\${{ matrix.node }}", cache: npm }
+      - run: npm ci
+      - name: Version
+        id: v
+        run: echo "version=1.2" >> "$GITHUB_OUTPUT"
+      - run: if [[ -n "$X" ]]; then echo yes; fi
+        if: github.ref == 'refs/heads/main' && github.event_name != 'pull_request'
+        env: { X: "\${{ secrets.NPM_TOKEN }}" }
+      - run: echo failed
+        if: failure()
+        continue-on-error: true
+      - uses: actions/upload-artifact@v4
+        with: { name: dist, path: dist/, retention-days: 5 }
+  image:
+    needs: [build]
+    if: startsWith(github.ref, 'refs/tags/v')
+    runs-on: [self-hosted, gpu]
+    services:
+      db: { image: "postgres:16", ports: ["5432:5432"], options: --health-cmd pg_isready --health-interval 10s }
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/download-artifact@v4
+        with: { name: dist, path: in }
+      - uses: docker/build-push-action@v6
+        with: { context: ., push: true, tags: "app:\${{ github.sha }}", build-args: "V=1\\nW=2" }
+      - uses: someone/else@v1
+      - run: deploy --token \${{ secrets.DEPLOY }} --level \${{ inputs.level }}
+`;
+
+describe("a workflow", () => {
+  const result = importGithubWorkflow(WORKFLOW);
+  const spec = compilePipeline(result.source ?? "").spec;
+
+  it("becomes a pipeline that compiles", () => {
+    expect(result.errors).toEqual([]);
+    expect(spec?.jobs.map((job) => job.name)).toEqual(["build-20", "build-22-yes", "image"]);
+    expect(spec?.triggers.map(({ kind }) => kind.case)).toEqual(
+      ["push", "pullRequest", "tag", "cron"].filter((it) => it !== "tag"),
+    );
+    expect(spec?.parameters).toMatchObject([{ name: "level", choices: ["debug", "info"], defaultValue: "info" }]);
+  });
+
+  it("keeps matrix, image, cache, outputs, secrets and conditions", () => {
+    const build = spec?.jobs[0];
+    expect(build).toMatchObject({
+      image: "node:20",
+      matrix: { node: "20" },
+      caches: [{ paths: ["~/.npm"] }],
+      secrets: [{ secret: "NPM_TOKEN", env: "X" }],
+      artifacts: [{ name: "dist", paths: ["dist/**"], expireSeconds: 5 * 86_400 }],
+    });
+    const steps = build?.work.case === "steps" ? build.work.value.steps : [];
+    expect(steps[0]?.action.value).toMatchObject({ depth: 1_000_000, submodules: true });
+    expect(steps[2]).toMatchObject({ name: "Version", outputsFile: ".github-output-3" });
+    expect(JSON.stringify(steps[3]?.action.value)).toContain('case \\"$IF_1\\" in main)');
+    expect(steps[4]).toMatchObject({ allowFailure: true });
+    const image = spec?.jobs[2];
+    expect(image).toMatchObject({
+      needs: ["build-20", "build-22-yes"],
+      inputs: [{ name: "dist", path: "in" }, { name: "dist" }],
+    });
+    expect(image?.when?.kind).toMatchObject({ case: "value", value: { operands: ["v**"] } });
+    expect(image?.services).toMatchObject([{ name: "db", ready: { case: "readyCommand", value: "pg_isready" } }]);
+  });
+
+  it("is reported construct by construct, with lines", () => {
+    const unsupported = result.notes.filter((note) => note.fidelity === "unsupported");
+    expect(unsupported.map(({ line, construct }) => `${line} ${construct}`)).toEqual(["45 uses: someone/else@v1"]);
+    expect(result.notes.find((note) => note.construct.startsWith("uses: actions/setup-node"))).toMatchObject({
+      fidelity: "approximate",
+      line: 19,
+    });
+  });
+});
+
+describe("any text", () => {
+  it("gives a pipeline that compiles, or an error", () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        "jobs:",
+        "  a:",
+        "    steps:",
+        "      - run: x",
+        "\n",
+        "${{",
+        " }}",
+        "if: ",
+        "uses: a/b@c",
+        "matrix",
+        "[",
+        "{",
+        ": ",
+      ),
+      fc.string({ maxLength: 6 }),
+    );
+    const edit = fc.record({ at: fc.nat(WORKFLOW.length), cut: fc.nat(20), insert: piece });
+    const texts = fc
+      .array(edit, { minLength: 1, maxLength: 5 })
+      .map((edits) =>
+        edits.reduce((text, { at, cut, insert }) => text.slice(0, at) + insert + text.slice(at + cut), WORKFLOW),
+      );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const { source, errors } = importGithubWorkflow(text);
+        expect((source !== undefined) !== errors.length > 0).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

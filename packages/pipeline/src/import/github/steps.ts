@@ -1,0 +1,214 @@
+import type { Path } from "../../finding.ts";
+import { asList, asPlain, asTexts, type ImportDraft, type Plain } from "../draft.ts";
+import { fieldsOf, translateAction } from "./actions.ts";
+import { translateIf } from "./condition.ts";
+import { shellGuard } from "./guard.ts";
+import { type TextScope, translateText } from "./text.ts";
+
+/** What the steps of a job became, and what they gave the job. */
+export interface TranslatedSteps {
+  readonly steps: (Plain | "checkout")[];
+  readonly caches: Plain[];
+  readonly artifacts: Plain[];
+  readonly inputs: (Plain | string)[];
+  /** By variable. */
+  readonly secrets: Map<string, string>;
+  image: string | undefined;
+}
+
+/** What a job's steps are translated with. */
+export interface StepScope {
+  readonly draft: ImportDraft;
+  readonly jobs: ReadonlyMap<string, string>;
+  readonly env: ReadonlyMap<string, string>;
+  readonly shell: string | undefined;
+  readonly folder: string | undefined;
+  /** Jobs that upload an artifact, by its name; all of them under the empty one. */
+  readonly uploads: ReadonlyMap<string, readonly string[]>;
+}
+
+const ENV_FILE = ".github-env";
+const BASHISM =
+  /\[\[|\bsource\b|\bpipefail\b|<\(|<<<|\bdeclare\b|\bfunction\b|\$\{[A-Za-z_]+(?:\[|,,|\^\^|\/\/)|=\(|&>|\bshopt\b/;
+
+/** Translates the steps of a job. */
+export function translateSteps(steps: unknown, path: Path, scope: StepScope): TranslatedSteps {
+  const result: TranslatedSteps = {
+    steps: [],
+    caches: [],
+    artifacts: [],
+    inputs: [],
+    secrets: new Map(),
+    image: undefined,
+  };
+  const usesEnvFile = asList(steps).some((step) => String(asPlain(step)["run"] ?? "").includes("GITHUB_ENV"));
+  for (const [i, step] of asList(steps).entries()) {
+    const fields = asPlain(step);
+    const own = [...path, i];
+    if (fields["run"] !== undefined) runStep(fields, own, { ...scope, usesEnvFile }, result);
+    else if (fields["uses"] !== undefined) usesStep(fields, own, scope, result);
+    else scope.draft.unsupported(own, "a step without run and uses");
+  }
+  return result;
+}
+
+function runStep(
+  fields: Plain,
+  path: Path,
+  scope: StepScope & { usesEnvFile: boolean },
+  result: TranslatedSteps,
+): void {
+  const { draft } = scope;
+  const shell = fields["shell"] ?? scope.shell;
+  if (shell !== undefined && !["bash", "sh"].includes(String(shell))) {
+    result.steps.push(todo(fields, `shell: ${String(shell)}`));
+    draft.unsupported([...path, "shell"], "steps are scripts for sh or bash");
+    return;
+  }
+  const translated = translate(String(fields["run"]), [...path, "run"], scope, true, result);
+  const status = statusOf(fields, [...path, "if"], scope, true);
+  const { env, outputs } = environment(fields, path, scope, result);
+  const folder = fields["working-directory"] ?? scope.folder;
+  const lines = [
+    ...(status.guard === undefined ? [] : [`${status.guard.test} || exit 0`]),
+    ...(scope.usesEnvFile ? [`if [ -f ${ENV_FILE} ]; then set -a; . ./${ENV_FILE}; set +a; fi`] : []),
+    ...(folder === undefined ? [] : [`cd ${quoted(String(folder))}`]),
+  ];
+  const isBash = shell === "bash" || (shell === undefined && BASHISM.test(translated));
+  const script = [...(isBash ? [] : ["set +u"]), ...lines, translated.trimEnd()].join("\n");
+  const all = { ...env, ...status.guard?.env, ...(scope.usesEnvFile && { GITHUB_ENV: ENV_FILE }) };
+  result.steps.push({
+    ...common(fields, status.runIf),
+    env: all,
+    outputs,
+    run: isBash ? { command: ["bash", "-eo", "pipefail", "-c", script] } : script,
+  });
+  draft.exact([...path, "run"], isBash ? "a script for bash" : "a script");
+}
+
+/** The step's variables, and the file that its outputs go to. */
+function environment(fields: Plain, path: Path, scope: StepScope, result: TranslatedSteps) {
+  const env = translateEnv(fields["env"], [...path, "env"], scope, result);
+  const writes = String(fields["run"]).includes("GITHUB_OUTPUT");
+  if (!writes) return { env, outputs: undefined };
+  const file = `.github-output-${path.at(-1)}`;
+  return { env: { ...env, GITHUB_OUTPUT: file }, outputs: file };
+}
+
+function usesStep(fields: Plain, path: Path, scope: StepScope, result: TranslatedSteps): void {
+  const uses = String(fields["uses"]);
+  const inputs = Object.fromEntries(
+    Object.entries(fieldsOf(fields)).map(([key, value]) => {
+      return [key, typeof value === "string" ? translate(value, [...path, "with", key], scope, false, result) : value];
+    }),
+  );
+  const action = translateAction(uses, inputs);
+  const status = statusOf(fields, [...path, "if"], scope, false);
+  scope.draft.note(action.fidelity, [...path, "uses"], action.message, `uses: ${uses.slice(0, 80)}`);
+  if (action.fidelity === "unsupported") result.steps.push(todo(fields, `uses: ${uses}`));
+  if (action.step === "checkout" && status.runIf === undefined) result.steps.push("checkout");
+  else if (action.step !== undefined) {
+    const step = action.step === "checkout" ? { checkout: {} } : action.step;
+    result.steps.push({ ...common(fields, status.runIf), ...step });
+  }
+  if (action.image !== undefined) result.image ??= action.image;
+  if (action.cache !== undefined) result.caches.push(action.cache);
+  if (action.artifact !== undefined) addArtifact(action.artifact, status.runIf, result);
+  if (action.download !== undefined) addInputs(action.download, path, scope, result);
+}
+
+function addArtifact(artifact: Plain, on: string | undefined, { artifacts }: TranslatedSteps): void {
+  const known = artifacts.find(({ name }) => name === artifact["name"]);
+  if (known === undefined) artifacts.push({ ...artifact, ...(on === undefined ? {} : { on }) });
+  else known["paths"] = [...asTexts(known["paths"]), ...asTexts(artifact["paths"])];
+}
+
+function addInputs(
+  download: { name: string | undefined; path: string },
+  path: Path,
+  scope: StepScope,
+  result: TranslatedSteps,
+): void {
+  const jobs = scope.uploads.get(download.name ?? "") ?? [];
+  if (jobs.length === 0) scope.draft.unsupported(path, "no job of this workflow uploads it");
+  const folder = download.path.replace(/^\.\//, "").replace(/\/$/, "");
+  for (const job of jobs) {
+    const named = download.name === undefined ? {} : { artifact: download.name };
+    result.inputs.push({ job, ...named, ...(folder === "" || folder === "." ? {} : { path: folder }) });
+  }
+}
+
+function common(fields: Plain, runIf: string | undefined): Plain {
+  const minutes = Number(fields["timeout-minutes"]);
+  return {
+    name:
+      fields["name"] === undefined
+        ? undefined
+        : String(fields["name"])
+            .replaceAll(/\$\{\{[^}]*\}\}/g, "")
+            .slice(0, 120),
+    "run-if": runIf,
+    "allow-failure": fields["continue-on-error"] === true ? true : undefined,
+    timeout: minutes > 0 ? `${Math.ceil(minutes)}m` : undefined,
+  };
+}
+
+function statusOf(fields: Plain, path: Path, scope: StepScope, canGuard: boolean) {
+  if (fields["if"] === undefined) return { runIf: undefined, guard: undefined };
+  const { runIf, when, problem } = translateIf(String(fields["if"]), scope.jobs);
+  if (problem !== undefined) scope.draft.unsupported(path, `the step runs whatever it says: ${problem}`);
+  else if (when !== undefined && !canGuard)
+    scope.draft.unsupported(path, "only scripts can be kept to a condition: the step always runs");
+  else scope.draft.exact(path, when === undefined ? "run-if" : "a test at the beginning of the script");
+  return { runIf, guard: when !== undefined && canGuard ? shellGuard(when) : undefined };
+}
+
+/** Translates variables; those that are secrets become secrets of the job. */
+export function translateEnv(
+  env: unknown,
+  path: Path,
+  scope: TextSource,
+  result: Pick<TranslatedSteps, "secrets">,
+): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(asPlain(env))) {
+    const secret = /^\s*\$\{\{\s*secrets\.([A-Za-z_]\w*)\s*\}\}\s*$/.exec(String(value))?.[1];
+    if (secret === undefined) found[name] = translate(String(value ?? ""), [...path, name], scope, false, result);
+    else if (secret === "GITHUB_TOKEN")
+      scope.draft.unsupported([...path, name], "there is no token of the forge: keep one as a secret");
+    else {
+      result.secrets.set(name, secret);
+      scope.draft.exact([...path, name], `secret ${secret} of the job`);
+    }
+  }
+  return found;
+}
+
+type TextSource = Pick<StepScope, "draft" | "jobs" | "env">;
+
+function translate(
+  text: string,
+  path: Path,
+  scope: TextSource,
+  isScript: boolean,
+  result: Pick<TranslatedSteps, "secrets">,
+): string {
+  const textScope: TextScope = { jobs: scope.jobs, env: scope.env, isScript };
+  const { text: translated, secrets, problems } = translateText(text, textScope);
+  for (const secret of secrets) result.secrets.set(secret, secret);
+  for (const problem of problems) scope.draft.unsupported(path, `${problem} has no counterpart and is left out`);
+  return translated;
+}
+
+/** A step that fails until somebody has ported what it stands for. */
+function todo(fields: Plain, what: string): Plain {
+  const name = String(fields["name"] ?? what).slice(0, 80);
+  return {
+    name: `port ${name}`,
+    run: `echo ${quoted(`to be ported: ${what.slice(0, 200)}`.replaceAll(/[\r\n]/g, " "))} >&2\nexit 1`,
+  };
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''").replaceAll("${{", () => "$${{")}'`;
+}

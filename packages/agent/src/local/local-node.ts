@@ -8,15 +8,18 @@ import type { LogChunk, TaskEvent, TaskOffer } from "@kedge/proto";
 import { createUser } from "@nats-io/nkeys";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "../config.ts";
 import { endWork } from "../end-work.ts";
+import { LocalFileStore } from "../files/local-file-store.ts";
 import { bootTimeMs } from "../node/boot-clock.ts";
 import { LeaseFile } from "../node/lease-file.ts";
 import { openRuntimes } from "../node/runtimes.ts";
 import { Watchdog } from "../node/watchdog.ts";
+import { secretsRoot } from "../secrets/secrets-folder.ts";
 import { lockDataDir, lockOwner } from "../state/data-lock.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { sweepOrphans } from "../tasks/orphans.ts";
 import { isTaskId, TaskRecord } from "../tasks/task-record.ts";
 import { TaskRunner } from "../tasks/task-runner.ts";
+import { removeWorkspace } from "../tasks/workspace.ts";
 
 /** How tasks are run without a controller. */
 export interface LocalNodeOptions extends Pick<AgentOptions, "dockerSocket" | "runtimes" | "clock" | "logger"> {
@@ -51,7 +54,8 @@ export class LocalNode {
     this.#runtimes = parts.runtimes;
     this.#unlock = parts.unlock;
     const { dataDir, clock, logger } = resolved;
-    this.#watchdog = new Watchdog({ dataDir, leaseMs: LEASE_MS, clock, logger });
+    const secrets = secretsRoot(join(dataDir, "tasks"));
+    this.#watchdog = new Watchdog({ dataDir, secretsRoot: secrets, leaseMs: LEASE_MS, clock, logger });
     this.#lease = new LeaseFile(dataDir);
   }
 
@@ -95,6 +99,7 @@ export class LocalNode {
     const runner = new TaskRunner({
       ...{ record, runtimes: this.#runtimes, caPem: "", sealKey: this.#sealKey, clock, logger },
       flags: { file: "", url: undefined, containerUrl: () => Promise.resolve(undefined) },
+      fileStore: new LocalFileStore(join(this.#options.baseDir, "files"), offer.cacheScope, clock),
       publishEvent: async (event) => onEvent(event),
       publishLog: async (chunk) => onLog(chunk),
       ...{ keepWorkspaces: false, adopted: false },
@@ -121,7 +126,7 @@ export class LocalNode {
     const { logger, dataDir } = this.#resolved;
     const search = { nodeId: this.nodeId, tasksDir: this.#tasksDir, runtimes: this.#runtimes, logger };
     await sweepOrphans({ ...search, isLive: () => false });
-    await rm(dataDir, { recursive: true, force: true });
+    await removeFolders(dataDir);
     await this.#unlock();
   }
 
@@ -167,6 +172,11 @@ async function removeDead({ baseDir, onEvent: _event, onLog: _log, ...rest }: Lo
     const options = resolved(rest, dataDir);
     const runtimes = await openRuntimes(options, nodeId);
     await endWork({ dataDir, nodeId, runtimes, logger: options.logger });
-    await rm(dataDir, { recursive: true, force: true });
+    await removeFolders(dataDir);
   }
+}
+
+async function removeFolders(dataDir: string): Promise<void> {
+  await rm(secretsRoot(join(dataDir, "tasks")), { recursive: true, force: true });
+  await removeWorkspace(dataDir);
 }

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { isKedgeError } from "@kedge/domain";
 import type { Logger } from "@kedge/kernel";
 import type { Runtime } from "@kedge/runtime";
@@ -6,6 +7,7 @@ import { removeSecretFiles } from "../secrets/secrets-folder.ts";
 import { serviceWorkloadId } from "../services/job-service.ts";
 import { taskNetwork, workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
+import { emptyAsRoot } from "./empty-as-root.ts";
 import { imageOf, planOf } from "./job-plan.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { removeWorkspace } from "./workspace.ts";
@@ -30,9 +32,9 @@ export async function cleanUpTask(remains: TaskRemains): Promise<void> {
       logger.warn({ err: error, taskId }, "network not removed");
     });
   }
-  if (keepWorkspaces) return rm(`${record.directory}/state.json`, { force: true });
-  if (!(await removeWorkspace(record.workspace))) await emptyAsRoot(remains);
-  await rm(record.directory, { recursive: true, force: true });
+  // First: without it the task is forgotten, whatever becomes of its files.
+  await rm(join(record.directory, "state.json"), { force: true });
+  if (!keepWorkspaces) await removeFolder(remains);
 }
 
 /** By their ids, which follow from the steps: a list of all workloads would cost each task what all of them hold. */
@@ -61,16 +63,20 @@ function imageOfTask({ offer: { job } }: TaskRecord): string | undefined {
   return [...images, ...(job?.services ?? []).map(({ image }) => image)].find((image) => image !== "");
 }
 
-/** Files that a container made as root are beyond an agent that is not; the same image can remove them. */
-async function emptyAsRoot({ record, runtimes, logger }: TaskRemains): Promise<void> {
-  const image = imageOfTask(record);
-  if (image === undefined || runtimes.docker === undefined) return;
-  const id = `${record.ref.taskId}.clean`;
-  const command = ["sh", "-c", "rm -rf /workspace/* /workspace/.[!.]*"];
-  const labels = { "kedge.node": record.ref.nodeId, "kedge.task": record.ref.taskId };
-  const spec = { id, labels, command, image, env: {}, workspace: record.workspace, user: "0", network: "none" };
-  await runtimes.docker.start(spec);
-  const exit = await runtimes.docker.wait(id, AbortSignal.timeout(60_000));
-  if (exit.exitCode !== 0) logger.warn({ taskId: record.ref.taskId, exitCode: exit.exitCode }, "workspace not emptied");
-  await runtimes.docker.remove(id);
+/** What the agent itself may not remove a container can; what even that cannot stays, and is said. Never throws. */
+async function removeFolder({ record, runtimes, logger }: TaskRemains): Promise<void> {
+  const { directory, workspace, ref } = record;
+  try {
+    if (await removeWorkspace(directory)) return;
+    const image = imageOfTask(record);
+    const { docker } = runtimes;
+    if (image !== undefined && docker !== undefined) {
+      const labels = { "kedge.node": ref.nodeId, "kedge.task": ref.taskId };
+      await emptyAsRoot({ path: workspace, id: `${ref.taskId}.clean`, labels, docker, image });
+    }
+    if (await removeWorkspace(directory)) return;
+    logger.warn({ taskId: ref.taskId, directory }, "files of another user are left: remove the folder as root");
+  } catch (error) {
+    logger.warn({ err: error, taskId: ref.taskId, directory }, "folder not removed");
+  }
 }

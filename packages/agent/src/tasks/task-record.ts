@@ -1,10 +1,12 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { type TaskFinished, TaskFinishedSchema, type TaskOffer, TaskOfferSchema, type TaskRefFull } from "@kedge/proto";
+import type { KnownCache } from "../files/task-caches.ts";
 import { readFileIfPresent, writeFileAtomicSync } from "../state/atomic-file.ts";
 import type { FailureKind } from "../steps/step-failure.ts";
 import type { JobStatus } from "./job-plan.ts";
+import { removeWorkspace } from "./workspace.ts";
 
 /** What made a job fail, as its record keeps it. */
 export interface RecordedFailure {
@@ -30,6 +32,10 @@ export interface TaskProgress {
   metrics: Record<string, number>;
   /** What the steps need is there: the services were ready once. */
   isPrepared?: boolean;
+  /** Caches of the job, in their order, once they and the inputs are in the workspace. */
+  caches?: readonly KnownCache[];
+  /** What was stored of the job's artifacts, each as JSON, once they and its caches are. */
+  artifacts?: readonly JsonValue[];
   /** The first thing that went wrong; undefined: nothing did so far. */
   failure?: RecordedFailure;
   /** What the job's steps came to and when its post steps began; undefined: they have not. */
@@ -132,6 +138,7 @@ async function loadOrRemove<T>(
   load: (directory: string) => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const record = await load(directory).catch(() => undefined); // Unreadable is as good as not there.
-  if (record === undefined) await rm(directory, { recursive: true, force: true });
+  // Files that a task of another time could not remove, its log told; they keep no agent from starting.
+  if (record === undefined) await removeWorkspace(directory).catch(() => false);
   return record;
 }

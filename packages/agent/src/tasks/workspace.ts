@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { realpath, rm } from "node:fs/promises";
+import { chmod, readdir, realpath, rm } from "node:fs/promises";
 import { isAbsolute, join, sep } from "node:path";
 import { StepFailure } from "../steps/step-failure.ts";
 
@@ -27,18 +27,35 @@ export function makeWorkspace(path: string): void {
 }
 
 /**
- * Removes a workspace and all in it.
+ * Removes a folder and all in it, also where a job took away its owner's own rights.
  *
  * @returns false when files of another user are in the way; they need a container run as root to go.
  */
 export async function removeWorkspace(path: string): Promise<boolean> {
+  if (await tryRemove(path)) return true;
+  await openUp(path);
+  return tryRemove(path);
+}
+
+async function tryRemove(path: string): Promise<boolean> {
   try {
-    await rm(path, { recursive: true, force: true });
+    await rm(path, { recursive: true, force: true, maxRetries: 3 });
     return true;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "EACCES" || code === "EPERM") return false;
     throw error;
+  }
+}
+
+/** Gives the owner all rights on the folders below; those of others stay closed. Links are not followed. */
+async function openUp(path: string): Promise<void> {
+  const open = [path];
+  for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
+    const entries = await chmod(folder, 0o700)
+      .then(() => readdir(folder ?? path, { withFileTypes: true }))
+      .catch(() => []); // Another user's, or gone.
+    for (const entry of entries) if (entry.isDirectory()) open.push(join(folder, entry.name));
   }
 }
 

@@ -136,7 +136,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
     streamLogs: (request, context) => {
       const run = findRun(stores, request.runId).value;
       if (request.job !== "") findJob(run, request.job);
-      return streamRunLogs({ bus, stores, runId: run.id, job: request.job, follow: request.follow }, context.signal);
+      return streamRunLogs({ bus, stores, run, request }, context.signal);
     },
     cancelRun: async (request, context) => ({
       run: await edit(request.runId, (run) => {

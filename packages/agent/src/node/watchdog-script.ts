@@ -1,6 +1,6 @@
 /**
  * The dead-man switch, for /bin/sh: it needs 1 MB and outlives the agent. Arguments: data folder, milliseconds after
- * the sending of the last renewal at which tasks are ended, pid and start time of the agent, boot id.
+ * the sending of the last renewal at which tasks are ended, pid and start time of the agent, boot id, folder with secrets.
  *
  * - The file `watchdog` holds the pid and start time of the one in charge: a newer watchdog takes over by replacing it,
  *   and removing it, or the whole folder, ends the watchdog within a second.
@@ -13,7 +13,7 @@
  *   a word may have been starting a workload, so then the end of the lease is waited for.
  */
 export const WATCHDOG_SCRIPT = `
-dir=$1 limit=$2 agent=$3 agent_ticks=$4 boot=$5 gone=
+dir=$1 limit=$2 agent=$3 agent_ticks=$4 boot=$5 secrets=$6 gone=
 trap 'gone=1' TERM INT HUP
 
 first_line() { line=; { read -r line <"$1"; } 2>/dev/null; [ -n "$line" ]; }
@@ -70,6 +70,8 @@ visit_containers() {
 
 visit() { left=; visit_processes "$1"; visit_containers "$1"; }
 
+forget_secrets() { [ ! -d "$secrets" ] || rm -rf "$secrets"; }
+
 is_agent_there() { [ -z "$gone" ] && ticks_of "$agent" && [ "$ticks" = "$agent_ticks" ]; }
 
 ticks_of $$
@@ -77,10 +79,10 @@ own="$$ $ticks"
 echo "$own" >"$dir/watchdog.$$" && mv "$dir/watchdog.$$" "$dir/watchdog" || exit 1
 while first_line "$dir/watchdog" && [ "$line" = "$own" ]; do
   left=1
-  if ran_out; then visit kill; visit look
+  if ran_out; then visit kill; forget_secrets; visit look
   elif [ -n "$gone" ]; then visit look
   fi
-  if [ -z "$left" ] && ! is_agent_there; then rm -f "$dir/watchdog"; exit 0; fi
+  if [ -z "$left" ] && ! is_agent_there; then forget_secrets; rm -f "$dir/watchdog"; exit 0; fi
   sleep 1 &
   wait $!
 done

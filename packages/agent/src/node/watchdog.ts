@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Logger } from "@kedge/kernel";
+import { secretsRoot } from "../secrets/secrets-folder.ts";
 import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
 import { identifyProcess, parseIdentity, signalProcess } from "../state/process-identity.ts";
 import { bootId } from "./boot-clock.ts";
@@ -42,7 +43,7 @@ export class Watchdog {
     const self = await identifyProcess(process.pid);
     const limitMs = leaseMs + AFTER_AGENT_MS;
     const agent = [String(process.pid), self?.startTicks ?? "0"];
-    const args = [script, dataDir, String(limitMs), ...agent, bootId()];
+    const args = [script, dataDir, String(limitMs), ...agent, bootId(), secretsRoot(join(dataDir, "tasks"))];
     const env = { PATH: "/usr/bin:/bin" };
     const child = spawn("/bin/sh", args, { cwd: "/", env, detached: true, stdio: "ignore" });
     child.on("error", (error) => logger.error({ err: error }, "watchdog not started"));

@@ -18,7 +18,7 @@ const FILE_MODE = 0o444;
 
 /** Where a task's secrets are, if it has any: in memory where there is such a file system, else beside the task's folder. */
 export function secretsFolder(taskDirectory: string): string {
-  return join(rootOf(dirname(taskDirectory)), basename(taskDirectory));
+  return join(secretsRoot(dirname(taskDirectory)), basename(taskDirectory));
 }
 
 /**
@@ -46,14 +46,15 @@ export async function removeSecretFiles(taskDirectory: string): Promise<void> {
 
 /** Removes the secrets of all tasks but these, which an agent that was killed could not. */
 export async function sweepSecretFiles(tasksDir: string, live: ReadonlySet<string>): Promise<void> {
-  const root = rootOf(tasksDir);
+  const root = secretsRoot(tasksDir);
   const names = await readdir(root).catch(() => []); // No folder, or not ours: nothing of ours.
   for (const name of names) {
     if (!live.has(name)) await rm(join(root, name), { recursive: true, force: true });
   }
 }
 
-function rootOf(tasksDir: string): string {
+/** The folder that the secrets of all tasks of an agent are in. */
+export function secretsRoot(tasksDir: string): string {
   if (!isInMemory()) return join(dirname(tasksDir), "secrets");
   const name = createHash("sha256").update(tasksDir).digest("hex").slice(0, 16);
   return join(MEMORY, `kedge-${process.getuid?.() ?? 0}-${name}`);

@@ -138,6 +138,23 @@ it("sweeps those away that a killed agent left", async () => {
   expect([existsSync(folderOf("left-1")), existsSync(stray)]).toEqual([false, false]);
 });
 
+it("leaves them no longer than the task when no agent comes back", async () => {
+  await agent?.end("SIGTERM");
+  agent = await spawnAgent(controller.dataDir, { leaseMs: 2000 });
+  await send(await sealed("gone-1", ["echo begun; sleep 60"]));
+  await waitFor(
+    async () => (await controller.log("gone-1")).text.includes("begun"),
+    () => `${controller.of("gone-1").length} events`,
+  );
+  expect(existsSync(folderOf("gone-1"))).toBe(true);
+  await agent.end("SIGKILL");
+  agent = undefined;
+  await waitFor(
+    () => !existsSync(folderOf("gone-1")),
+    () => "they are still there",
+  );
+});
+
 it("runs nothing with what was sealed for another task, or changed", async () => {
   const other = await sealed("other-1", ["echo ran"], "another-1");
   await send(other);

@@ -53,6 +53,13 @@ describe.each([
     expect(stdout).not.toContain("KEDGE_TEST_SECRET");
   });
 
+  it("starts nothing when the signal has aborted", async () => {
+    const { runtime, script } = harness;
+    const given = AbortSignal.abort(new Error("given up"));
+    await expect(runtime.start(script("given-up", "true"), given)).rejects.toThrow("given up");
+    expect((await runtime.list({})).map(({ id }) => id)).not.toContain("given-up");
+  });
+
   it("works in the workspace", async () => {
     const { runtime, script } = harness;
     await writeFile(join(workspace, "in"), "hello");

@@ -1,9 +1,21 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { isKedgeError } from "@kedge/domain";
 import { systemClock as clock, silentLogger as logger } from "@kedge/kernel";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { BASE_IMAGE, docker, dockerHarness, forever, type Harness, images, output } from "../testing/harness.ts";
+import {
+  BASE_IMAGE,
+  docker,
+  dockerHarness,
+  eventually,
+  forever,
+  type Harness,
+  images,
+  output,
+} from "../testing/harness.ts";
 import { connectDocker, probeDocker } from "./connect.ts";
 import { containerOptions } from "./container-spec.ts";
+import { createContainerAccess } from "./docker-access.ts";
 import { createNetworks } from "./docker-networks.ts";
 import { resolveDockerOptions } from "./docker-options.ts";
 import { createDockerRuntime } from "./docker-runtime.ts";
@@ -136,6 +148,55 @@ describe("the docker runtime's own", () => {
       await networks.remove(network);
     }
     expect(await networks.list(labels)).toEqual([]);
+  });
+
+  it("gives containers host names in their network, and a way in", async () => {
+    const { runtime, script, place } = harness;
+    const networks = createNetworks(docker);
+    const network = `kedge-runtime-names-${process.pid}`;
+    const access = createContainerAccess(docker, place[1]);
+    try {
+      await networks.ensure(network, { "kedge.test": network });
+      const server = "echo up >/tmp/up; exec busybox httpd -f -p 80 -h /etc";
+      await runtime.start(script("named", server, { network, aliases: ["db", "db-1"] }));
+      const get = "for name in db db-1; do wget -qO- http://$name/nsswitch.conf || exit 1; done";
+      await eventually("the server is up", async () =>
+        (await access.exec("named", ["sh", "-c", get], forever)) === 0 ? true : undefined,
+      );
+      await runtime.start(script("asks", get, { network }));
+      expect(await runtime.wait("asks", forever)).toMatchObject({ exitCode: 0 });
+      expect(await access.exec("named", ["sh", "-c", "cat /tmp/up && exit 7"], forever)).toBe(7);
+      expect([126, 127]).toContain(await access.exec("named", ["no-such-program"], forever));
+      expect(await access.address("named", network)).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
+      expect(await access.address("named", "bridge")).toBeUndefined();
+      expect(await access.address("asks", network)).toBeUndefined();
+      const late = access.exec("named", ["sleep", "60"], AbortSignal.timeout(200));
+      await expect(late).rejects.toMatchObject({ name: "TimeoutError" });
+      await expect(access.exec("asks", ["true"], forever)).rejects.toSatisfy((error) =>
+        isKedgeError(error, "CONFLICT"),
+      );
+      for (const aliases of [["-a"], ["a.b"], ["A"], [""], ["a\nb"]]) {
+        const start = runtime.start(script("bad-name", "true", { network, aliases }));
+        await expect(start).rejects.toMatchObject({ reason: "INVALID_FIELD", field: "aliases" });
+      }
+    } finally {
+      for (const id of ["named", "asks"]) await runtime.remove(id);
+      await networks.remove(network);
+    }
+  });
+
+  it("gives up a pull when the signal aborts", async () => {
+    const { runtime, script } = harness;
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    try {
+      await once(silent, "listening");
+      const { port } = silent.address() as AddressInfo;
+      const spec = script("slow-pull", "true", { image: `127.0.0.1:${port}/none:1` });
+      const start = runtime.start(spec, AbortSignal.timeout(300));
+      await expect(start).rejects.toSatisfy((error) => isKedgeError(error, "CANCELLED"));
+    } finally {
+      silent.close();
+    }
   });
 
   it("starts with the image's own command when there is none", async () => {

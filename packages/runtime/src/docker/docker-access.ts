@@ -19,6 +19,8 @@ export function createContainerAccess(docker: DockerClient, instance: string): C
         const stream = await exec.start({ Detach: false, abortSignal: signal });
         // What it says is of no interest, but it must be read for the end to come.
         for await (const _ of stream) signal.throwIfAborted();
+        // An aborted stream just ends.
+        signal.throwIfAborted();
         return (await exec.inspect()).ExitCode ?? 1;
       } catch (error) {
         signal.throwIfAborted();

@@ -12,6 +12,7 @@ import {
   ModelService,
   NodeService,
   PipelineService,
+  RepositoryService,
   RunService,
   SchedulingService,
   SecretService,
@@ -38,6 +39,8 @@ import { ChunkHolds } from "./files/chunk-holds.ts";
 import { FilesJanitor } from "./files/files-janitor.ts";
 import { FlagPublisher } from "./flags/flag-publisher.ts";
 import { FlagWriter } from "./flags/flag-writer.ts";
+import { GitTerm } from "./git/git-term.ts";
+import { hookRoutes } from "./git/hook-routes.ts";
 import { Inbox } from "./inbox.ts";
 import { IncidentWatch } from "./incidents/incident-watch.ts";
 import { ControllerLoops } from "./loops.ts";
@@ -48,9 +51,11 @@ import { AssignmentWriter } from "./nodes/assignment-writer.ts";
 import { CapacityBook } from "./nodes/capacity-book.ts";
 import { NodeWriter } from "./nodes/node-writer.ts";
 import { NodeRegistry } from "./nodes/registry.ts";
+import { CallJobs } from "./runs/call-jobs.ts";
 import { DeployJobs } from "./runs/deploy-jobs.ts";
 import { Dispatcher } from "./runs/dispatch.ts";
 import { TaskInbox } from "./runs/inbox.ts";
+import { NotifyJobs } from "./runs/notify-jobs.ts";
 import { RunGroups } from "./runs/run-groups.ts";
 import { RunReconciler } from "./runs/run-reconciler.ts";
 import { Submissions } from "./runs/submission.ts";
@@ -70,7 +75,9 @@ import { createIncidentService } from "./services/incident-service.ts";
 import { createModelService } from "./services/model-service.ts";
 import { createNodeService } from "./services/node-service.ts";
 import { createPipelineService } from "./services/pipeline-service.ts";
+import { createRepositoryService } from "./services/repository-service.ts";
 import { createRunService } from "./services/run-service.ts";
+import { RunSubmitter } from "./services/run-submitter.ts";
 import { createSchedulingService } from "./services/scheduling-service.ts";
 import { createSecretService } from "./services/secret-service.ts";
 import { createTokenService } from "./services/token-service.ts";
@@ -146,6 +153,8 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     artifacts,
     dispatcher,
     deployJobs,
+    callJobs: new CallJobs({ stores, submissions: () => submissions, touch: (runId) => loops.touchRun(runId) }),
+    notifyJobs: new NotifyJobs({ stores, clock, touch: (runId) => loops.touchRun(runId) }),
     inbox,
     scheduling,
     groups: new RunGroups(stores.runs, (runId) => loops.touchRun(runId)),
@@ -157,6 +166,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     store: (run) => runReconciler.submit(run),
     touch: (runId) => loops.touchRun(runId),
   });
+  const submitter = new RunSubmitter({ stores, submissions, clock });
   const health = new HealthKeeper({
     ...shared,
     nodeWriter,
@@ -180,6 +190,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     queue: () => scheduling.queue,
   });
   const alerts = { stores, clock, logger, events, httpAddress: () => httpAddress };
+  const git = { bus, stores, events, clock, logger, secret: (name: string) => vault.text(name) };
   const loops = new ControllerLoops({
     ...shared,
     bus,
@@ -203,6 +214,13 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
         logger,
         collector: new ChunkCollector({ bus, stores, holds, clock, logger }),
       }),
+    newGitTerm: () =>
+      new GitTerm({
+        ...git,
+        dataDir: config.dataDir,
+        submit: (...submission) => submitter.submit(...submission),
+        onStatus: (...outcome) => metrics?.commitStatus(...outcome),
+      }),
     metrics: () => metrics,
     logger,
   });
@@ -225,7 +243,10 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
     authenticate,
     loops,
     metrics,
-    httpRoutes: graphRoutes(stores, clock),
+    httpRoutes: (server) => {
+      graphRoutes(stores, clock)(server);
+      hookRoutes({ ...git, onOutcome: (outcome) => metrics?.hook(outcome) })(server);
+    },
     setAddresses: ({ rpc, http }) => {
       address = rpc;
       httpAddress = http;
@@ -240,7 +261,7 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
           clock,
           vault,
           events,
-          submissions,
+          submitter,
           runs: runReconciler,
           touch: (runId) => loops.touchRun(runId),
         }),
@@ -260,6 +281,10 @@ export function assemble({ bus, admin, authority, config, natsServer, isLeader }
       ),
       bindService(IncidentService, createIncidentService({ stores, events, clock })),
       bindService(AlertService, createAlertService(alerts)),
+      bindService(
+        RepositoryService,
+        createRepositoryService({ stores, events, clock, poll: (name) => loops.pollRepository(name) }),
+      ),
       bindService(SchedulingService, createSchedulingService({ stores, scheduling, rebalancer, clock })),
       bindService(ArtifactService, createArtifactService({ bus, stores, artifacts, caches, holds, isLeader })),
       bindService(SecretService, createSecretService({ stores, vault, events })),

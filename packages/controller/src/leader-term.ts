@@ -27,6 +27,8 @@ import { takeDecisions } from "./deployments/take-decisions.ts";
 import type { EventRecorder } from "./events/recorder.ts";
 import type { FilesJanitor } from "./files/files-janitor.ts";
 import type { FlagPublisher } from "./flags/flag-publisher.ts";
+import type { GitTerm } from "./git/git-term.ts";
+import type { Polled } from "./git/poller.ts";
 import type { Inbox } from "./inbox.ts";
 import { collectOldIncidents } from "./incidents/incident-retention.ts";
 import type { IncidentWatch } from "./incidents/incident-watch.ts";
@@ -38,6 +40,7 @@ import type { CapacityBook } from "./nodes/capacity-book.ts";
 import { changedDeployments, needsNodeLook } from "./nodes/heartbeat-changes.ts";
 import type { NodeWriter } from "./nodes/node-writer.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
+import { callerId } from "./runs/called-run.ts";
 import type { TaskInbox } from "./runs/inbox.ts";
 import { collectOldRuns } from "./runs/retention.ts";
 import type { RunReconciler } from "./runs/run-reconciler.ts";
@@ -71,6 +74,8 @@ export interface LoopsOptions {
   readonly vault: SecretVault;
   /** What forgets files of jobs, for one term. */
   readonly newFilesJanitor: () => FilesJanitor;
+  /** What repositories start, and what their forges are told, for one term. */
+  readonly newGitTerm: () => GitTerm;
   readonly events: EventRecorder;
   readonly metrics: () => ControllerMetrics | undefined;
   readonly clock: Clock;
@@ -102,6 +107,7 @@ export class LeaderTerm {
   readonly #health: Reconciler;
   readonly #janitor: Reconciler;
   readonly #alerts: AlertTerm;
+  readonly #git: GitTerm;
   readonly #files: FilesJanitor;
   readonly #flags: Reconciler;
   /** Deployments that runs wait for, by run. */
@@ -140,6 +146,7 @@ export class LeaderTerm {
     this.#flags = new Reconciler({ name: "flags", clock, logger, reconcile: (key) => options.flags.reconcile(key) });
     this.#alerts = options.newAlertTerm();
     this.#files = options.newFilesJanitor();
+    this.#git = options.newGitTerm();
     this.#health = new Reconciler({ name: "health", clock, logger, reconcile: () => this.#lookAtHealth() });
     this.#janitor = new Reconciler({
       name: "janitor",
@@ -160,8 +167,14 @@ export class LeaderTerm {
     this.#runs.add(runId);
   }
 
+  /** Looks for new heads of a repository's branches now; undefined: there is none. */
+  pollRepository(name: string): Promise<Polled> | undefined {
+    return this.#git.poll(name);
+  }
+
   queueDepths(): Readonly<Record<string, number>> {
     return {
+      ...this.#git.queueDepths(),
       runs: this.#runs.depth,
       deployments: this.#deployments.depth,
       nodes: this.#nodes.depth,
@@ -214,6 +227,7 @@ export class LeaderTerm {
     this.#health.add(HEALTH_KEY);
     for (const loop of this.#all()) loop.start();
     this.#alerts.start();
+    this.#git.start();
     this.#files.start();
     this.#watchStates();
     this.#beat();
@@ -227,7 +241,7 @@ export class LeaderTerm {
     this.#options.scheduling.stop();
     this.#options.inbox.clear();
     this.#options.decisions.clear();
-    await Promise.all([...this.#all(), this.#alerts, this.#files].map((loop) => loop.stop()));
+    await Promise.all([...this.#all(), this.#alerts, this.#files, this.#git].map((loop) => loop.stop()));
     await Promise.allSettled(this.#streams);
     this.#streams = [];
   }
@@ -249,6 +263,7 @@ export class LeaderTerm {
     scheduling.follow(runId);
     const run = stores.runs.get(runId)?.value;
     if (run !== undefined) health.facts.noteRun(run);
+    if (run !== undefined && run.calledBy !== "" && isRunEnded(run.state)) this.#runs.add(callerId(run));
     if (!runReconciler.isStoring(runId)) this.#runs.add(runId);
   }
 

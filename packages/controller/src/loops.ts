@@ -1,4 +1,5 @@
 import type { Component } from "@kedge/kernel";
+import type { Polled } from "./git/poller.ts";
 import { LeaderTerm, type LoopsOptions } from "./leader-term.ts";
 
 /**
@@ -43,6 +44,11 @@ export class ControllerLoops implements Component {
   /** Queues a run to be looked at. */
   touchRun(runId: string): void {
     this.#term?.touchRun(runId);
+  }
+
+  /** Looks for new heads of a repository's branches now; undefined: there is no such repository, or no term. */
+  pollRepository(name: string): Promise<Polled> | undefined {
+    return this.#term?.pollRepository(name);
   }
 
   /** Keys waiting, by loop. */

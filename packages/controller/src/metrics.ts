@@ -3,6 +3,8 @@ import { hasActiveRollout } from "@kedge/rollout";
 import type { StillWaiting } from "@kedge/scheduler";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { DeliveryOutcome } from "./alerts/receiver-lane.ts";
+import type { HookOutcome } from "./git/hook-routes.ts";
+import type { StatusOutcome } from "./git/status-sender.ts";
 import { isQuarantined } from "./node-health/quarantine.ts";
 import type { NodeRegistry } from "./nodes/registry.ts";
 import { createSchedulingMetrics, type SchedulingMetrics } from "./scheduling/scheduling-metrics.ts";
@@ -28,6 +30,10 @@ export interface ControllerMetrics extends SchedulingMetrics {
   rolloutEnd(state: RolloutState): void;
   /** Call once an attempt to tell a receiver of an incident, or when it is given up. */
   alert(receiver: string, outcome: DeliveryOutcome): void;
+  /** Call once a request to a webhook's path. */
+  hook(outcome: HookOutcome): void;
+  /** Call once an attempt to tell a forge of a commit, or when it is given up. */
+  commitStatus(repository: string, outcome: StatusOutcome): void;
 }
 
 /** States in which rollouts end; counted from zero, so that a first one shows as an increase. */
@@ -67,6 +73,18 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     labelNames: ["receiver", "outcome"],
     registers,
   });
+  const hooks = new Counter({
+    name: "kedge_webhooks_total",
+    help: "Webhooks that came in, by outcome.",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const statuses = new Counter({
+    name: "kedge_commit_statuses_total",
+    help: "Attempts to tell forges of commits, by outcome, and statuses given up.",
+    labelNames: ["repository", "outcome"],
+    registers,
+  });
   const scheduling = createSchedulingMetrics(registry, sources.queue);
   for (const state of OUTCOMES) rollouts.inc({ outcome: labelOf(RolloutState[state]) }, 0);
   addGauges(registry, sources);
@@ -76,6 +94,8 @@ export function createMetrics(sources: MetricSources): ControllerMetrics {
     window: () => windows.inc(),
     taskEvents: (count) => events.inc(count),
     ...scheduling,
+    hook: (outcome) => hooks.inc({ outcome }),
+    commitStatus: (repository, outcome) => statuses.inc({ repository, outcome }),
     alert: (receiver, outcome) => alerts.inc({ receiver, outcome }),
     rolloutEnd: (state) => rollouts.inc({ outcome: labelOf(RolloutState[state]) }),
   };

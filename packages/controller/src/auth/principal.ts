@@ -29,6 +29,8 @@ const ADMIN_SERVICES: ReadonlySet<string> = new Set(["kedge.v1.TokenService", "k
 const ADMIN_METHODS: ReadonlySet<string> = new Set([
   "kedge.v1.SchedulingService/setSchedulingPolicy",
   "kedge.v1.AlertService/setAlertPolicy",
+  "kedge.v1.RepositoryService/applyRepository",
+  "kedge.v1.RepositoryService/deleteRepository",
   "kedge.v1.SecretService/rotateKey",
 ]);
 

@@ -69,6 +69,13 @@ export class SecretVault {
     return decryptValue(this.find(name), bindingOf(name, this.find(name)), await this.#options.keyFile.read());
   }
 
+  /** The value of a secret that is one line of text. Fails like `value`. */
+  async text(name: string): Promise<string> {
+    return Buffer.from(await this.value(name))
+      .toString("utf8")
+      .replace(/\r?\n$/, "");
+  }
+
   /** The value of a run's parameter. Fails like `value`. */
   async valueOfRun(runId: string, parameter: string): Promise<Uint8Array> {
     const key = runSecretKey(runId, parameter);

@@ -1,16 +1,29 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Clock, systemClock } from "@kedge/kernel";
-import type { LogStream, StreamLogsResponse } from "@kedge/proto";
+import type { LogStream, StreamLogsRequestSchema, StreamLogsResponse } from "@kedge/proto";
 import type { KedgeClient } from "./client.ts";
 import { resumed } from "./resume.ts";
 
-/** Which logs, and for how long. */
+/** Which logs, what of them, and for how long. */
 export interface FollowLogsOptions {
   readonly runId: string;
   /** Default: all jobs. */
   readonly job?: string;
+  /** Default: all steps. */
+  readonly step?: string;
   /** Stay until the run has ended; default true. */
   readonly follow?: boolean;
+  /** Only what was logged from then on, milliseconds since 1970. */
+  readonly sinceMs?: number;
+  /** Only the last so many lines of each job. */
+  readonly tail?: number;
+  /** Only lines that hold this text, as excerpts, and a summary at the end. */
+  readonly search?: string;
+  /** Lines around each that was found. */
+  readonly context?: number;
+  /** Only steps that failed; not with `follow`. */
+  readonly failed?: boolean;
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
 }
@@ -27,25 +40,58 @@ export interface LogLine {
 }
 
 /** Longest line that is put together from chunks, characters; longer ones are handed out in pieces. */
-const MAX_LINE = 64 * 1024;
+const MAX_LINE = 1024 * 1024;
 
 /**
- * The log chunks of a run, each once: when the connection breaks it is opened again, and what was seen is skipped by
- * its sequence number.
+ * What there is of a run's logs, each chunk once: when the connection breaks it is opened again behind the last answer,
+ * however long the log is, and what comes twice is skipped by its number. A search begins anew, and skips as many excerpts
+ * as were handed out.
  */
 export async function* followLogs(client: KedgeClient, options: FollowLogsOptions): AsyncGenerator<StreamLogsResponse> {
   const { signal, clock = systemClock } = options;
-  const request = { runId: options.runId, job: options.job ?? "", follow: options.follow ?? true };
-  const open = () => client.runs.streamLogs(request, signal === undefined ? {} : { signal });
-  const seen = new Map<string, bigint>();
-  for await (const message of resumed(open, { clock, signal })) {
-    const taskId = message.chunk?.ref?.taskId ?? "";
-    const sequence = message.chunk?.sequence ?? 0n;
-    if (sequence !== 0n) {
-      if (sequence <= (seen.get(taskId) ?? 0n)) continue;
-      seen.set(taskId, sequence);
+  const place = new LogPlace(requestOf(options));
+  const open = () => client.runs.streamLogs(place.begin(), signal === undefined ? {} : { signal });
+  for await (const message of resumed(open, { clock, signal })) if (place.isNew(message)) yield message;
+}
+
+function requestOf(options: FollowLogsOptions): MessageInitShape<typeof StreamLogsRequestSchema> {
+  const { runId, job = "", step = "", follow = true, sinceMs, tail = 0, search = "", context = 0, failed } = options;
+  const since = sinceMs === undefined ? {} : { since: timestampFromMs(sinceMs) };
+  return { runId, job, step, follow, ...since, tail, search, context, failed: failed ?? false };
+}
+
+/** How far a log was read. */
+class LogPlace {
+  readonly #request: MessageInitShape<typeof StreamLogsRequestSchema>;
+  readonly #after = new Map<string, bigint>();
+  #position = 0n;
+  #excerpts = 0;
+  #skip = 0;
+
+  constructor(request: MessageInitShape<typeof StreamLogsRequestSchema>) {
+    this.#request = request;
+  }
+
+  /** What to ask for. */
+  begin(): MessageInitShape<typeof StreamLogsRequestSchema> {
+    this.#skip = this.#excerpts;
+    if (this.#request.search !== "") return this.#request;
+    return { ...this.#request, position: this.#position, after: Object.fromEntries(this.#after) };
+  }
+
+  /** Whether the answer was not handed out before. */
+  isNew({ chunk, excerpt, position }: StreamLogsResponse): boolean {
+    if (excerpt !== undefined) {
+      this.#excerpts += this.#skip > 0 ? 0 : 1;
+      return this.#skip-- <= 0;
     }
-    yield message;
+    if (position > this.#position) this.#position = position;
+    const taskId = chunk?.ref?.taskId ?? "";
+    const sequence = chunk?.sequence ?? 0n;
+    if (sequence === 0n) return true;
+    if (sequence <= (this.#after.get(taskId) ?? 0n)) return false;
+    this.#after.set(taskId, sequence);
+    return true;
   }
 }
 

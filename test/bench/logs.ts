@@ -1,0 +1,123 @@
+// A large log from a step's standard output to a client that follows it; its last lines and a search; the latency of
+// single lines. Beside them, what the machine copies from file to file. Arguments: megabytes of log (default 1000).
+import { copyFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { followLogs } from "@kedge/client";
+import { RunState, type StreamLogsResponse } from "@kedge/proto";
+import { type BenchCluster, quantile, residentMib, startBenchCluster, until } from "./bench-cluster.ts";
+
+const megabytes = Number(process.argv[2] ?? 1000);
+const LINE = `${"0123456789".repeat(9)} lines`;
+const LINES = Math.floor((megabytes * 1e6) / (LINE.length + 1));
+const TRICKLE = 200;
+
+await using cluster = await startBenchCluster([{ name: "n1" }]);
+await floor(cluster);
+const runId = await large(cluster);
+await lastLines(cluster, runId);
+await search(cluster, runId);
+await latency(cluster);
+
+async function submit({ client }: BenchCluster, script: string): Promise<string> {
+  const pipelineSource = JSON.stringify({ name: "logs", jobs: { log: { steps: [{ name: "write", run: script }] } } });
+  const { run } = await client.runs.submitRun({ pipeline: { case: "pipelineSource", value: pipelineSource } });
+  return run?.id ?? "";
+}
+
+async function floor({ dir }: BenchCluster): Promise<void> {
+  const bytes = 200e6;
+  const [from, to] = [join(dir, "from"), join(dir, "to")];
+  await writeFile(from, Buffer.alloc(bytes, LINE));
+  const start = performance.now();
+  await copyFile(from, to);
+  const seconds = (performance.now() - start) / 1000;
+  if ((await stat(to)).size !== bytes) throw new Error("the copy is not whole");
+  console.log(`floor: a file is copied at ${(bytes / 1e6 / seconds).toFixed(0)} MB/s`);
+}
+
+/** Follows the log while it is written, with the memory of all that it goes through. */
+async function large({ client, agentPids, controllerPid, ...rest }: BenchCluster): Promise<string> {
+  const pids = { agent: agentPids[0] ?? 0, controller: controllerPid, client: process.pid };
+  const before = await memory(pids);
+  const most = { ...before };
+  const watching = setInterval(async () => {
+    const now = await memory(pids).catch(() => before);
+    for (const name of ["agent", "controller", "client"] as const) most[name] = Math.max(most[name], now[name]);
+  }, 200);
+  const start = performance.now();
+  const id = await submit({ client, agentPids, controllerPid, ...rest }, `yes '${LINE}' | head -n ${LINES}`);
+  const { bytes, chunks } = await count(followLogs(client, { runId: id }));
+  const seconds = (performance.now() - start) / 1000;
+  clearInterval(watching);
+  if (bytes !== LINES * (LINE.length + 1)) throw new Error(`${bytes} bytes came of ${LINES * (LINE.length + 1)}`);
+  const { run } = await client.runs.getRun({ runId: id });
+  if (run?.state !== RunState.SUCCEEDED) throw new Error(`the run is ${run?.state}`);
+  const rate = bytes / 1e6 / seconds;
+  console.log(
+    `${(bytes / 1e6).toFixed(0)} MB followed from submit to end: ${rate.toFixed(0)} MB/s (${chunks} chunks); goal >= 50`,
+  );
+  for (const name of ["agent", "controller", "client"] as const) {
+    console.log(`  ${name}: ${before[name].toFixed(0)} MiB before, ${most[name].toFixed(0)} MiB at most`);
+  }
+  const again = performance.now();
+  const history = await count(followLogs(client, { runId: id, follow: false }));
+  if (history.bytes !== bytes) throw new Error(`${history.bytes} bytes of history`);
+  console.log(`read once more from the store: ${(bytes / 1e3 / (performance.now() - again)).toFixed(0)} MB/s`);
+  return id;
+}
+
+async function lastLines({ client }: BenchCluster, id: string): Promise<void> {
+  const start = performance.now();
+  const { bytes } = await count(followLogs(client, { runId: id, follow: false, tail: 10 }));
+  if (bytes !== 10 * (LINE.length + 1)) throw new Error(`${bytes} bytes are 10 lines`);
+  console.log(`its last 10 lines: ${(performance.now() - start).toFixed(0)} ms`);
+}
+
+async function search({ client }: BenchCluster, id: string): Promise<void> {
+  const start = performance.now();
+  let lines = 0n;
+  for await (const { summary } of followLogs(client, { runId: id, follow: false, search: "not there" })) {
+    lines = summary?.lines ?? lines;
+  }
+  if (lines !== BigInt(LINES)) throw new Error(`${lines} lines were searched`);
+  const seconds = (performance.now() - start) / 1000;
+  console.log(
+    `searched for a text that is not in it: ${((LINES * (LINE.length + 1)) / 1e6 / seconds).toFixed(0)} MB/s`,
+  );
+}
+
+/** From a line's writing to its arrival, with pauses between the lines. */
+async function latency(at: BenchCluster): Promise<void> {
+  const program = `let n = 0; const t = setInterval(() => { console.log(Date.now()); if (++n === ${TRICKLE}) clearInterval(t); }, 37)`;
+  const id = await submit(at, `'${process.execPath}' -e '${program}'`);
+  await until(
+    async () => ((await at.client.runs.getRun({ runId: id })).run?.state === RunState.RUNNING ? true : undefined),
+    "it runs",
+  );
+  const delays: number[] = [];
+  for await (const { chunk } of followLogs(at.client, { runId: id })) {
+    const now = Date.now();
+    const text = Buffer.from(chunk?.data ?? []).toString();
+    for (const line of text.split("\n")) if (line !== "") delays.push(now - Number(line));
+  }
+  if (delays.length !== TRICKLE) throw new Error(`${delays.length} lines came`);
+  const [median, p99] = [quantile(delays, 0.5), quantile(delays, 0.99)];
+  console.log(
+    `a single line, written to received: median ${median.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms; goal p99 <= 100 ms`,
+  );
+}
+
+async function count(messages: AsyncIterable<StreamLogsResponse>): Promise<{ bytes: number; chunks: number }> {
+  let bytes = 0;
+  let chunks = 0;
+  for await (const { chunk } of messages) {
+    bytes += chunk?.data.length ?? 0;
+    chunks += 1;
+  }
+  return { bytes, chunks };
+}
+
+async function memory(pids: { agent: number; controller: number; client: number }) {
+  const [agent, controller, client] = await Promise.all([pids.agent, pids.controller, pids.client].map(residentMib));
+  return { agent: agent ?? 0, controller: controller ?? 0, client: client ?? 0 };
+}

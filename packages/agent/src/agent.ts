@@ -11,6 +11,7 @@ import { Autonomy } from "./autonomy/autonomy.ts";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "./config.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { endWork } from "./end-work.ts";
+import { ControllerFileStore } from "./files/controller-file-store.ts";
 import { NodeFlags } from "./flags/node-flags.ts";
 import { composeHeartbeat } from "./heartbeat-message.ts";
 import { loadIdentity, loadSeed, type NodeIdentity } from "./identity/node-identity.ts";
@@ -160,6 +161,8 @@ class Agent implements RunningAgent {
       ...{ nodeId, bootId, runtimes, caPem, sealKey, clock, logger, keepWorkspaces, logLimitBytes, onChange },
       tasksDir: join(dataDir, "tasks"),
       bus: link,
+      newFileStore: (offer) =>
+        new ControllerFileStore({ offer, caPem, clock, readChunk: (sha256) => link.getChunk(sha256) }),
       flags: this.#flags,
       lease: this.#lease,
       onEnd: (outcome) => {

@@ -4,8 +4,12 @@ export { INCIDENT_KINDS, INCIDENT_SEVERITIES } from "./alert-policy-schema.ts";
 export { type ConditionOutcome, conditionHolds } from "./condition-holds.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
 export { type Component, type ComponentResult, parseComponent } from "./expand/component.ts";
+export { hashedGlobs, type Token, tokenise } from "./expressions.ts";
 export { type BaselineLookup, evaluateRule } from "./gate-rule.ts";
 export { fitsGlob, fitsGlobs } from "./glob.ts";
+export { IMPORT_KINDS, type ImportKind, importFile, importKindOf } from "./import/import-file.ts";
+export type { ImportError, ImportFidelity, ImportNote, ImportResult } from "./import/import-report.ts";
+export { parseJenkinsfile } from "./import/jenkins/parse-jenkinsfile.ts";
 export {
   alertPolicyJsonSchema,
   deploymentJsonSchema,

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { ResourceRequest, RunStep } from "@kedge/proto";
 import type { Exit, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import { cachesHome } from "../files/known-cache.ts";
 import { CONTAINER_SECRETS } from "../secrets/secrets-folder.ts";
 import { noteContainer } from "./container-note.ts";
 import { type StepContext, type StepResult, stepEnvironment } from "./step-context.ts";
@@ -63,7 +64,9 @@ async function specify(
   const mounts =
     secretsFolder === undefined ? [] : [{ source: secretsFolder, target: CONTAINER_SECRETS, readOnly: true }];
   const surroundings = { workspace: "/workspace", flagsUrl, secretsFolder: inside, services: names };
-  const env = stepEnvironment(context, surroundings);
+  // A job that caches parts of its HOME has it where they are; a process has so anyway.
+  const home = cachesHome(context.offer.job?.caches ?? []) ? { HOME: "/workspace" } : {};
+  const env = { ...home, ...stepEnvironment(context, surroundings) };
   return {
     runtime: runtimes.docker,
     spec: { ...common, image, network, mounts, env, limits: limitsOf(context.offer.job?.resources) },

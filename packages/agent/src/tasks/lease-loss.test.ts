@@ -7,6 +7,7 @@ import { silentLogger, systemClock } from "@kedge/kernel";
 import { type TaskEvent, TaskOfferSchema } from "@kedge/proto";
 import { createProcessRuntime } from "@kedge/runtime";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { LocalFileStore } from "../files/local-file-store.ts";
 import { NodeFlags } from "../flags/node-flags.ts";
 import { Lease } from "../node/lease.ts";
 import { waitFor } from "../testing/agent-fixture.ts";
@@ -53,6 +54,7 @@ it("ends running tasks without a report when the lease runs out", async () => {
       sealKey: new Uint8Array(32),
       keepWorkspaces: false,
     },
+    newFileStore: () => new LocalFileStore(join(dir, "files"), "test", systemClock),
     runtimes: {
       process: runtime,
       docker: undefined,

@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock, Logger } from "@kedge/kernel";
 import { JobState } from "@kedge/proto";
+import type { TaskFiles } from "../files/task-files.ts";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { handOutGpus } from "../node/gpu-handout.ts";
 import { performStep } from "../steps/perform-step.ts";
@@ -24,6 +25,7 @@ export interface StepSequenceOptions {
   readonly logger: Logger;
   readonly events: EventOutbox;
   readonly log: LogPublisher;
+  readonly files: TaskFiles;
   /** IPv4 addresses of the job's services by name; filled before the first step. */
   readonly services: ReadonlyMap<string, string>;
   /** Opened before the first step. */
@@ -58,6 +60,8 @@ export class StepSequence {
     const { progress } = this.#options.record;
     for (const planned of this.#plan) {
       if (planned.isPost || planned.index < progress.step) continue;
+      // After the sources: what is cached may depend on them.
+      if (planned.step.action.case !== "checkout") await this.#fetchFiles(signal);
       if (signal.aborted) progress.failure ??= failureBy(signal);
       const runs = !signal.aborted && runsOn(planned.runOn, this.status);
       if (runs) await this.#run(planned, signal);
@@ -90,6 +94,23 @@ export class StepSequence {
   skipSteps(): void {
     for (const planned of this.#plan) {
       if (!planned.isPost && planned.index >= this.#options.record.progress.step) this.#skip(planned);
+    }
+  }
+
+  async #fetchFiles(signal: AbortSignal): Promise<void> {
+    const { files, record, log, clock, detached } = this.#options;
+    const { progress } = record;
+    if (progress.failure !== undefined || signal.aborted) return;
+    try {
+      const fetched = await files.fetch(AbortSignal.any([signal, detached]));
+      if (fetched) progress.stepStartedAtMs = clock.now();
+    } catch (error) {
+      if (detached.aborted) throw error;
+      const reason: unknown = signal.aborted ? signal.reason : error;
+      if (reason instanceof LeaseLost) throw reason;
+      const { kind, message, exitCode } = toStepFailure(reason);
+      await log.note("inputs", message);
+      progress.failure = { kind, message: log.masked(message), exitCode, step: "" };
     }
   }
 
@@ -133,7 +154,7 @@ export class StepSequence {
     signal: AbortSignal,
     jobStatus: JobStatus | undefined,
   ): Promise<StepFailure | undefined> {
-    const { record, clock, detached, log, events: _, ...rest } = this.#options;
+    const { record, clock, detached, log, events: _, files: __, ...rest } = this.#options;
     const { ref, offer, workspace, progress } = record;
     const message = `the step took longer than ${step.timeoutSeconds} s`;
     const limit = timeLimit(clock, progress.stepStartedAtMs, step.timeoutSeconds, message);

@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import type { Clock, Logger } from "@kedge/kernel";
 import type { LogChunk, TaskEvent, TaskOffer, TaskRef, TaskRefFull } from "@kedge/proto";
+import type { FileStore } from "../files/file-store.ts";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import type { Lease } from "../node/lease.ts";
 import { sweepSecretFiles } from "../secrets/secrets-folder.ts";
@@ -42,6 +43,7 @@ export interface TaskExecutorOptions {
   readonly runtimes: StepRuntimes;
   readonly flags: FlagAccess;
   readonly caPem: string;
+  readonly newFileStore: (offer: TaskOffer) => FileStore;
   /** Private half of the node's key that secrets are sealed to. */
   readonly sealKey: Uint8Array;
   readonly clock: Clock;
@@ -161,6 +163,7 @@ export class TaskExecutor {
     const { bus, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces, logLimitBytes } = this.#options;
     return new TaskRunner({
       ...{ record, runtimes, flags, caPem, sealKey, clock, logger, keepWorkspaces, logLimitBytes, adopted },
+      fileStore: this.#options.newFileStore(record.offer),
       publishEvent: (event) => bus.publishEvent(event),
       publishLog: (chunk) => bus.publishLog(chunk),
     });

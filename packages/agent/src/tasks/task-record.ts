@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fromBinary, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { type TaskFinished, TaskFinishedSchema, type TaskOffer, TaskOfferSchema, type TaskRefFull } from "@kedge/proto";
-import type { KnownCache } from "../files/task-caches.ts";
+import type { KnownCache } from "../files/known-cache.ts";
 import { readFileIfPresent, writeFileAtomicSync } from "../state/atomic-file.ts";
 import type { FailureKind } from "../steps/step-failure.ts";
 import type { JobStatus } from "./job-plan.ts";

@@ -1,6 +1,7 @@
-import { create } from "@bufbuild/protobuf";
+import { create, fromJson } from "@bufbuild/protobuf";
 import type { Clock, Logger } from "@kedge/kernel";
 import {
+  ArtifactSchema,
   FailureClass,
   type LogChunk,
   type TaskEvent,
@@ -9,6 +10,8 @@ import {
   type TaskRef,
   TaskState,
 } from "@kedge/proto";
+import type { FileStore } from "../files/file-store.ts";
+import { TaskFiles } from "../files/task-files.ts";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { openTaskSecrets, type TaskSecrets } from "../secrets/task-secrets.ts";
 import { ServiceSet } from "../services/service-set.ts";
@@ -29,6 +32,7 @@ export interface TaskRunnerOptions {
   readonly runtimes: StepRuntimes;
   readonly flags: FlagAccess;
   readonly caPem: string;
+  readonly fileStore: FileStore;
   /** Private half of the node's key that secrets are sealed to. */
   readonly sealKey: Uint8Array;
   readonly clock: Clock;
@@ -48,6 +52,7 @@ export type TaskOutcome = "succeeded" | "failed" | "cancelled" | "lost" | "detac
 
 const DEFAULT_TIMEOUT_S = 3600;
 const DEFAULT_CLEANUP_TIMEOUT_S = 300;
+const KEEP_TIMEOUT_S = 1800;
 const OUTCOMES: Partial<Record<TaskState, TaskOutcome>> = {
   [TaskState.SUCCEEDED]: "succeeded",
   [TaskState.CANCELLED]: "cancelled",
@@ -139,15 +144,17 @@ export class TaskRunner {
     await this.#log.mask(secrets.values);
     const common = { record: this.#record, runtimes, clock, logger, log: this.#log };
     const services = new ServiceSet(common);
+    const files = new TaskFiles({ record: this.#record, store: this.#options.fileStore, log: this.#log });
     const sequence = new StepSequence({
       secrets: secrets.values,
       secretVariables: secrets.variables,
       secretsFolder: secrets.folder,
-      ...{ ...common, flags, caPem, events: this.#events, services: services.addresses },
+      ...{ ...common, files, flags, caPem, events: this.#events, services: services.addresses },
       detached: this.#detach.signal,
     });
     try {
       if (progress.cleanup === undefined) await this.#steps(sequence, services);
+      await this.#keepFiles(files, progress.cleanup?.status ?? sequence.status);
       if (sequence.hasPostSteps) await this.#postSteps(sequence, services);
     } finally {
       // What is lost is removed at once.
@@ -156,14 +163,15 @@ export class TaskRunner {
       await this.#log.close();
     }
     const { outputs, metrics, failure } = progress;
+    const artifacts = progress.artifacts?.map((it) => fromJson(ArtifactSchema, it)) ?? [];
     if (failure === undefined) {
-      return create(TaskFinishedSchema, { state: TaskState.SUCCEEDED, outputs, metrics });
+      return create(TaskFinishedSchema, { state: TaskState.SUCCEEDED, outputs, metrics, artifacts });
     }
     const { kind, message, exitCode, step } = failure;
     return create(TaskFinishedSchema, {
       state: kind === "CANCELLED" ? TaskState.CANCELLED : TaskState.FAILED,
       failure: { class: FailureClass[kind], message: message.slice(0, 2000), exitCode, step },
-      ...{ outputs, metrics },
+      ...{ outputs, metrics, artifacts },
     });
   }
 
@@ -224,6 +232,26 @@ export class TaskRunner {
       // An agent that took the task up at this point does not know them yet.
       if (progress.isPrepared === true && services.addresses.size === 0) await this.#prepare(services, signal);
       await sequence.runPostSteps(status, signal);
+    } finally {
+      limit.cancel();
+    }
+  }
+
+  /** Stores what the steps left; a cancel ends it if it was not what ended the steps. */
+  async #keepFiles(files: TaskFiles, status: JobStatus): Promise<void> {
+    const { clock } = this.#options;
+    const { offer, progress } = this.#record;
+    const patience = status === "cancelled" ? 0 : KEEP_TIMEOUT_S;
+    const seconds = Math.max(patience, offer.job?.cleanupTimeoutSeconds || DEFAULT_CLEANUP_TIMEOUT_S);
+    const limit = timeLimit(clock, clock.now(), seconds, `storing artifacts took longer than ${seconds} s`);
+    const cancels = this.#cancel.signal.aborted ? [] : [this.#cancel.signal];
+    const signal = AbortSignal.any([...cancels, this.#lost.signal, this.#detach.signal, limit.signal]);
+    try {
+      await files.keep(status, signal);
+    } catch (error) {
+      if (!signal.aborted || this.#detach.signal.aborted || signal.reason instanceof LeaseLost) throw error;
+      const { kind, message, exitCode } = toStepFailure(signal.reason);
+      progress.failure ??= { kind, message, exitCode, step: "" };
     } finally {
       limit.cancel();
     }

@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, lstat, mkdir, open, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { hexOf, type ReadChunk } from "@kedge/bus";
+import { checkTree, isFile, lookAlikes } from "@kedge/domain";
+import { type TreeEntry, TreeEntryKind } from "@kedge/proto";
+import { StepFailure } from "../steps/step-failure.ts";
+
+/** A tree, and where it is to appear. */
+export interface Unpacking {
+  readonly entries: readonly TreeEntry[];
+  readonly readChunk: ReadChunk;
+  /** Absolute; it exists, and it and all above it are trusted. */
+  readonly root: string;
+  /** Below the root: what is there already is not trusted. Empty: the root. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}
+
+const READ_AHEAD = 8;
+
+/**
+ * Writes a tree below a folder. Files that are there are replaced, never written through; every folder on the way must
+ * be one and no link. Each file's digest is checked.
+ *
+ * @throws StepFailure INVALID for what is in the way, KedgeError INVALID_TREE, DIGEST_MISMATCH as INFRASTRUCTURE, and what
+ * `readChunk` throws.
+ */
+export async function unpackTree(unpacking: Unpacking): Promise<void> {
+  const { entries, root, folder, signal } = unpacking;
+  checkTree(entries);
+  const folders = new SafeFolders(root);
+  const alike = lookAlikes(entries);
+  const base = folder === "" ? "" : `${folder}/`;
+  await folders.ensure(folder);
+  for (const entry of entries) {
+    signal.throwIfAborted();
+    const path = `${base}${entry.path}`;
+    const other = alike.get(entry.path);
+    await folders.ensure(path.slice(0, Math.max(0, path.lastIndexOf("/"))));
+    if (other !== undefined) await assertDifferent(join(root, path), join(root, `${base}${other}`));
+    if (entry.kind === TreeEntryKind.FOLDER) await folders.ensure(path);
+    else if (isFile(entry)) await writeFile(unpacking, entry, await clear(join(root, path), path));
+    else await symlink(entry.target, await clear(join(root, path), path));
+  }
+}
+
+/** Makes folders one by one, so that none is made, or later written to, through a link. */
+class SafeFolders {
+  readonly #root: string;
+  readonly #known = new Set([""]);
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async ensure(path: string): Promise<void> {
+    if (this.#known.has(path)) return;
+    const at = path.lastIndexOf("/");
+    await this.ensure(at < 0 ? "" : path.slice(0, at));
+    const full = join(this.#root, path);
+    await mkdir(full, { mode: 0o755 }).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+      if (!(await lstat(full)).isDirectory())
+        throw new StepFailure("INVALID", `${path} is in the way: it is no folder`);
+    });
+    this.#known.add(path);
+  }
+}
+
+async function clear(full: string, path: string): Promise<string> {
+  const stats = await lstat(full).catch(() => undefined); // Nothing is there.
+  if (stats?.isDirectory()) throw new StepFailure("INVALID", `${path} is in the way: it is a folder`);
+  if (stats !== undefined) await rm(full, { force: true });
+  return full;
+}
+
+async function assertDifferent(path: string, other: string): Promise<void> {
+  const [a, b] = await Promise.all([path, other].map((it) => lstat(it).catch(() => undefined))); // Not there: no matter.
+  if (a === undefined || b === undefined || a.ino !== b.ino) return;
+  throw new StepFailure("INVALID", `${path} and ${other} are the same file on this disk`);
+}
+
+async function writeFile({ readChunk, signal }: Unpacking, entry: TreeEntry, full: string): Promise<void> {
+  await using handle = await open(full, "wx", entry.executable ? 0o755 : 0o644);
+  const { size, digest } = await copy(entry, readChunk, handle, signal);
+  if (size === entry.size && digest === hexOf(entry.sha256)) return;
+  throw new StepFailure("INFRASTRUCTURE", `${entry.path} has other content than its digest says`);
+}
+
+async function copy(entry: TreeEntry, readChunk: ReadChunk, handle: FileHandle, signal: AbortSignal) {
+  const hash = createHash("sha256");
+  const ahead: Promise<Uint8Array>[] = [];
+  let next = 0;
+  let size = 0n;
+  for (let done = 0; done < entry.chunks.length; done += 1) {
+    signal.throwIfAborted();
+    while (ahead.length < READ_AHEAD && next < entry.chunks.length) {
+      const read = readChunk(hexOf(entry.chunks[next] ?? new Uint8Array()));
+      // Whoever waits for it hears of its failure; nobody may be waiting any more.
+      read.catch(() => {});
+      ahead.push(read);
+      next += 1;
+    }
+    const bytes = (await ahead.shift()) ?? new Uint8Array();
+    size += BigInt(bytes.length);
+    hash.update(bytes);
+    await handle.writeFile(bytes);
+  }
+  return { size, digest: hash.digest("hex") };
+}

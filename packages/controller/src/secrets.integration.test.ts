@@ -96,7 +96,8 @@ test("a run that failed is retried with its secret parameters", async () => {
   if (first?.ref === undefined || second?.ref === undefined) throw new Error("two offers were expected");
   expect(agent.secretsOf(second, second.ref)).toEqual(agent.secretsOf(first, first.ref));
   // An attempt's secrets are of no use for another.
-  expect(() => agent.secretsOf(first, second.ref ?? first.ref)).toThrow("not sealed for it");
+  const { ref } = second;
+  expect(() => agent.secretsOf(first, ref)).toThrow("not sealed for it");
 });
 
 test("what is set and done is told, by whom, without values", async () => {

@@ -128,11 +128,11 @@ describe("an attempt", () => {
   test("gets none for a commit from a fork until somebody has approved just that", async () => {
     await put("token");
     const source = { fork: true, commit: "c2" };
-    const asked = (init: MessageInitShape<typeof RunSchema>) =>
-      secrets.sealFor(run({ source, ...init }), asks("token"), ref);
-    await expect(asked({})).rejects.toThrow("is from a fork, and nobody has approved it");
-    await expect(asked({ decision: { approved: true, commit: "c1" } })).rejects.toThrow("nobody has approved it");
-    expect(opened(await asked({ decision: { approved: true, commit: "c2" } }))).toEqual({ token: "value of token" });
+    const asked = (init: Run) => secrets.sealFor(init, asks("token"), ref);
+    const approved = (commit: string) => run({ source, decision: { approved: true, commit } });
+    await expect(asked(run({ source }))).rejects.toThrow("is from a fork, and nobody has approved it");
+    await expect(asked(approved("c1"))).rejects.toThrow("nobody has approved it");
+    expect(opened(await asked(approved("c2")))).toEqual({ token: "value of token" });
   });
 
   test("gets none on a node that proved no key as its own", async () => {

@@ -9,7 +9,7 @@ const LINK_KEY_BYTES = 32;
 const MAX_RACES = 20;
 
 /** The policy with its secrets, or one that tells nobody. Do not change it, and do not answer with it. */
-export function alertPolicy(stores: Stores): AlertPolicy {
+export function alertPolicy(stores: Pick<Stores, "alertPolicy">): AlertPolicy {
   return stores.alertPolicy.get(KEY)?.value.policy ?? create(AlertPolicySchema);
 }
 

@@ -12,18 +12,30 @@ export interface Message {
 }
 
 /** The generic webhook: type, timestamp and data, as Standard Webhooks advises; the README has the schema. */
-export function webhookMessage({ signingSecret, headers }: AlertWebhook, notice: Notice): Message {
+export function webhookMessage(webhook: AlertWebhook, notice: Notice): Message {
   const { incident, id, number, links, nowMs } = notice;
-  const body = JSON.stringify({
-    type: `incident.${noticeWord(notice.notice)}`,
-    timestamp: new Date(nowMs).toISOString(),
-    data: {
-      id,
-      number,
-      incident: toJson(IncidentSchema, incident) as JsonObject,
-      graph: { svg: links.svg, png: links.png, text: incident.series.map(seriesWords) },
-    },
-  });
+  const data = {
+    id,
+    number,
+    incident: toJson(IncidentSchema, incident) as JsonObject,
+    graph: { svg: links.svg, png: links.png, text: incident.series.map(seriesWords) },
+  };
+  return standardWebhook(webhook, { type: `incident.${noticeWord(notice.notice)}`, id, nowMs, data });
+}
+
+/** What a webhook is told. */
+export interface WebhookEvent {
+  readonly type: string;
+  /** Stable over all attempts. */
+  readonly id: string;
+  readonly nowMs: number;
+  readonly data: JsonObject;
+}
+
+/** A request as Standard Webhooks has it, signed if the receiver has a secret. */
+export function standardWebhook({ signingSecret, headers }: AlertWebhook, event: WebhookEvent): Message {
+  const { type, id, nowMs, data } = event;
+  const body = JSON.stringify({ type, timestamp: new Date(nowMs).toISOString(), data });
   const timestamp = Math.floor(nowMs / 1000);
   const signature = signingSecret === "" ? {} : { "webhook-signature": sign(signingSecret, { id, timestamp, body }) };
   return { body, headers: { ...headers, "webhook-id": id, "webhook-timestamp": String(timestamp), ...signature } };

@@ -12,6 +12,7 @@ import {
   TaskState,
 } from "@kedge/proto";
 import { LEASE_MARGIN_MS, LEASE_MS } from "../nodes/registry.ts";
+import { isCalling } from "./calling.ts";
 import { Matrices } from "./matrix.ts";
 import { currentTask, endTold, preemptionReason } from "./task-events.ts";
 
@@ -43,7 +44,7 @@ function endJobWork(context: Context): boolean {
   const task = currentTask(job);
   if (task !== undefined && !isTaskEnded(task.state)) return endTask(context, task);
   const reason = run.cancelRequested ? cancelReason(run) : siblingReason(matrices.failedSibling(job));
-  if (reason === undefined || isDeploying(job)) return false;
+  if (reason === undefined || isDeploying(job) || isCalling(job)) return false;
   job.state = JobState.CANCELLED;
   job.reason = reason;
   job.finishedAt = at;

@@ -38,7 +38,7 @@ function startJobs(run: Run, at: Timestamp, baseline: BaselineLookup): void {
     known ??= resolveContext(run);
     return known;
   };
-  const context = { jobs, matrices, values, at, baseline };
+  const context = { run, jobs, matrices, values, at, baseline };
   // Jobs are in topological order, so one pass sees every effect of an earlier job.
   for (const job of run.jobs) if (job.state === JobState.WAITING) startIfReady(job, context);
 }

@@ -32,10 +32,13 @@ const EVENTS: Readonly<Record<SourceEvent, string>> = {
   [SourceEvent.CALL]: "call",
 };
 
+/** Kinds of jobs that refer to what earlier jobs reported. */
+const RESOLVED: ReadonlySet<string> = new Set(["steps", "deploy", "call", "notify"]);
+
 /** Why a job that is about to start cannot: an earlier job did not report what it refers to. */
 export function resolveProblem(job: Job, context: () => ResolveContext): string | undefined {
   const kind = job.spec?.work.case;
-  if (job.spec === undefined || (kind !== "steps" && kind !== "deploy")) return undefined;
+  if (job.spec === undefined || kind === undefined || !RESOLVED.has(kind)) return undefined;
   try {
     resolveJob(job.spec, context());
     return undefined;

@@ -26,12 +26,15 @@ import { KeyFile } from "../secrets/key-file.ts";
 import { SecretVault } from "../secrets/secret-vault.ts";
 import { eventually } from "../testing/eventually.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
+import { CallJobs } from "./call-jobs.ts";
 import { DeployJobs } from "./deploy-jobs.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { TaskInbox } from "./inbox.ts";
 import { newRun } from "./new-run.ts";
+import { NotifyJobs } from "./notify-jobs.ts";
 import { RunGroups } from "./run-groups.ts";
 import { RunReconciler } from "./run-reconciler.ts";
+import { Submissions } from "./submission.ts";
 
 const clock = systemClock;
 
@@ -56,6 +59,11 @@ beforeEach(async () => {
   const vault = new SecretVault({ stores, keyFile: new KeyFile(join(tmpdir(), "none", "secrets.key")), clock });
   const secrets = new JobSecrets({ stores, registry, vault });
   const artifacts = new Artifacts({ stores, clock });
+  const submissions = new Submissions({
+    ...{ stores, vault, clock },
+    store: (run) => reconciler.submit(run),
+    touch: () => {},
+  });
   reconciler = new RunReconciler({
     stores,
     artifacts,
@@ -69,6 +77,8 @@ beforeEach(async () => {
     dispatcher: new Dispatcher({ bus, signer, clock, controllerAddress: () => "", secrets, artifacts }),
     assignments: new AssignmentWriter(stores),
     deployJobs: new DeployJobs(stores, new DeploymentWriter({ stores, models, clock, events })),
+    callJobs: new CallJobs({ stores, submissions: () => submissions, touch: () => {} }),
+    notifyJobs: new NotifyJobs({ stores, clock, touch: () => {} }),
     inbox: new TaskInbox(),
     isLeader: () => isLeader,
     metrics: () => undefined,

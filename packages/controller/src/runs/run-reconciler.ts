@@ -22,15 +22,19 @@ import type { CapacityBook } from "../nodes/capacity-book.ts";
 import type { NodeRegistry } from "../nodes/registry.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
+import type { CallJobs } from "./call-jobs.ts";
+import { isCalling } from "./calling.ts";
 import { nextDeadlineMs } from "./deadlines.ts";
 import type { DeployJobs } from "./deploy-jobs.ts";
 import { type Dispatcher, OFFER_TIMEOUT_MS } from "./dispatch.ts";
 import { activeTasks } from "./endings.ts";
 import type { TaskInbox } from "./inbox.ts";
+import type { NotifyJobs } from "./notify-jobs.ts";
+import { isNotifying } from "./notifying.ts";
 import { assertPossible, explainWaiting, loseTasks, lostAttempts, offerJobs, preemptTasks } from "./placement.ts";
 import { progressRun } from "./progress.ts";
-import { recordPreemptions, recordRunEvents } from "./run-events.ts";
 import { copyRun, isSameRun } from "./run-copy.ts";
+import { recordPreemptions, recordRunEvents } from "./run-events.ts";
 import type { RunGroups } from "./run-groups.ts";
 import { applyTaskEvent, preemptionReason } from "./task-events.ts";
 
@@ -44,6 +48,8 @@ export interface RunReconcilerOptions {
   readonly dispatcher: Dispatcher;
   readonly assignments: AssignmentWriter;
   readonly deployJobs: DeployJobs;
+  readonly callJobs: CallJobs;
+  readonly notifyJobs: NotifyJobs;
   readonly inbox: TaskInbox;
   readonly scheduling: Scheduling;
   readonly groups: RunGroups;
@@ -140,10 +146,12 @@ export class RunReconciler {
 
   /** Tells whether nothing can have changed for a run since its document was written: thousands are looked at a second. */
   #isQuiet(run: Run): boolean {
-    const { clock, scheduling, registry, dispatcher, groups } = this.#options;
+    const { clock, scheduling, registry, dispatcher, groups, callJobs, notifyJobs } = this.#options;
     const nowMs = clock.now();
     return (
       !groups.hasNews(run) &&
+      !callJobs.hasNews(run) &&
+      !notifyJobs.hasNews(run) &&
       !scheduling.hasNews(run.id) &&
       !dispatcher.hasNews(run) &&
       run.jobs.every(isUneventful) &&
@@ -162,11 +170,14 @@ export class RunReconciler {
   }
 
   async #advance(run: Run, before: Run | undefined, revision: number): Promise<Run> {
-    const { book, registry, models, deployJobs, clock, events, scheduling, groups } = this.#options;
+    const { book, registry, models, deployJobs, callJobs, notifyJobs, clock, events, scheduling, groups } =
+      this.#options;
     const at = timestampFromMs(clock.now());
     // The book may not know yet that the node is gone; the next attempt must not go there.
     for (const nodeId of loseTasks(run, at, registry)) book.syncNode(nodeId);
     deployJobs.observe(run, at);
+    callJobs.observe(run, at);
+    notifyJobs.observe(run, at);
     groups.apply(run, at);
     progressRun(run, at, (model, version, metric) => models.metric(model, version, metric));
     const preempted = preemptTasks(run, scheduling.preemptions(run.id));
@@ -204,7 +215,7 @@ export class RunReconciler {
   }
 
   async #act(run: Run): Promise<void> {
-    const { deployJobs, assignments } = this.#options;
+    const { deployJobs, callJobs, notifyJobs, assignments } = this.#options;
     for (const { job, task } of activeTasks(run)) {
       const mustEnd = task.ending !== undefined || isJobEnded(job.state) || task.preemptedBy !== "";
       if (task.state === TaskState.OFFERED) await this.#tendOffer(run, job, task);
@@ -212,6 +223,8 @@ export class RunReconciler {
     }
     for (const job of run.jobs) {
       if (job.state === JobState.RUNNING && job.spec?.work.case === "deploy") await deployJobs.act(run, job);
+      if (isCalling(job)) await callJobs.act(run, job);
+      if (isNotifying(job)) notifyJobs.act(run, job);
     }
   }
 
@@ -236,7 +249,9 @@ export class RunReconciler {
       this.#forget(run);
       return undefined;
     }
-    if (this.#options.deployJobs.hasNews(run) || this.#options.dispatcher.hasNews(run)) return { requeueAfterMs: 0 };
+    const { deployJobs, callJobs, notifyJobs, dispatcher } = this.#options;
+    const tellers = [deployJobs, callJobs, notifyJobs, dispatcher];
+    if (tellers.some((teller) => teller.hasNews(run))) return { requeueAfterMs: 0 };
     const deadlineMs = nextDeadlineMs(run) ?? Number.POSITIVE_INFINITY;
     const waitMs = Math.max(1, deadlineMs - this.#options.clock.now());
     return { requeueAfterMs: Math.min(waitMs, resyncMs(run)) };
@@ -245,6 +260,8 @@ export class RunReconciler {
   #forget(run: Run): void {
     this.#advanced.delete(run.id);
     this.#options.deployJobs.forget(run);
+    this.#options.callJobs.forget(run);
+    this.#options.notifyJobs.forget(run);
     this.#options.dispatcher.observe(run, timestampFromMs(this.#options.clock.now()));
   }
 }

@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ResolveContext } from "@kedge/pipeline";
-import { FailureClass, FailureSchema, type Job, JobState } from "@kedge/proto";
+import { FailureClass, FailureSchema, type Job, JobState, type Run } from "@kedge/proto";
+import { calledRunId } from "./called-run.ts";
 import { type BaselineLookup, evaluateGate } from "./gate.ts";
 import type { Matrices } from "./matrix.ts";
 import { conditionVerdict, type JobsByName, type NeedsVerdict, neededJobs, needsVerdict } from "./needs.ts";
@@ -10,6 +11,7 @@ import { failJob } from "./task-events.ts";
 
 /** What a job is started in. */
 export interface StartContext {
+  readonly run: Run;
   readonly jobs: JobsByName;
   readonly matrices: Matrices;
   /** What expressions are looked up in. */
@@ -49,7 +51,7 @@ function readiness(job: Job, { jobs, values, at }: StartContext): Readiness {
   return condition.kind === "holds" ? verdict : condition;
 }
 
-function begin(job: Job, { jobs, at, baseline }: StartContext): void {
+function begin(job: Job, { run, jobs, at, baseline }: StartContext): void {
   const work = job.spec?.work;
   switch (work?.case) {
     case "steps":
@@ -70,8 +72,15 @@ function begin(job: Job, { jobs, at, baseline }: StartContext): void {
       job.reason = `deploying ${work.value.deployment?.name}`;
       return;
     case "call":
+      job.state = JobState.RUNNING;
+      job.startedAt = at;
+      job.calledRunId = calledRunId(run, job, job.readyAt ?? at);
+      job.reason = `calls ${work.value.pipeline} as run ${job.calledRunId}`;
+      return;
     case "notify":
-      failInvalid(job, `${work.case} is not known here`, at);
+      job.state = JobState.RUNNING;
+      job.startedAt = at;
+      job.reason = `telling ${work.value.receiver}`;
       return;
     case undefined:
       failInvalid(job, "the job has no work", at);

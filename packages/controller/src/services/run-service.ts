@@ -1,22 +1,13 @@
-import { clone, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import type { Bus } from "@kedge/bus";
-import { isKedgeError, isRunEnded, KedgeError } from "@kedge/domain";
+import { isRunEnded, KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
-import {
-  type RetryRunRequest,
-  type Run,
-  RunSchema,
-  type RunService,
-  RunState,
-  type Source,
-  type SubmitRunRequest,
-} from "@kedge/proto";
+import { type RetryRunRequest, type Run, RunSchema, type RunService, RunState, type Source } from "@kedge/proto";
 import type { Principal, ServiceImplementation } from "@kedge/rpc";
 import type { EventRecorder } from "../events/recorder.ts";
+import { editRun } from "../runs/edit-run.ts";
 import type { RunReconciler } from "../runs/run-reconciler.ts";
-import type { Submissions } from "../runs/submission.ts";
 import { withCurrentReasons } from "../scheduling/explain-job.ts";
-import { DEFAULT_TEAM } from "../scheduling/job-demand.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import { assertParametersKept } from "../secrets/run-secrets.ts";
 import type { SecretVault } from "../secrets/secret-vault.ts";
@@ -29,15 +20,15 @@ import { pageOf } from "./paging.ts";
 import { rerun } from "./rerun.ts";
 import { retryRun } from "./retry-run.ts";
 import { createRunDecisions } from "./run-decisions.ts";
-import { RunIndex } from "./run-index.ts";
 import { streamRunLogs } from "./run-logs.ts";
+import type { RunSubmitter } from "./run-submitter.ts";
 
 /** What the run service works with. */
 export interface RunServiceOptions {
   readonly bus: Bus;
   readonly stores: Stores;
   readonly runs: RunReconciler;
-  readonly submissions: Submissions;
+  readonly submitter: RunSubmitter;
   readonly scheduling: Scheduling;
   readonly clock: Clock;
   readonly vault: SecretVault;
@@ -46,26 +37,9 @@ export interface RunServiceOptions {
   readonly touch: (runId: string) => void;
 }
 
-const MAX_KEY = 200;
-const MAX_LABELS = 64;
-const MAX_RACES = 20;
-
 /** RunService over the store: submit, look, follow, cancel, retry, decide. */
 export function createRunService(options: RunServiceOptions): ServiceImplementation<typeof RunService> {
-  const { bus, stores, scheduling, submissions, clock, events } = options;
-  const submitting = new Map<string, Promise<Run>>();
-  const index = new RunIndex(stores.runs);
-
-  const submit = (request: SubmitRunRequest, { name, team }: Principal): Promise<Run> => {
-    const { parameters, labels, idempotencyKey } = request;
-    return submissions.submit({
-      pipeline: sourceOf(stores, request),
-      ...{ parameters, labels, idempotencyKey },
-      source: submittedSource(request.source),
-      submittedBy: name,
-      team: team ?? DEFAULT_TEAM,
-    });
-  };
+  const { bus, stores, scheduling, submitter, clock, events } = options;
 
   const retryFrom = async ({ runId, from, jobs }: RetryRunRequest, principal: Principal): Promise<Run> => {
     if (jobs.length > 0) throw new KedgeError("INVALID_FIELD", "jobs and from exclude each other", { field: "jobs" });
@@ -77,36 +51,15 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
   };
 
   const edit = async (runId: string, change: (run: Run) => void): Promise<Run> => {
-    for (let attempt = 1; ; attempt++) {
-      const { value, revision } = findRun(stores, runId);
-      const next = clone(RunSchema, value);
-      change(next);
-      try {
-        const stored = await stores.runs.update(value.id, next, revision);
-        options.touch(value.id);
-        return stored.value;
-      } catch (error) {
-        // A run that makes progress is written often; the person's wish is applied to what it is by then.
-        if (!isKedgeError(error, "CONFLICT") || attempt >= MAX_RACES) throw error;
-      }
-    }
+    const run = await editRun(stores.runs, findRun(stores, runId).value.id, change);
+    options.touch(run.id);
+    return run;
   };
 
   return {
     submitRun: async (request, context) => {
-      const key = request.idempotencyKey;
-      assertSubmit(request);
-      if (key === "") return { run: await submit(request, context.principal) };
-      const known = index.find(key, clock.now());
-      if (known !== undefined) return { run: known };
-      // Two calls with one key at the same time share the one submission.
-      const pending = submitting.get(key) ?? submit(request, context.principal);
-      submitting.set(key, pending);
-      try {
-        return { run: await pending };
-      } finally {
-        submitting.delete(key);
-      }
+      const source = submittedSource(request.source);
+      return { run: await submitter.submit({ ...request, ...(source && { source }) }, context.principal) };
     },
     getRun: async (request) => ({ run: withCurrentReasons(findRun(stores, request.runId).value, scheduling) }),
     listRuns: async (request) => {
@@ -180,17 +133,6 @@ function submittedSource(source: Source | undefined): Source | undefined {
   return { ...source, sender: "", trustedSender: false };
 }
 
-function assertSubmit(request: SubmitRunRequest): void {
-  if (request.idempotencyKey.length > MAX_KEY) {
-    throw new KedgeError("INVALID_FIELD", `idempotency_key has more than ${MAX_KEY} characters`, {
-      field: "idempotency_key",
-    });
-  }
-  if (Object.keys(request.labels).length > MAX_LABELS) {
-    throw new KedgeError("INVALID_FIELD", `a run has at most ${MAX_LABELS} labels`, { field: "labels" });
-  }
-}
-
 /** A run by id or by a prefix that names one run. @throws KedgeError RUN_NOT_FOUND. */
 export function findRun(stores: Stores, idOrPrefix: string): { value: Run; revision: number } {
   const exact = stores.runs.get(idOrPrefix);
@@ -205,21 +147,6 @@ export function findRun(stores: Stores, idOrPrefix: string): { value: Run; revis
     });
   }
   return lookUp(stores.runs, idOrPrefix, { reason: "RUN_NOT_FOUND", noun: "run", field: "run_id" });
-}
-
-function sourceOf(stores: Stores, request: SubmitRunRequest): string {
-  const source =
-    request.pipeline.case === "pipelineName"
-      ? lookUp(stores.pipelines, request.pipeline.value, {
-          reason: "PIPELINE_NOT_FOUND",
-          noun: "pipeline",
-          field: "pipeline_name",
-        }).value.source
-      : request.pipeline.value;
-  if (source === undefined || source === "") {
-    throw new KedgeError("INVALID_FIELD", "pipeline_source or pipeline_name is missing", { field: "pipeline_source" });
-  }
-  return source;
 }
 
 /** A job by name. @throws KedgeError JOB_NOT_FOUND. */

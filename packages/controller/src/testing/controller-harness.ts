@@ -5,6 +5,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { isRunEnded } from "@kedge/domain";
 import { type Clock, silentLogger, systemClock } from "@kedge/kernel";
 import {
+  ComponentService,
   DeploymentService,
   FlagService,
   IncidentService,
@@ -97,6 +98,9 @@ export class ControllerHarness {
   }
   get scheduling() {
     return this.client(SchedulingService);
+  }
+  get components() {
+    return this.client(ComponentService);
   }
   get secrets() {
     return this.client(SecretService);

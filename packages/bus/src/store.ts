@@ -21,6 +21,8 @@ export interface StoreOptions<D extends DescMessage> {
   readonly keyTokens?: 1 | 2 | 3;
   /** The one key this store holds, where stores of single documents share a bucket. */
   readonly onlyKey?: string;
+  /** Gives what `toBinary` gives, or what decodes to the same; for big documents of which most stays as it is. */
+  readonly encode?: (value: MessageShape<D>) => Uint8Array;
 }
 
 /** A document with the revision it was read at or written as. Never change the value. */
@@ -177,8 +179,8 @@ export class Store<D extends DescMessage> {
   }
 
   #encode(key: string, value: MessageShape<D>): Uint8Array {
-    const { schema, signing } = this.#options;
-    if (signing === undefined) return toBinary(schema, value);
+    const { schema, signing, encode } = this.#options;
+    if (signing === undefined) return encode?.(value) ?? toBinary(schema, value);
     return toBinary(SignedSchema, signing.signer.sign(schema, value, signing.audience(key)));
   }
 

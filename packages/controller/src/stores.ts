@@ -24,6 +24,7 @@ import {
   StoredArtifactSchema,
   TokenSchema,
 } from "@kedge/proto";
+import { createRunEncoder } from "./runs/encode-run.ts";
 
 /** Every document the controller keeps, each bucket behind an in-memory read model. */
 export interface Stores {
@@ -71,7 +72,7 @@ export interface Stores {
 export function openStores(bus: Bus, signer: Signer): Stores {
   return {
     nodes: openStore(bus, { bucket: "nodes", schema: NodeSchema }),
-    runs: openStore(bus, { bucket: "runs", schema: RunSchema }),
+    runs: openStore(bus, { bucket: "runs", schema: RunSchema, encode: createRunEncoder() }),
     pipelines: openStore(bus, { bucket: "pipelines", schema: PipelineSchema }),
     components: openStore(bus, { bucket: "components", schema: ComponentSchema, keyTokens: 2 }),
     deployments: openStore(bus, { bucket: "deployments", schema: DeploymentSchema }),

@@ -8,7 +8,6 @@ import type { LogChunk, TaskEvent, TaskOffer } from "@kedge/proto";
 import { createUser } from "@nats-io/nkeys";
 import { type AgentOptions, type ResolvedAgentOptions, resolveAgentOptions } from "../config.ts";
 import { endWork } from "../end-work.ts";
-import { LocalFileStore } from "../files/local-file-store.ts";
 import { bootTimeMs } from "../node/boot-clock.ts";
 import { LeaseFile } from "../node/lease-file.ts";
 import { openRuntimes } from "../node/runtimes.ts";
@@ -20,6 +19,7 @@ import { sweepOrphans } from "../tasks/orphans.ts";
 import { isTaskId, TaskRecord } from "../tasks/task-record.ts";
 import { TaskRunner } from "../tasks/task-runner.ts";
 import { removeWorkspace } from "../tasks/workspace.ts";
+import { localFileStore } from "./local-files.ts";
 
 /** How tasks are run without a controller. */
 export interface LocalNodeOptions extends Pick<AgentOptions, "dockerSocket" | "runtimes" | "clock" | "logger"> {
@@ -54,8 +54,7 @@ export class LocalNode {
     this.#runtimes = parts.runtimes;
     this.#unlock = parts.unlock;
     const { dataDir, clock, logger } = resolved;
-    const secrets = secretsRoot(join(dataDir, "tasks"));
-    this.#watchdog = new Watchdog({ dataDir, secretsRoot: secrets, leaseMs: LEASE_MS, clock, logger });
+    this.#watchdog = new Watchdog({ dataDir, leaseMs: LEASE_MS, clock, logger });
     this.#lease = new LeaseFile(dataDir);
   }
 
@@ -99,7 +98,7 @@ export class LocalNode {
     const runner = new TaskRunner({
       ...{ record, runtimes: this.#runtimes, caPem: "", sealKey: this.#sealKey, clock, logger },
       flags: { file: "", url: undefined, containerUrl: () => Promise.resolve(undefined) },
-      fileStore: new LocalFileStore(join(this.#options.baseDir, "files"), offer.cacheScope, clock),
+      fileStore: localFileStore({ ...this.#fileDirs, scope: offer.cacheScope, clock }),
       publishEvent: async (event) => onEvent(event),
       publishLog: async (chunk) => onLog(chunk),
       ...{ keepWorkspaces: false, adopted: false },
@@ -135,6 +134,10 @@ export class LocalNode {
     const { clock, logger } = this.#resolved;
     this.#lease.save(bootTimeMs(), logger);
     this.#cancelRenewal = clock.after(RENEW_MS, () => this.#renew());
+  }
+
+  get #fileDirs(): { runDir: string; cacheDir: string } {
+    return { runDir: join(this.#resolved.dataDir, "files"), cacheDir: join(this.#options.baseDir, "caches") };
   }
 
   get #tasksDir(): string {

@@ -19,7 +19,8 @@ afterEach(async () => {
 
 /** What local nodes have left on the disk. */
 async function leftovers(): Promise<string[]> {
-  return readdir(join(folder, "cache", "kedge", "local")).catch(() => []); // None was ever made.
+  const names = await readdir(join(folder, "cache", "kedge", "local")).catch(() => []); // None was ever made.
+  return names.filter((name) => name !== "caches");
 }
 
 async function run(pipeline: string, args: readonly string[] = [], more: Partial<CommandSurroundings> = {}) {
@@ -181,6 +182,23 @@ jobs:
     expect(stdout).toContain("| untracked\n");
     expect(stdout).not.toContain("| ignored\n");
     expect([git("status", "--porcelain"), git("for-each-ref"), git("rev-parse", "HEAD")]).toEqual(before);
+  });
+
+  test("hands on artifacts, and keeps caches for the next run", async () => {
+    const pipeline = `
+jobs:
+  build:
+    cache: [{ key: k1, paths: [store] }]
+    steps: [{ run: 'ls store || true; mkdir -p store out; echo kept > store/kept; echo made > out/file' }]
+    artifacts: [{ name: dist, paths: ["out/**"] }]
+  use: { needs: [build], inputs: [{ job: build, artifact: dist, path: in }], steps: [{ run: 'cat in/out/file' }] }
+  lack: { needs: [build], inputs: [{ job: build, path: in }], steps: [{ run: 'ls in' }] }
+`;
+    const first = await run(pipeline);
+    expect(first.code, first.stdout + first.stderr).toBe(0);
+    expect(first.stdout).toContain("| made\n");
+    expect(first.stdout).not.toContain("| kept\n");
+    expect((await run(pipeline)).stdout).toContain("| kept\n");
   });
 
   test("prints JSON", async () => {

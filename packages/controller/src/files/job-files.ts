@@ -22,13 +22,13 @@ export interface OfferedFiles {
  *
  * @throws KedgeError ARTIFACT_NOT_FOUND when an earlier job did not leave what is asked for, or it has expired.
  */
-export function offeredFiles(artifacts: Artifacts, run: Run, job: Job): OfferedFiles {
+export function offeredFiles(artifacts: Pick<Artifacts, "find">, run: Run, job: Job): OfferedFiles {
   const { scope, readOnly } = cacheAccess(run);
   const inputs = (job.spec?.inputs ?? []).flatMap((use) => offeredFor(artifacts, run, use));
   return { inputs, cacheScope: scope, cachesReadOnly: readOnly };
 }
 
-function offeredFor(artifacts: Artifacts, run: Run, use: ArtifactUse): OfferedArtifact[] {
+function offeredFor(artifacts: Pick<Artifacts, "find">, run: Run, use: ArtifactUse): OfferedArtifact[] {
   const producer = run.jobs.find(({ spec }) => spec?.name === use.job);
   if (producer?.state === JobState.SKIPPED) return [];
   const runId = producer?.reusedFrom || run.id;

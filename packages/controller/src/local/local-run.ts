@@ -1,9 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { isRunEnded, isTaskEnded } from "@kedge/domain";
+import { isKedgeError, isRunEnded, isTaskEnded, KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 import { resolveJob } from "@kedge/pipeline";
 import {
+  type Artifact,
   FailureClass,
   FailureSchema,
   type Job,
@@ -18,6 +19,7 @@ import {
   TaskSchema,
   TaskState,
 } from "@kedge/proto";
+import { type OfferedFiles, offeredFiles } from "../files/job-files.ts";
 import { nextDeadlineMs } from "../runs/deadlines.ts";
 import { newRun } from "../runs/new-run.ts";
 import { progressRun } from "../runs/progress.ts";
@@ -97,6 +99,8 @@ export class LocalRun {
     // What is skipped here may let others begin or end.
     while (this.#skipRemote(at)) progressRun(this.#run, at, () => undefined);
     const start = this.#run.jobs.flatMap((job) => this.#start(job, at));
+    // One that could not be started may have ended the run.
+    progressRun(this.#run, at, () => undefined);
     const tasks = this.#run.jobs.map(currentTask).filter((task) => task !== undefined && !isTaskEnded(task.state));
     const end = tasks.flatMap((task) => (task?.ending === undefined ? [] : [task.id]));
     const ask = this.#run.jobs.filter((job) => job.state === JobState.BLOCKED && !this.#asked.has(nameOf(job)));
@@ -106,7 +110,10 @@ export class LocalRun {
 
   /** Takes what a task tells. */
   take(event: TaskEvent): void {
-    applyTaskEvent(this.#run, event, this.#now());
+    if (!applyTaskEvent(this.#run, event, this.#now()) || event.event.case !== "finished") return;
+    const job = this.#run.jobs.find((each) => nameOf(each) === event.ref?.job);
+    // A controller asks its own store what was left; here the node is our own.
+    if (job !== undefined) job.artifacts = event.event.value.artifacts;
   }
 
   /** Takes a person's word on an approval job; one that does not wait any more stays as it is. */
@@ -151,8 +158,10 @@ export class LocalRun {
     if (job.state !== JobState.PENDING || job.spec === undefined || running.length >= maxJobs) return [];
     const { fence, taskId } = nextAttempt(this.#run, job);
     const ref = { nodeId, taskId, fence, runId: this.#run.id, job: nameOf(job) };
+    const files = this.#files(job, at);
+    if (files === undefined) return [];
     const offer = create(TaskOfferSchema, {
-      ref,
+      ...{ ref, ...files },
       job: resolveJob(job.spec, resolveContext(this.#run)),
       ...(this.#run.source === undefined ? {} : { source: this.#run.source }),
       offeredAt: at,
@@ -161,6 +170,23 @@ export class LocalRun {
     Object.assign(job, { state: JobState.OFFERED, reason: "" });
     this.take(create(TaskEventSchema, { ref, at, event: { case: "claimed", value: {} } }));
     return [{ offer, secrets: secretNames(job.spec) }];
+  }
+
+  /** What the job begins with; undefined when that is not there, for which the job has failed. */
+  #files(job: Job, at: Timestamp): OfferedFiles | undefined {
+    const find = ({ job: producer, name }: { readonly job: string; readonly name: string }): Artifact => {
+      const left = this.#run.jobs.find((each) => nameOf(each) === producer)?.artifacts ?? [];
+      const artifact = left.find((each) => each.name === name);
+      if (artifact !== undefined) return artifact;
+      throw new KedgeError("ARTIFACT_NOT_FOUND", `job ${producer} left no artifact ${name}`);
+    };
+    try {
+      return offeredFiles({ find }, this.#run, job);
+    } catch (error) {
+      if (!isKedgeError(error)) throw error;
+      failJob(job, create(FailureSchema, { class: FailureClass.INVALID, message: error.message }), at);
+      return undefined;
+    }
   }
 }
 

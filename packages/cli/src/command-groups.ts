@@ -7,6 +7,7 @@ import { eventsCommand } from "./commands/events.ts";
 import { flagCommands } from "./commands/flag.ts";
 import { getCommand } from "./commands/get.ts";
 import { helpCommand } from "./commands/help-topics.ts";
+import { importCommand } from "./commands/import.ts";
 import { incidentCommands } from "./commands/incident.ts";
 import { jobCommands } from "./commands/job.ts";
 import { logsCommand } from "./commands/logs.ts";
@@ -20,6 +21,7 @@ import { queueCommand } from "./commands/queue.ts";
 import { rebalanceCommand } from "./commands/rebalance.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
 import { runCommands } from "./commands/run.ts";
+import { schemaCommand } from "./commands/schema.ts";
 import { secretCommands } from "./commands/secret.ts";
 import { teamCommands } from "./commands/team.ts";
 import { tokenCommands } from "./commands/token.ts";
@@ -40,6 +42,8 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   planCommand,
   logsCommand,
   pipelineCommands,
+  importCommand,
+  schemaCommand,
   secretCommands,
   modelCommands,
   applyCommand,

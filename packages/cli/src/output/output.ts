@@ -67,6 +67,11 @@ export class Output {
     if (!this.json) this.#options.stderr.write(`${safeText(line)}\n`);
   }
 
+  /** Prints a line to standard error, also with --json. */
+  error(line: string): void {
+    this.#options.stderr.write(`${safeText(line)}\n`);
+  }
+
   /** Prints findings about a file as file:line:column, as editors understand them. */
   diagnostics(diagnostics: readonly Diagnostic[]): void {
     for (const { severity, file, line, column, message, hint } of diagnostics) {

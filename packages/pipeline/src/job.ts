@@ -233,5 +233,6 @@ export function runtimeOf(job: Job): RuntimeKind {
 
 function wantsDocker(job: Job): boolean {
   if (job.image !== undefined) return true;
-  return job.steps?.case === "steps" && job.steps.value.steps.some(needsDocker);
+  const steps = job.steps?.case === "steps" ? job.steps.value.steps : [];
+  return [...steps, ...Object.values(job.post ?? {}).flat()].some(needsDocker);
 }

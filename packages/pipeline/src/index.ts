@@ -10,16 +10,12 @@ export { fitsGlob, fitsGlobs } from "./glob.ts";
 export { IMPORT_KINDS, type ImportKind, importFile, importKindOf } from "./import/import-file.ts";
 export type {
   ImportError,
-  ImportError,
-  ImportFidelity,
   ImportFidelity,
   ImportNote,
-  ImportNote,
-  ImportResult,
   ImportResult,
 } from "./import/import-report.ts";
 export { importJenkinsfile } from "./import/jenkins/import-jenkinsfile.ts";
-export { parseJenkinsfile, parseJenkinsfile } from "./import/jenkins/parse-jenkinsfile.ts";
+export { parseJenkinsfile } from "./import/jenkins/parse-jenkinsfile.ts";
 export {
   alertPolicyJsonSchema,
   deploymentJsonSchema,

@@ -1,6 +1,6 @@
 import type { Cursor } from "./cursor.ts";
 import { modifiersLength, typeLength } from "./lookahead.ts";
-import type { Block, Statement } from "./nodes.ts";
+import type { Block, Expression, Statement } from "./nodes.ts";
 import { readParameters } from "./parameters.ts";
 
 /** A declaration of variables, or of a method. */
@@ -14,12 +14,12 @@ export function readDeclaration(cursor: Cursor): Statement {
   const after = cursor.peek(1);
   if (after.type === "operator" && after.text === "(") return readMethod(cursor, start);
   if (cursor.peek().type === "string") cursor.unexpected();
-  readVariable(cursor);
+  const expression = readVariable(cursor);
   while (cursor.take(",")) {
     cursor.skipNewlines();
     readVariable(cursor);
   }
-  return { kind: "other", blocks: [], ...cursor.span(start) };
+  return { kind: "other", blocks: [], ...(expression === undefined ? {} : { expression }), ...cursor.span(start) };
 }
 
 function isName(cursor: Cursor, ahead: number): boolean {
@@ -27,11 +27,12 @@ function isName(cursor: Cursor, ahead: number): boolean {
   return type === "identifier" || type === "string";
 }
 
-function readVariable(cursor: Cursor): void {
+/** Its first value, where it has one. */
+function readVariable(cursor: Cursor): Expression | undefined {
   cursor.name();
-  if (!cursor.take("=")) return;
+  if (!cursor.take("=")) return undefined;
   cursor.skipNewlines();
-  cursor.rules.command(cursor);
+  return cursor.rules.command(cursor);
 }
 
 /** `def (a, b) = list`. */

@@ -107,6 +107,7 @@ function readUnary(cursor: Cursor): Expression {
     const isNumber = text === "-" && operand.kind === "constant" && operand.value !== null;
     if (isNumber && (typeof operand.value === "number" || typeof operand.value === "bigint"))
       return { ...operand, value: -operand.value, start };
+    if (text === "!") return { kind: "not", operand, ...cursor.span(start) };
     return { kind: "other", ...cursor.span(start) };
   }
   const cast = castLength(cursor);

@@ -75,10 +75,11 @@ export type Expression =
       readonly left: Expression;
       readonly right: Expression;
     })
+  | (Span & { readonly kind: "not"; readonly operand: Expression })
   | (Span & { readonly kind: "property"; readonly object: Expression; readonly name: string | undefined })
   | (Span & { readonly kind: "other" });
 
-/** A statement. */
+/** A statement. The expression of "other" is what is returned, or what the first variable declared is. */
 export type Statement =
   | (Span & { readonly kind: "expression"; readonly expression: Expression })
   | (Span & { readonly kind: "method"; readonly name: string; readonly body: Block | undefined })

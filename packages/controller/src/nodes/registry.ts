@@ -1,8 +1,17 @@
 import { clone, create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { StoredLease } from "@kedge/bus";
+import { isSealKeyOf, type StoredLease } from "@kedge/bus";
 import type { Clock } from "@kedge/kernel";
-import { CapacitySchema, type Heartbeat, type Node, NodeSchema, NodeState, type ReplicaStatus } from "@kedge/proto";
+import {
+  CapacitySchema,
+  type Heartbeat,
+  type Node,
+  NodeSchema,
+  NodeState,
+  type ReplicaStatus,
+  type SealKey,
+  SealKeySchema,
+} from "@kedge/proto";
 import type { Stores } from "../stores.ts";
 
 /** Without a heartbeat for this long a node gets no new work. */
@@ -154,6 +163,12 @@ const MAX_VERSION = 64;
 /** host:port as clients are told it; anything else from a node is left out. */
 const GATEWAY_ADDRESS = /^(?:\[[0-9a-fA-F:]{2,45}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$/;
 
+/** Only what the node's own nkey has signed is kept. */
+function isNewSealKey({ id, publicKey, sealKey }: Node, told: SealKey | undefined): told is SealKey {
+  if (told === undefined || (sealKey !== undefined && equals(SealKeySchema, sealKey, told))) return false;
+  return told.$unknown === undefined && isSealKeyOf(id, publicKey, told);
+}
+
 /** The node document after a heartbeat; undefined when nothing that is kept has changed. */
 export function refreshNode(node: Node, heartbeat: Heartbeat): Node | undefined {
   const next = clone(NodeSchema, node);
@@ -161,7 +176,6 @@ export function refreshNode(node: Node, heartbeat: Heartbeat): Node | undefined 
   next.runtimes = heartbeat.runtimes.slice(0, MAX_RUNTIMES);
   next.agentVersion = heartbeat.agentVersion.slice(0, MAX_VERSION) || "unknown";
   next.gatewayAddress = GATEWAY_ADDRESS.test(heartbeat.gatewayAddress) ? heartbeat.gatewayAddress : "";
-  // Checked when something is sealed to it; an agent that tells none any more may be an older one for a while.
-  if (heartbeat.sealKey !== undefined) next.sealKey = heartbeat.sealKey;
+  if (isNewSealKey(node, heartbeat.sealKey)) next.sealKey = heartbeat.sealKey;
   return equals(NodeSchema, node, next) ? undefined : next;
 }

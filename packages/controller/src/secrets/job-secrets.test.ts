@@ -6,6 +6,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describeSealKey, openSecrets } from "@kedge/bus";
 import { secureBytes, systemClock } from "@kedge/kernel";
 import {
+  HeartbeatSchema,
   type Job,
   JobSchema,
   type JobSpecSchema,
@@ -15,13 +16,14 @@ import {
   type Run,
   RunSchema,
   RunState,
+  type SealKey,
   SecretScopeSchema,
   type TaskRefFull,
   TaskRefFullSchema,
 } from "@kedge/proto";
 import { createUser } from "@nats-io/nkeys";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { NodeRegistry } from "../nodes/registry.ts";
+import { NodeRegistry, refreshNode } from "../nodes/registry.ts";
 import { startTestStores, type TestStores } from "../testing/test-stores.ts";
 import { JobSecrets, secretNames } from "./job-secrets.ts";
 import { KeyFile } from "./key-file.ts";
@@ -146,6 +148,24 @@ describe("an attempt", () => {
       await expect(secrets.sealFor(run(), asks("token"), ref)).rejects.toThrow("n1 told no key");
     }
   });
+});
+
+test("a node's document keeps only a key that its nkey has signed", () => {
+  const publicKey = node.user.getPublicKey();
+  const known = create(NodeSchema, { id: "n1", publicKey, agentVersion: "test" });
+  const own = describeSealKey("n1", node.user.getSeed(), node.secret);
+  const told = (sealKey: SealKey) =>
+    refreshNode(known, create(HeartbeatSchema, { nodeId: "n1", agentVersion: "test", capacity: {}, sealKey }))?.sealKey;
+  expect(told(own)).toEqual(own);
+  for (const lie of [
+    describeSealKey("n1", createUser().getSeed(), node.secret),
+    describeSealKey("n2", node.user.getSeed(), node.secret),
+    { ...own, proof: new Uint8Array(100_000) },
+    { ...own, publicKey: new Uint8Array(100_000) },
+    { ...own, $unknown: [{ no: 9, wireType: 2, data: new Uint8Array(100_000) }] },
+  ]) {
+    expect(told(lie)).toBeUndefined();
+  }
 });
 
 describe("secret parameters", () => {

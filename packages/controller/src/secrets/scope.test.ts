@@ -66,6 +66,7 @@ describe("a fork", () => {
     ["approved for this commit", fork, { approved: true, commit: "c2" }, undefined],
     ["approved for the commit before", fork, { approved: true, commit: "c1" }, "nobody has approved it"],
     ["approved for no commit", { fork: true }, { approved: true, commit: "" }, "nobody has approved it"],
+    ["sent by somebody trusted", { ...fork, trustedSender: true }, undefined, "nobody has approved it"],
     ["rejected", fork, { approved: false, commit: "c2" }, "nobody has approved it"],
   ])("%s", (_, source, decision, problem) => {
     const run = create(RunSchema, { source, ...(decision && { decision }) });

@@ -1,6 +1,7 @@
 import { KedgeError } from "@kedge/domain";
 import { fitsGlobs } from "@kedge/pipeline";
 import type { Job, Run, SecretScope } from "@kedge/proto";
+import { isLetIn } from "../runs/beginning.ts";
 
 const MAX_PATTERNS = 50;
 const MAX_PATTERN = 200;
@@ -20,12 +21,11 @@ export function scopeProblem(scope: SecretScope, run: Run, job: Job): string | u
 
 /**
  * Why a run gets no secrets at all: its commit is somebody else's, who could have any program print them, and nobody has
- * let just this commit begin.
+ * let just this commit begin. That its sender is trusted is not enough.
  */
-export function forkProblem({ source, decision }: Run): string | undefined {
-  if (source?.fork !== true) return undefined;
-  const isApproved = decision?.approved === true && source.commit !== "" && decision.commit === source.commit;
-  return isApproved ? undefined : "the run's commit is from a fork, and nobody has approved it";
+export function forkProblem(run: Run): string | undefined {
+  if (run.source?.fork !== true) return undefined;
+  return isLetIn(run) ? undefined : "the run's commit is from a fork, and nobody has approved it";
 }
 
 /** Rejects scopes that cannot be meant. @throws KedgeError INVALID_FIELD. */

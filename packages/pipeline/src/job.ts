@@ -234,5 +234,6 @@ export function runtimeOf(job: Job): RuntimeKind {
 function wantsDocker(job: Job): boolean {
   if (job.image !== undefined) return true;
   const steps = job.steps?.case === "steps" ? job.steps.value.steps : [];
-  return [...steps, ...Object.values(job.post ?? {}).flat()].some(needsDocker);
+  const { success = [], failure = [], always = [] } = job.post ?? {};
+  return [steps, success, failure, always].flat().some(needsDocker);
 }

@@ -230,6 +230,10 @@ jobs:
 
   it.each([
     [`env: { A: "${look("parameters.t")}" }`, /a secret parameter cannot be part of a value/],
+    [
+      "runtime: process\n    post: { always: [{ run: { script: x, image: y } }] }",
+      /the process runtime cannot use images/,
+    ],
     ["services: { db: { image: x } }", /services are containers, and so must be the job/],
     ["inputs: [b]", /no job is called "b"/],
     ["when: {}", /must not be empty/],

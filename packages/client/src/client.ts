@@ -1,5 +1,7 @@
 import {
   AlertService,
+  ArtifactService,
+  ComponentService,
   DeploymentService,
   EventService,
   FlagService,
@@ -18,7 +20,9 @@ import { connectRpc, type RpcClientOptions, type RpcMethods } from "@kedge/rpc";
 export interface KedgeClient {
   readonly runs: RpcMethods<typeof RunService>;
   readonly pipelines: RpcMethods<typeof PipelineService>;
+  readonly components: RpcMethods<typeof ComponentService>;
   readonly models: RpcMethods<typeof ModelService>;
+  readonly artifacts: RpcMethods<typeof ArtifactService>;
   readonly deployments: RpcMethods<typeof DeploymentService>;
   readonly nodes: RpcMethods<typeof NodeService>;
   readonly alerts: RpcMethods<typeof AlertService>;
@@ -42,7 +46,9 @@ export function createKedgeClient(options: RpcClientOptions): KedgeClient {
   return {
     runs: connection.client(RunService),
     pipelines: connection.client(PipelineService),
+    components: connection.client(ComponentService),
     models: connection.client(ModelService),
+    artifacts: connection.client(ArtifactService),
     deployments: connection.client(DeploymentService),
     nodes: connection.client(NodeService),
     alerts: connection.client(AlertService),

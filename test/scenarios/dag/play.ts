@@ -18,10 +18,11 @@ export interface Played {
 }
 
 /** Submits a scenario's pipeline, does what it says while it runs, and waits for its end. */
-export async function play(cluster: Cluster, { name, source, expected }: Scenario): Promise<Played> {
+export async function play(cluster: Cluster, { name, source, applied, expected }: Scenario): Promise<Played> {
   const dir = join(cluster.folder, "dag", name);
   await mkdir(dir, { recursive: true });
   const parameters: Record<string, string> = source.includes("parameters.dir") ? { dir } : {};
+  for (const pipeline of applied) await cluster.client.pipelines.applyPipeline({ source: pipeline });
   const { run } = await cluster.client.runs.submitRun({
     pipeline: { case: "pipelineSource", value: source },
     parameters,
@@ -49,6 +50,7 @@ async function act(cluster: Cluster, runId: string, { once, do: what }: Action):
   if (verb === "cancel") await cluster.client.runs.cancelRun({ runId, reason: "by the test" });
   else if (verb === "approve") await cluster.client.runs.approveJob({ runId, job: subject });
   else if (verb === "reject") await cluster.client.runs.rejectJob({ runId, job: subject });
+  else if (verb === "approve-run") await cluster.client.runs.approveRun({ runId });
   else if (verb === "kill") await cluster.node(subject).agent.kill("SIGKILL");
   else throw new Error(`what is "${what}"?`);
 }

@@ -19,7 +19,8 @@ export interface ExpectedJob {
   readonly after?: readonly string[];
 }
 
-/** What is done once, "<job or run> <state>" joined by " and ", is so: cancel, approve <job>, reject <job>, kill <node>. */
+/** What is done once, "<job or run> <state>" joined by " and ", is so: cancel, approve <job>, reject
+ * <job>, approve-run, kill <node>. */
 export interface Action {
   readonly once: string;
   readonly do: string;
@@ -29,6 +30,8 @@ export interface Action {
 export interface Expectation {
   /** Only where it is there. */
   readonly needs?: "docker";
+  /** Files of the folder whose pipelines are applied before. */
+  readonly applies?: readonly string[];
   readonly source?: Readonly<Record<string, string | boolean>>;
   readonly actions?: readonly Action[];
   /** The run's state; absent: the file is refused. */
@@ -46,6 +49,8 @@ export interface Expectation {
 export interface Scenario {
   readonly name: string;
   readonly source: string;
+  /** Texts of the pipelines that are applied before. */
+  readonly applied: readonly string[];
   readonly expected: Expectation;
 }
 
@@ -59,5 +64,6 @@ export async function readScenarios(folder: string): Promise<Scenario[]> {
 async function readScenario(folder: string, name: string): Promise<Scenario> {
   const source = await readFile(join(folder, name, "kedge.yaml"), "utf8");
   const expected: Expectation = parse(await readFile(join(folder, name, "expected.yaml"), "utf8"));
-  return { name, source, expected };
+  const applied = (expected.applies ?? []).map((file) => readFile(join(folder, name, file), "utf8"));
+  return { name, source, applied: await Promise.all(applied), expected };
 }

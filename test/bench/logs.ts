@@ -1,6 +1,6 @@
 // A large log from a step's standard output to a client that follows it; its last lines and a search; the latency of
 // single lines. Beside them, what the machine copies from file to file. Arguments: megabytes of log (default 1000).
-import { copyFile, stat, writeFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { followLogs } from "@kedge/client";
 import { RunState, type StreamLogsResponse } from "@kedge/proto";
@@ -38,7 +38,9 @@ async function floor({ dir }: BenchCluster): Promise<void> {
 /** Follows the log while it is written, with the memory of all that it goes through. */
 async function large({ client, agentPids, controllerPid, ...rest }: BenchCluster): Promise<string> {
   const pids = { agent: agentPids[0] ?? 0, controller: controllerPid, client: process.pid };
+  const nats = await childNamed(controllerPid, "nats-server");
   const before = await memory(pids);
+  const cpuBefore = await cpuSeconds({ ...pids, nats });
   const most = { ...before };
   const watching = setInterval(async () => {
     const now = await memory(pids).catch(() => before);
@@ -59,6 +61,10 @@ async function large({ client, agentPids, controllerPid, ...rest }: BenchCluster
   for (const name of ["agent", "controller", "client"] as const) {
     console.log(`  ${name}: ${before[name].toFixed(0)} MiB before, ${most[name].toFixed(0)} MiB at most`);
   }
+  const cpu = Object.entries(await cpuSeconds({ ...pids, nats })).map(([name, after]) => {
+    return `${name} ${((after - (cpuBefore[name] ?? 0)) / (bytes / 1e9)).toFixed(1)}`;
+  });
+  console.log(`  seconds of a core for a GB: ${cpu.join(", ")}`);
   const again = performance.now();
   const history = await count(followLogs(client, { runId: id, follow: false }));
   if (history.bytes !== bytes) throw new Error(`${history.bytes} bytes of history`);
@@ -115,6 +121,23 @@ async function count(messages: AsyncIterable<StreamLogsResponse>): Promise<{ byt
     chunks += 1;
   }
   return { bytes, chunks };
+}
+
+async function cpuSeconds(pids: Readonly<Record<string, number>>): Promise<Record<string, number>> {
+  const seconds = Object.entries(pids).map(async ([name, pid]) => {
+    // Behind the name in brackets, which may hold spaces: utime and stime are fields 14 and 15, in hundredths.
+    const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
+    return [name, (Number(fields[11]) + Number(fields[12])) / 100] as const;
+  });
+  return Object.fromEntries(await Promise.all(seconds));
+}
+
+async function childNamed(parent: number, name: string): Promise<number> {
+  for (const entry of (await readdir("/proc")).filter((each) => /^\d+$/.test(each))) {
+    const text = await readFile(`/proc/${entry}/stat`, "utf8").catch(() => "");
+    if (text.includes(`(${name})`) && text.split(") ")[1]?.split(" ")[1] === String(parent)) return Number(entry);
+  }
+  throw new Error(`process ${parent} has no child ${name}`);
 }
 
 async function memory(pids: { agent: number; controller: number; client: number }) {

@@ -9,15 +9,13 @@ const MAX_CONTEXT = 100;
 /** Refuses what cannot be. @throws KedgeError INVALID_FIELD naming the field. */
 export function assertLogsRequest(request: StreamLogsRequest): void {
   const { tail, search, context, failed, follow, position } = request;
-  if (tail > MAX_TAIL) throw invalid("tail", `at most ${MAX_TAIL} lines`, tail);
-  if (Buffer.byteLength(search) > MAX_SEARCH_BYTES)
-    throw invalid("search", `at most ${MAX_SEARCH_BYTES} bytes`, "more");
-  if (search.includes("\n")) throw invalid("search", "a text within one line", "a line end");
-  if (context > MAX_CONTEXT) throw invalid("context", `at most ${MAX_CONTEXT} lines`, context);
-  if (context > 0 && search === "") throw invalid("context", "a search to go with", "none");
-  if (failed && follow)
-    throw invalid("failed", "a run that is not followed: what fails is known when it has ended", "follow");
-  if (position > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid("position", "one that an answer named", position);
+  refuseIf(tail > MAX_TAIL, "tail", `at most ${MAX_TAIL} lines`);
+  refuseIf(Buffer.byteLength(search) > MAX_SEARCH_BYTES, "search", `at most ${MAX_SEARCH_BYTES} bytes`);
+  refuseIf(search.includes("\n"), "search", "a text within one line");
+  refuseIf(context > MAX_CONTEXT, "context", `at most ${MAX_CONTEXT} lines`);
+  refuseIf(context > 0 && search === "", "context", "0 without a search");
+  refuseIf(failed && follow, "failed", "false together with follow: what fails is known when the run has ended");
+  refuseIf(position > BigInt(Number.MAX_SAFE_INTEGER), "position", "one that an answer named");
 }
 
 /** Milliseconds since 1970; undefined: from the beginning. */
@@ -44,6 +42,6 @@ function failedSteps({ steps }: Run["jobs"][number]): Set<string> {
   return new Set(steps.filter(({ state }) => state === JobState.FAILED).map(({ name }) => name));
 }
 
-function invalid(field: string, expected: string, got: unknown): KedgeError {
-  return new KedgeError("INVALID_FIELD", `${field} must be ${expected}; got ${String(got)}`, { field });
+function refuseIf(isWrong: boolean, field: string, expected: string): void {
+  if (isWrong) throw new KedgeError("INVALID_FIELD", `${field} must be ${expected}`, { field });
 }

@@ -1,7 +1,9 @@
 import { agentCommands } from "./commands/agent.ts";
 import { alertCommands } from "./commands/alert.ts";
 import { applyCommand } from "./commands/apply.ts";
+import { approvalsCommand } from "./commands/approvals.ts";
 import { completionCommands } from "./commands/completion.ts";
+import { componentCommands } from "./commands/component.ts";
 import { deploymentCommands } from "./commands/deployment.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { flagCommands } from "./commands/flag.ts";
@@ -37,11 +39,13 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   tokenCommands,
   nodeCommands,
   runCommands,
+  approvalsCommand,
   jobCommands,
   queueCommand,
   planCommand,
   logsCommand,
   pipelineCommands,
+  componentCommands,
   importCommand,
   schemaCommand,
   secretCommands,

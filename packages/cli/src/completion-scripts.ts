@@ -20,6 +20,7 @@ const NAMED_ARGUMENTS: Readonly<Record<string, string>> = {
   model: "models",
   pipeline: "pipelines",
   secret: "secrets",
+  component: "components",
 };
 
 /** Every command of a program with what may follow it. */

@@ -41,7 +41,8 @@ type Runs = ServiceImplementation<typeof RunService>;
 function runService(methods: Partial<Runs>) {
   const calls = { submitRun: refuse, getRun: refuse, listRuns: refuse, cancelRun: refuse, retryRun: refuse };
   const rest = { approveJob: refuse, rejectJob: refuse, async *watchRun() {}, async *streamLogs() {} };
-  return bindService(RunService, { ...calls, ...rest, ...methods });
+  const words = { approveRun: refuse, rejectRun: refuse, listApprovals: refuse, addJobs: refuse };
+  return bindService(RunService, { ...calls, ...rest, ...words, ...methods });
 }
 
 type Models = ServiceImplementation<typeof ModelService>;

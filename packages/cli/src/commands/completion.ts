@@ -16,6 +16,9 @@ const NAMES: Readonly<Record<string, (session: Session) => Promise<string[]>>> =
     ((await client.alerts.getAlertPolicy({})).policy?.receivers ?? []).map(({ name }) => name),
   silences: async ({ client }) => ((await client.alerts.getAlertPolicy({})).policy?.silences ?? []).map(({ id }) => id),
   secrets: async ({ client }) => (await client.secrets.listSecrets(PAGE)).secrets.map(({ name }) => name),
+  components: async ({ client }) => [
+    ...new Set((await client.components.listComponents(PAGE)).components.map(({ name }) => name)),
+  ],
   pipelines: async ({ client }) => (await client.pipelines.listPipelines(PAGE)).pipelines.map((p) => p.name),
 };
 

@@ -1,5 +1,5 @@
-import { ExplainJobResponseSchema } from "@kedge/proto";
-import { argument } from "../options.ts";
+import { AddJobsResponseSchema, ExplainJobResponseSchema } from "@kedge/proto";
+import { argument, readInput } from "../options.ts";
 import { jobWhyView } from "../output/scheduling-views.ts";
 import { addRemote, type CommandGroup } from "../session.ts";
 
@@ -13,6 +13,18 @@ export const jobCommands: CommandGroup = (program, host) => {
     run: async ({ client, output }, args) => {
       const response = await client.scheduling.explainJob({ runId: argument(args, 0), job: argument(args, 1) });
       output.show(ExplainJobResponseSchema, response, jobWhyView);
+    },
+  });
+  addRemote<{ key?: string }>(job, host, {
+    usage: "add <file>",
+    description: "add jobs to the run that this step is part of; for steps of jobs with adds-jobs",
+    options: (command) =>
+      command.option("--key <text>", "what makes the same call add nothing twice; default: the file's digest"),
+    examples: ["./plan-shards > jobs.yaml; kedge job add jobs.yaml", "./plan-shards | kedge job add -"],
+    run: async ({ client, output }, args, { key: idempotencyKey = "" }) => {
+      const source = await readInput(argument(args, 0));
+      const response = await client.runs.addJobs({ source, idempotencyKey });
+      output.show(AddJobsResponseSchema, response, ({ jobs }) => jobs.map((name) => `added ${name}`));
     },
   });
 };

@@ -1,11 +1,9 @@
 import { KedgeError } from "@kedge/domain";
 import { newId, systemClock } from "@kedge/kernel";
-import { compilePipeline } from "@kedge/pipeline";
+import { compilePipeline, lintPipeline, usedComponents } from "@kedge/pipeline";
 import {
-  ApproveJobResponseSchema,
   CancelRunResponseSchema,
   GetRunResponseSchema,
-  RejectJobResponseSchema,
   RetryRunResponseSchema,
   type Run,
   SubmitRunResponseSchema,
@@ -18,6 +16,7 @@ import type { View } from "../output/output.ts";
 import { runView } from "../output/views.ts";
 import { printLogs, requireSuccess, watchRun } from "../run-progress.ts";
 import { addRemote, type CommandGroup, type Session } from "../session.ts";
+import { addDecisions } from "./approvals.ts";
 import { addLocalRun } from "./run-local.ts";
 
 interface SubmitOptions {
@@ -100,24 +99,7 @@ export const runCommands: CommandGroup = (program, host) => {
       output.show(RetryRunResponseSchema, response, shown);
     },
   });
-  addRemote<{ comment?: string }>(run, host, {
-    usage: "approve <run> <job>",
-    description: "let a job that waits for a person go on",
-    options: (command) => command.option("--comment <text>", "why"),
-    run: async ({ client, output }, args, { comment = "" }) => {
-      const response = await client.runs.approveJob({ runId: argument(args, 0), job: argument(args, 1), comment });
-      output.show(ApproveJobResponseSchema, response, shown);
-    },
-  });
-  addRemote<{ comment?: string }>(run, host, {
-    usage: "reject <run> <job>",
-    description: "end a job that waits for a person",
-    options: (command) => command.option("--comment <text>", "why"),
-    run: async ({ client, output }, args, { comment = "" }) => {
-      const response = await client.runs.rejectJob({ runId: argument(args, 0), job: argument(args, 1), comment });
-      output.show(RejectJobResponseSchema, response, shown);
-    },
-  });
+  addDecisions(run, host);
 };
 
 /** Parameters that files hold, each without the line end at its end. */
@@ -133,8 +115,7 @@ async function submit(session: Session, args: readonly string[], options: Submit
   const parameters = { ...options.param, ...(await valuesOfFiles(options.paramFile ?? {})) };
   // Here the file has a name, so that what is wrong with it can be found; the controller knows its text only.
   const isFile = pipeline.case === "pipelineSource";
-  if (isFile)
-    failOnErrors(output, compilePipeline(pipeline.value, { parameters, file: options.file ?? "" }).diagnostics);
+  if (isFile) failOnErrors(output, diagnosticsOf(pipeline.value, { parameters, file: options.file ?? "" }));
   const response = await client.runs.submitRun({
     pipeline,
     parameters,
@@ -150,6 +131,15 @@ async function submit(session: Session, args: readonly string[], options: Submit
   const run = await watchRun(session, runId, "progress");
   if (!options.follow) output.show(GetRunResponseSchema, await client.runs.getRun({ runId }), shown);
   requireSuccess(run);
+}
+
+/** What is wrong with a file; components are known to the controller alone, which compiles it again. */
+function diagnosticsOf(
+  source: string,
+  options: { readonly parameters: Record<string, string>; readonly file: string },
+) {
+  if (usedComponents(source).length > 0) return lintPipeline(source, options.file);
+  return compilePipeline(source, options).diagnostics;
 }
 
 async function pipelineOf(name: string | undefined, file: string | undefined) {

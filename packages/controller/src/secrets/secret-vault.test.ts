@@ -189,6 +189,20 @@ describe("changing the key", () => {
   /** Two that change the key at once do not; one is told to try again. */
   const isConflict = (error: unknown): void => expect(error).toMatchObject({ reason: "CONFLICT", retryable: true });
 
+  test("is nothing that who reads a value notices", async () => {
+    let isOver = false;
+    const rotate = async (): Promise<void> => {
+      for (let i = 0; i < 10; i++) await vault.rotate();
+    };
+    const rotations = rotate().finally(() => {
+      isOver = true;
+    });
+    let count = 0;
+    for (; !isOver; count++) expect(await text("three")).toBe("value three");
+    await rotations;
+    expect(count).toBeGreaterThan(10);
+  });
+
   test("goes on with the key that a change cut short had made", async () => {
     await expect(dyingAt(2, false)()).rejects.toThrow("killed");
     const [made, old] = await keyIds();
@@ -205,7 +219,8 @@ describe("changing the key", () => {
       await (i % 2 ? vault : other).set({ key: `new${i}`, value, scope: undefined, by: "ann" });
       if (i % 10 === 0) await (i % 20 ? vault : other).rotate().catch(isConflict);
     });
-    await Promise.all([...sets, vault.rotate().catch(isConflict)]);
+    const reads = Array.from({ length: 100 }, async () => expect(await text("one")).toBe("value one"));
+    await Promise.all([...sets, ...reads, vault.rotate().catch(isConflict)]);
     await vault.finishRotation();
     for (let i = 0; i < 30; i++) expect(await text(`new${i}`)).toBe(`value ${i}`);
     await assertAll(vault);

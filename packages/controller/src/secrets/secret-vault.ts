@@ -31,6 +31,7 @@ type StoredSecret = StoredDocument<typeof SecretSchema>;
 
 const NOT_FOUND = { reason: "SECRET_NOT_FOUND", noun: "secret", field: "name" } as const;
 const MAX_RACES = 20;
+const MAX_LOOKS = 3;
 
 /**
  * Secrets at rest: in the store only encrypted, under keys that are encrypted with a master key from a file outside it.
@@ -65,8 +66,8 @@ export class SecretVault {
   }
 
   /** The value of a secret. @throws KedgeError SECRET_NOT_FOUND, SECRET_KEY_LOST, SIGNATURE_INVALID. */
-  async value(name: string): Promise<Uint8Array> {
-    return decryptValue(this.find(name), bindingOf(name, this.find(name)), await this.#options.keyFile.read());
+  value(name: string): Promise<Uint8Array> {
+    return this.#open(name, () => this.find(name));
   }
 
   /** The value of a secret that is one line of text. Fails like `value`. */
@@ -77,16 +78,26 @@ export class SecretVault {
   }
 
   /** The value of a run's parameter. Fails like `value`. */
-  async valueOfRun(runId: string, parameter: string): Promise<Uint8Array> {
+  valueOfRun(runId: string, parameter: string): Promise<Uint8Array> {
     const key = runSecretKey(runId, parameter);
-    const secret = this.#options.stores.runSecrets.get(key)?.value;
-    if (secret === undefined) {
+    return this.#open(key, () => {
+      const secret = this.#options.stores.runSecrets.get(key)?.value;
+      if (secret !== undefined) return secret;
       throw new KedgeError("SECRET_NOT_FOUND", `the value of parameter ${parameter} is no longer kept`, {
         field: `parameters.${parameter}`,
         hint: "submit a new run",
       });
+    });
+  }
+
+  async #open(key: string, find: () => Secret): Promise<Uint8Array> {
+    for (let attempt = 1; ; attempt++) {
+      const keys = await this.#options.keyFile.read();
+      const secret = find();
+      // It may have been taken over by a new key since the file was read.
+      if (attempt < MAX_LOOKS && !keys.some(({ id }) => id === secret.keyId)) continue;
+      return decryptValue(secret, bindingOf(key, secret), keys);
     }
-    return decryptValue(secret, bindingOf(key, secret), await this.#options.keyFile.read());
   }
 
   /** Forgets a secret. @throws KedgeError SECRET_NOT_FOUND. */

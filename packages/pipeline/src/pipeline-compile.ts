@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type Diagnostic,
+  Diagnostic_Severity,
   type JobSpec,
   type Parameter,
   ParameterType,
@@ -75,8 +76,16 @@ export interface TriggersResult {
 
 /** Reads what starts runs of a pipeline, without values for its parameters. Never throws. */
 export function pipelineTriggers(source: string, file = "kedge.yaml"): TriggersResult {
-  const { spec, diagnostics } = analyse(source, { file, given: undefined, components: undefined });
-  return spec === undefined ? { diagnostics } : { pipeline: spec, diagnostics };
+  const diagnostics = lintPipeline(source, file);
+  if (diagnostics.some(({ severity }) => severity === Diagnostic_Severity.ERROR)) return { diagnostics };
+  // The rest of the file may depend on values that are not known.
+  const { value } = readYaml(source, isTextField);
+  const { bound } = bindParameters(declaredParameters(valueAt(value, ["parameters"])), undefined);
+  const head = { name: valueAt(value, ["name"]), on: valueAt(value, ["on"]) };
+  const tree = bindTree(head, { mode: "pipeline", parameters: bound, cells: new Map() });
+  const parsed = pipelineSchema.pick({ name: true, on: true }).safeParse(tree.value);
+  const { name = "", on: triggers = [] } = parsed.data ?? {};
+  return { pipeline: { name, triggers }, diagnostics };
 }
 
 /** The run that jobs are added to. */

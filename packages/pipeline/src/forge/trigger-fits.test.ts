@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { SourceEvent, SourceSchema } from "@kedge/proto";
 import { expect, it } from "vitest";
-import { compilePipeline, lintPipeline } from "../pipeline-compile.ts";
+import { compilePipeline, lintPipeline, pipelineTriggers } from "../pipeline-compile.ts";
 import { startsRun } from "./trigger-fits.ts";
 
 const FILE = `name: p
@@ -40,4 +40,18 @@ it("takes a new head for a push where nothing else tells of pushes", () => {
   const triggers = compilePipeline(FILE, { parameters: {} }).spec?.triggers ?? [];
   const source = create(SourceSchema, { event: SourceEvent.POLL, branch: "main" });
   expect(startsRun(triggers, source, { pollsForPushes: true })).toBe(true);
+});
+
+it("reads triggers of a file whose other values are not known yet", () => {
+  const file = `name: p
+on: { cron: [{ schedule: "* * * * *", parameters: { level: 3 } }] }
+parameters: { level: { type: number }, on-day: { default: "1" } }
+jobs: { ask: { approval: { message: "\${{ parameters.level }} \${{ parameters.on-day }}" } }, b: { priority: "\${{ parameters.level }}", steps: [checkout] } }
+`;
+  expect(pipelineTriggers(file)).toMatchObject({
+    pipeline: { name: "p", triggers: [{ kind: { case: "cron", value: { parameters: { level: "3" } } } }] },
+    diagnostics: [],
+  });
+  expect(pipelineTriggers("name: p\njobs: { a: { steps: [checkout] } }").pipeline?.triggers).toEqual([]);
+  expect(pipelineTriggers("name: p\njobs: {}").pipeline).toBeUndefined();
 });

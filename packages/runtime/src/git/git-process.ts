@@ -120,7 +120,7 @@ function failure(error: Error, said: string, { signal }: GitOptions): unknown {
   const line = said
     .trim()
     .split("\n")
-    .findLast((each) => each.startsWith("fatal:") || each.startsWith("error:"));
+    .find((each) => each.startsWith("fatal:") || each.startsWith("error:"));
   // The error's own message repeats the arguments.
   const words = line ?? ("code" in error ? `git ended with ${String(error.code)}` : errorMessage(error));
   return new KedgeError("GIT_FAILED", `git: ${withoutControls(words)}`, { cause: error });

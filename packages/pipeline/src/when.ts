@@ -12,6 +12,8 @@ import { quote } from "./finding.ts";
 import { regexProblem } from "./regex.ts";
 
 const MAX_OPERANDS = 100;
+/** A decoder of protobuf messages goes 100 deep, and a list of conditions takes two. */
+const MAX_DEPTH = 16;
 const EVENTS = ["manual", "push", "tag", "pull-request", "cron", "poll", "call"] as const;
 
 const texts = z.union([scalarText.transform((it) => [it]), z.array(scalarText).min(1).max(MAX_OPERANDS)]);
@@ -77,28 +79,33 @@ const leaves = {
   values: z.array(valueCondition).min(1).max(MAX_OPERANDS).optional(),
 };
 
-/** Conditions nest this deep at most. */
-const inner = z.strictObject(leaves);
-const middle = z.strictObject({
+/** Conditions in conditions. */
+const node = z.strictObject({
   ...leaves,
-  all: z.array(inner).min(1).optional(),
-  any: z.array(inner).min(1).optional(),
-  not: inner.optional(),
+  get all(): z.ZodOptional<z.ZodArray<z.ZodType<WhenFields>>> {
+    return z.array(node).min(1).optional();
+  },
+  get any(): z.ZodOptional<z.ZodArray<z.ZodType<WhenFields>>> {
+    return z.array(node).min(1).optional();
+  },
+  get not(): z.ZodOptional<z.ZodType<WhenFields>> {
+    return node.optional();
+  },
 });
 
 /** The `when` of a job. */
-export const whenSchema = z
-  .strictObject({
-    ...leaves,
-    all: z.array(middle).min(1).optional(),
-    any: z.array(middle).min(1).optional(),
-    not: middle.optional(),
-  })
+export const whenSchema = node
   .superRefine((value, ctx) => {
     if (Object.keys(value).length === 0) report(ctx, "must not be empty");
+    if (depthOf(value) > MAX_DEPTH) report(ctx, `must not nest deeper than ${MAX_DEPTH} levels`);
   })
   .transform(compileWhen)
   .meta({ description: "The job is skipped unless all of this holds; looked at when its needs have ended." });
+
+function depthOf({ all = [], any = [], not }: WhenFields): number {
+  const inner = [...all, ...any, ...(not === undefined ? [] : [not])];
+  return 1 + Math.max(0, ...inner.map(depthOf));
+}
 
 function compileWhen(fields: WhenFields): Condition {
   const { branch, tag, event, changed, values = [], all = [], any, not } = fields;

@@ -8,6 +8,8 @@ export type Plain = Record<string, unknown>;
 
 const MAX_NAME = 64;
 const LINE_WIDTH = 110;
+/** Keys that mean something without a value. */
+const KEPT_EMPTY: ReadonlySet<string> = new Set(["push", "pull-request", "needs"]);
 
 /** Gathers what became of each construct of a file. */
 export class ImportDraft {
@@ -70,7 +72,7 @@ function tidy(value: unknown): unknown {
       kept === undefined ||
       (Array.isArray(kept) && kept.length === 0) ||
       (isPlain(kept) && Object.keys(kept).length === 0);
-    return isEmpty && key !== "push" && key !== "pull-request" ? [] : [[key, kept]];
+    return isEmpty && !KEPT_EMPTY.has(key) ? [] : [[key, kept]];
   });
   return Object.fromEntries(entries);
 }
@@ -89,6 +91,11 @@ export function asPlain(value: unknown): Plain {
 export function asList(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
   return value === undefined || value === null ? [] : [value];
+}
+
+/** A scalar as text; a mapping or list is none. */
+export function textOf(value: unknown): string {
+  return typeof value === "object" && value !== null ? "" : String(value);
 }
 
 /** As the texts of a list of scalars. */

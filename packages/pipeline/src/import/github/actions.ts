@@ -1,4 +1,4 @@
-import { asPlain, asTexts, isPlain, nameOf, type Plain } from "../draft.ts";
+import { asPlain, asTexts, isPlain, nameOf, type Plain, textOf } from "../draft.ts";
 
 /** What an action of the marketplace became. */
 export interface TranslatedAction {
@@ -46,7 +46,7 @@ const ACTIONS: Readonly<Record<string, Translate>> = {
     ...{ fidelity: "exact", message: "inputs of the job" },
     download: {
       name: fields["name"] === undefined ? undefined : artifactName(fields),
-      path: String(fields["path"] ?? ""),
+      path: textOf(fields["path"] ?? ""),
     },
   }),
   "docker/build-push-action": build,
@@ -68,9 +68,9 @@ export function translateAction(uses: string, fields: Plain): TranslatedAction {
   const setup = Object.hasOwn(IMAGES, name) ? IMAGES[name] : undefined;
   if (setup === undefined)
     return { fidelity: "unsupported", message: `the action ${uses.slice(0, 100)} has to be ported` };
-  const version = String(fields[setup.version] ?? setup.standard).replace(/\.x$/, "");
-  const lock = CACHES[String(fields["cache"] ?? "")];
-  const cached = lock && { key: `${String(fields["cache"])}-\${{ hash('${lock.lock}') }}`, paths: [...lock.paths] };
+  const version = textOf(fields[setup.version] ?? setup.standard).replace(/\.x$/, "");
+  const lock = CACHES[textOf(fields["cache"] ?? "")];
+  const cached = lock && { key: `${textOf(fields["cache"])}-\${{ hash('${lock.lock}') }}`, paths: [...lock.paths] };
   return {
     ...{ fidelity: "approximate", message: `the job runs in the image ${setup.image}:${version}` },
     image: `${setup.image}:${version}`,
@@ -83,8 +83,8 @@ function checkout(fields: Plain): TranslatedAction {
   const depth = fields["fetch-depth"];
   const options: Plain = {
     ...(ref === undefined || ref === "" ? {} : { ref }),
-    ...(path === undefined ? {} : { path: String(path).replace(/^\.\//, "") }),
-    ...(repository === undefined ? {} : { repository: `https://github.com/${String(repository)}` }),
+    ...(path === undefined ? {} : { path: textOf(path).replace(/^\.\//, "") }),
+    ...(repository === undefined ? {} : { repository: `https://github.com/${textOf(repository)}` }),
     ...(depth === undefined ? {} : { depth: Number(depth) === 0 ? WHOLE_HISTORY : Number(depth) || 1 }),
     ...(submodules === true || submodules === "true" || submodules === "recursive" ? { submodules: true } : {}),
     ...(lfs === true || lfs === "true" ? { lfs: true } : {}),
@@ -103,7 +103,7 @@ function cache(fields: Plain): TranslatedAction {
   return {
     ...{ fidelity: usable.length === paths.length ? "exact" : "approximate", message },
     ...(usable.length > 0 && {
-      cache: { key: String(fields["key"] ?? "cache"), paths: usable, "restore-keys": lines(fields["restore-keys"]) },
+      cache: { key: textOf(fields["key"] ?? "cache"), paths: usable, "restore-keys": lines(fields["restore-keys"]) },
     }),
   };
 }
@@ -131,12 +131,12 @@ function upload(fields: Plain): TranslatedAction {
 
 /** The name of an artifact here. */
 export function artifactName(fields: Plain): string {
-  return nameOf(String(fields["name"] ?? "artifact").replaceAll(/\$\{\{[^}]*\}\}/g, ""), "artifact");
+  return nameOf(textOf(fields["name"] ?? "artifact").replaceAll(/\$\{\{[^}]*\}\}/g, ""), "artifact");
 }
 
 function build(fields: Plain): TranslatedAction {
   const { context, file, push, target } = fields;
-  const folder = String(context ?? ".");
+  const folder = textOf(context ?? ".");
   const args = Object.fromEntries(
     lines(fields["build-args"]).map((line) => [line.split("=")[0] ?? "", line.slice(line.indexOf("=") + 1)]),
   );
@@ -150,9 +150,9 @@ function build(fields: Plain): TranslatedAction {
   const step = {
     build: {
       context: isHere ? folder.replace(/^\.\//, "") || "." : ".",
-      ...(file === undefined ? {} : { dockerfile: String(file).replace(/^\.\//, "") }),
+      ...(file === undefined ? {} : { dockerfile: textOf(file).replace(/^\.\//, "") }),
       ...{ args, tags, platforms: platforms.filter((it) => it !== "") },
-      ...(target === undefined ? {} : { target: String(target) }),
+      ...(target === undefined ? {} : { target: textOf(target) }),
       ...((push === true || push === "true") && tags.length > 0 ? { push: true } : {}),
     },
   };

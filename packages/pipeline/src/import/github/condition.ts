@@ -1,4 +1,5 @@
 import type { Plain } from "../draft.ts";
+import { textOf } from "../draft.ts";
 import { type Expression, parseExpression } from "./expression.ts";
 import { contextText } from "./text.ts";
 
@@ -65,7 +66,7 @@ function conditionOf(expression: Expression, jobs: ReadonlyMap<string, string>):
       ? `${expression.name} is not known here`
       : { not: { values: [{ value, equals: ["", "false", "0"] }] } };
   }
-  if (expression.kind === "literal") return { values: [{ value: String(expression.value), equals: ["true"] }] };
+  if (expression.kind === "literal") return { values: [{ value: textOf(expression.value), equals: ["true"] }] };
   const { operator, left, right } = expression;
   if (operator === "&&" || operator === "||") {
     const parts = [conditionOf(left, jobs), conditionOf(right, jobs)];
@@ -83,10 +84,10 @@ function comparison(
 ): Plain | string {
   const [context, literal] = left.kind === "literal" ? [right, left] : [left, right];
   if (context.kind !== "context" || literal.kind !== "literal") return "only a context can be compared with a literal";
-  const ref = refCondition(context.name, String(literal.value ?? ""));
+  const ref = refCondition(context.name, textOf(literal.value ?? ""));
   const value = contextText(context.name, jobs);
   if (ref === undefined && value === undefined) return `${context.name} is not known here`;
-  const equals = ref ?? { values: [{ value, equals: [String(literal.value ?? "")] }] };
+  const equals = ref ?? { values: [{ value, equals: [textOf(literal.value ?? "")] }] };
   if (operator === "==") return equals;
   if (operator === "!=") return { not: equals };
   if (typeof literal.value !== "number" || left.kind === "literal") return `${operator} needs a number on its right`;
@@ -121,10 +122,10 @@ function callCondition(
   const [subject, what] = args;
   if (!["startswith", "endswith", "contains"].includes(name)) return `${name}() is not known here`;
   if (subject?.kind !== "context" || what?.kind !== "literal") return `${name}() needs a context and a literal`;
-  const text = escapeGlob(String(what.value));
+  const text = escapeGlob(textOf(what.value));
   const glob = name === "startswith" ? `${text}**` : name === "endswith" ? `**${text}` : `**${text}**`;
   if (subject.name === "github.ref" && name === "startswith") {
-    const [, kind, rest] = /^refs\/(heads|tags)\/(.*)$/.exec(String(what.value)) ?? [];
+    const [, kind, rest] = /^refs\/(heads|tags)\/(.*)$/.exec(textOf(what.value)) ?? [];
     if (kind !== undefined) return { [kind === "heads" ? "branch" : "tag"]: [`${escapeGlob(rest ?? "")}**`] };
   }
   const value = contextText(subject.name, jobs);

@@ -1,4 +1,4 @@
-import { asPlain, asTexts, type Plain } from "../draft.ts";
+import { asPlain, asTexts, type Plain, textOf } from "../draft.ts";
 
 /** A test for a shell, and the variables that it reads. */
 export interface ShellGuard {
@@ -32,7 +32,7 @@ function partOf(key: string, value: unknown, env: Record<string, string>): strin
 }
 
 function valueTest(condition: Plain, env: Record<string, string>): string {
-  const name = variable(String(condition["value"] ?? ""), env);
+  const name = variable(textOf(condition["value"] ?? ""), env);
   const { "at-least": least, "at-most": most, equals, glob } = condition;
   if (least !== undefined) return `[ "\${${name}:-0}" -ge ${Number(least)} ]`;
   if (most !== undefined) return `[ "\${${name}:-0}" -le ${Number(most)} ]`;

@@ -128,7 +128,7 @@ describe("any text", () => {
         const { source, errors } = importGithubWorkflow(text);
         expect((source !== undefined) !== errors.length > 0).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });

@@ -1,6 +1,6 @@
 import type { Path } from "../../finding.ts";
 import { readYaml } from "../../yaml-text.ts";
-import { asList, asPlain, asTexts, ImportDraft, isPlain, nameOf, namesOf, type Plain } from "../draft.ts";
+import { asList, asPlain, asTexts, ImportDraft, isPlain, nameOf, namesOf, type Plain, textOf } from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
 import { artifactName, fieldsOf } from "./actions.ts";
 import { translateIf } from "./condition.ts";
@@ -34,7 +34,7 @@ export function importGithubWorkflow(source: string): ImportResult {
   if (root["permissions"] !== undefined) draft.approximate(["permissions"], "jobs get no token of the forge at all");
   return draft.finish(
     {
-      name: nameOf(String(root["name"] ?? "workflow"), "workflow")
+      name: nameOf(textOf(root["name"] ?? "workflow"), "workflow")
         .slice(0, 40)
         .replace(/-+$/, ""),
       on,
@@ -65,7 +65,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
   const secrets = { secrets: new Map<string, string>() };
   const workflowEnv = asPlain(shared.root["env"]);
   const known = new Map(
-    Object.entries({ ...workflowEnv, ...asPlain(body["env"]) }).map(([name, value]) => [name, String(value)]),
+    Object.entries({ ...workflowEnv, ...asPlain(body["env"]) }).map(([name, value]) => [name, textOf(value)]),
   );
   const source = { draft, jobs: names, env: new Map([...known].filter(([, value]) => !value.includes("${{"))) };
   const env = {
@@ -87,7 +87,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
     "allow-failure": body["continue-on-error"] === true ? true : undefined,
     env: { ...container.env, ...env },
     secrets: [...all].map(([variable, secret]) => (variable === secret ? secret : { secret, env: variable })),
-    inputs: steps.inputs.filter((input) => needs.includes(String(asPlain(input)["job"]))),
+    inputs: steps.inputs.filter((input) => needs.includes(textOf(asPlain(input)["job"]))),
     cache: steps.caches.slice(0, 10),
     steps: steps.steps.length > 0 ? steps.steps : [{ run: "true" }],
     artifacts: steps.artifacts,
@@ -99,14 +99,14 @@ function scopeOf(body: Plain, { draft, names, root, uploads }: Shared, source: P
   const { shell, "working-directory": folder } = defaults;
   return {
     ...{ draft, jobs: names, uploads, env: source.env },
-    shell: shell === undefined ? undefined : String(shell),
-    folder: folder === undefined ? undefined : String(folder),
+    shell: shell === undefined ? undefined : textOf(shell),
+    folder: folder === undefined ? undefined : textOf(folder),
   };
 }
 
 function jobCondition(body: Plain, path: Path, { draft, names }: Shared): Plain {
   if (body["if"] === undefined) return {};
-  const { runIf, when, problem } = translateIf(String(body["if"]), names);
+  const { runIf, when, problem } = translateIf(textOf(body["if"]), names);
   if (problem !== undefined) draft.unsupported([...path, "if"], `the job runs whatever it says: ${problem}`);
   else draft.exact([...path, "if"], "when and run-if");
   return { ...(runIf === undefined ? {} : { "run-if": runIf }), ...(when === undefined ? {} : { when }) };
@@ -115,13 +115,13 @@ function jobCondition(body: Plain, path: Path, { draft, names }: Shared): Plain 
 function titleOf({ name }: Plain): string | undefined {
   return name === undefined
     ? undefined
-    : String(name)
+    : textOf(name)
         .replaceAll(/\$\{\{[^}]*\}\}/g, "")
         .trim() || undefined;
 }
 
 function callOf(body: Plain, path: Path, { draft }: Shared): Plain {
-  const uses = String(body["uses"]);
+  const uses = textOf(body["uses"]);
   const file = /([^/@]+)\.ya?ml(?:@.*)?$/.exec(uses)?.[1] ?? uses;
   draft.approximate(
     [...path, "uses"],
@@ -130,7 +130,7 @@ function callOf(body: Plain, path: Path, { draft }: Shared): Plain {
   const parameters = Object.fromEntries(
     Object.entries(asPlain(body["with"])).map(([key, value]) => [
       key,
-      translateText(String(value), { jobs: new Map(), env: new Map(), isScript: false }).text,
+      translateText(textOf(value), { jobs: new Map(), env: new Map(), isScript: false }).text,
     ]),
   );
   return { call: { pipeline: nameOf(file, "called").slice(0, 40).replace(/-+$/, ""), parameters } };
@@ -143,7 +143,7 @@ function containerOf({ container }: Plain, path: Path, draft: ImportDraft): { im
     if (fields[key] !== undefined)
       draft.unsupported([...path, "container", key], "the container gets the job's resources and nothing else");
   }
-  const { text } = translateText(String(fields["image"] ?? DEFAULT_IMAGE), {
+  const { text } = translateText(textOf(fields["image"] ?? DEFAULT_IMAGE), {
     jobs: new Map(),
     env: new Map(),
     isScript: false,
@@ -157,8 +157,8 @@ function servicesOf(services: unknown, path: Path, draft: ImportDraft): Plain | 
   if (entries.length === 0) return undefined;
   const translated = entries.map(([name, body]): [string, Plain] => {
     const { image, env, options, ports } = asPlain(body);
-    const health = /--health-cmd[= ]"?([^"]+?)"?(?:\s+--|\s*$)/.exec(String(options ?? ""))?.[1];
-    const port = Number(/(\d+)$/.exec(String(asList(ports)[0] ?? ""))?.[1]);
+    const health = /--health-cmd[= ]"?([^"]+?)"?(?:\s+--|\s*$)/.exec(textOf(options ?? ""))?.[1];
+    const port = Number(/(\d+)$/.exec(textOf(asList(ports)[0] ?? ""))?.[1]);
     const ready = health !== undefined ? { command: health.trim() } : port > 0 ? { tcp: port } : undefined;
     draft.approximate([...path, "services", name], `is reached as ${nameOf(name, "service")}, not as localhost`);
     return [nameOf(name, "service").replace(/^[0-9]/, "s"), { image, env: asPlain(env), ready }];
@@ -208,7 +208,7 @@ function environmentOf(environment: unknown): string | undefined {
 }
 
 function groupOf(concurrency: unknown, path: Path, draft: ImportDraft): string {
-  const group = String(isPlain(concurrency) ? concurrency["group"] : concurrency);
+  const group = textOf(isPlain(concurrency) ? concurrency["group"] : concurrency);
   draft.approximate([...path, "concurrency"], "jobs of the group wait for each other, over all runs");
   return nameOf(group.replaceAll(/\$\{\{[^}]*\}\}/g, ""), "group")
     .slice(0, 40)
@@ -217,11 +217,14 @@ function groupOf(concurrency: unknown, path: Path, draft: ImportDraft): string {
 
 function runsOf(concurrency: unknown, draft: ImportDraft): Plain | undefined {
   if (concurrency === undefined) return undefined;
-  const group = String(isPlain(concurrency) ? concurrency["group"] : concurrency);
+  const group = textOf(isPlain(concurrency) ? concurrency["group"] : concurrency);
   const { text } = translateText(group, { jobs: new Map(), env: new Map(), isScript: false });
   const cancels = isPlain(concurrency) && concurrency["cancel-in-progress"] === true;
   draft.exact(["concurrency"], "runs of the group");
-  return { group: text.replaceAll(/[^\w./${} -]|\s+(?![^{}]*\}\})/g, "-"), "on-new": cancels ? "cancel-running" : "cancel-pending" };
+  return {
+    group: text.replaceAll(/[^\w./${} -]|\s+(?![^{}]*\}\})/g, "-"),
+    "on-new": cancels ? "cancel-running" : "cancel-pending",
+  };
 }
 
 /** Those of the variables that every step has there which this workflow asks for. */
@@ -243,7 +246,7 @@ function uploadsOf(jobs: Plain, names: ReadonlyMap<string, string>): ReadonlyMap
   for (const [key, body] of Object.entries(jobs)) {
     for (const step of asList(asPlain(body)["steps"])) {
       const fields = asPlain(step);
-      if (!String(fields["uses"] ?? "").startsWith("actions/upload-artifact")) continue;
+      if (!textOf(fields["uses"] ?? "").startsWith("actions/upload-artifact")) continue;
       for (const name of [artifactName(fieldsOf(fields)), ""]) {
         const own = names.get(key) ?? key;
         if (!(uploads.get(name) ?? []).includes(own)) uploads.set(name, [...(uploads.get(name) ?? []), own]);

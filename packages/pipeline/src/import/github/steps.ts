@@ -1,5 +1,5 @@
 import type { Path } from "../../finding.ts";
-import { asList, asPlain, asTexts, type ImportDraft, type Plain } from "../draft.ts";
+import { asList, asPlain, asTexts, type ImportDraft, type Plain, textOf } from "../draft.ts";
 import { fieldsOf, translateAction } from "./actions.ts";
 import { translateIf } from "./condition.ts";
 import { shellGuard } from "./guard.ts";
@@ -41,7 +41,7 @@ export function translateSteps(steps: unknown, path: Path, scope: StepScope): Tr
     secrets: new Map(),
     image: undefined,
   };
-  const usesEnvFile = asList(steps).some((step) => String(asPlain(step)["run"] ?? "").includes("GITHUB_ENV"));
+  const usesEnvFile = asList(steps).some((step) => textOf(asPlain(step)["run"] ?? "").includes("GITHUB_ENV"));
   for (const [i, step] of asList(steps).entries()) {
     const fields = asPlain(step);
     const own = [...path, i];
@@ -60,19 +60,19 @@ function runStep(
 ): void {
   const { draft } = scope;
   const shell = fields["shell"] ?? scope.shell;
-  if (shell !== undefined && !["bash", "sh"].includes(String(shell))) {
-    result.steps.push(todo(fields, `shell: ${String(shell)}`));
+  if (shell !== undefined && !["bash", "sh"].includes(textOf(shell))) {
+    result.steps.push(todo(fields, `shell: ${textOf(shell)}`));
     draft.unsupported([...path, "shell"], "steps are scripts for sh or bash");
     return;
   }
-  const translated = translate(String(fields["run"]), [...path, "run"], scope, true, result);
+  const translated = translate(textOf(fields["run"]), [...path, "run"], scope, true, result);
   const status = statusOf(fields, [...path, "if"], scope, true);
   const { env, outputs } = environment(fields, path, scope, result);
   const folder = fields["working-directory"] ?? scope.folder;
   const lines = [
     ...(status.guard === undefined ? [] : [`${status.guard.test} || exit 0`]),
     ...(scope.usesEnvFile ? [`if [ -f ${ENV_FILE} ]; then set -a; . ./${ENV_FILE}; set +a; fi`] : []),
-    ...(folder === undefined ? [] : [`cd ${quoted(String(folder))}`]),
+    ...(folder === undefined ? [] : [`cd ${quoted(textOf(folder))}`]),
   ];
   const isBash = shell === "bash" || (shell === undefined && BASHISM.test(translated));
   const script = [...(isBash ? [] : ["set +u"]), ...lines, translated.trimEnd()].join("\n");
@@ -89,14 +89,14 @@ function runStep(
 /** The step's variables, and the file that its outputs go to. */
 function environment(fields: Plain, path: Path, scope: StepScope, result: TranslatedSteps) {
   const env = translateEnv(fields["env"], [...path, "env"], scope, result);
-  const writes = String(fields["run"]).includes("GITHUB_OUTPUT");
+  const writes = textOf(fields["run"]).includes("GITHUB_OUTPUT");
   if (!writes) return { env, outputs: undefined };
   const file = `.github-output-${path.at(-1)}`;
   return { env: { ...env, GITHUB_OUTPUT: file }, outputs: file };
 }
 
 function usesStep(fields: Plain, path: Path, scope: StepScope, result: TranslatedSteps): void {
-  const uses = String(fields["uses"]);
+  const uses = textOf(fields["uses"]);
   const inputs = Object.fromEntries(
     Object.entries(fieldsOf(fields)).map(([key, value]) => {
       return [key, typeof value === "string" ? translate(value, [...path, "with", key], scope, false, result) : value];
@@ -144,7 +144,7 @@ function common(fields: Plain, runIf: string | undefined): Plain {
     name:
       fields["name"] === undefined
         ? undefined
-        : String(fields["name"])
+        : textOf(fields["name"])
             .replaceAll(/\$\{\{[^}]*\}\}/g, "")
             .slice(0, 120),
     "run-if": runIf,
@@ -155,7 +155,7 @@ function common(fields: Plain, runIf: string | undefined): Plain {
 
 function statusOf(fields: Plain, path: Path, scope: StepScope, canGuard: boolean) {
   if (fields["if"] === undefined) return { runIf: undefined, guard: undefined };
-  const { runIf, when, problem } = translateIf(String(fields["if"]), scope.jobs);
+  const { runIf, when, problem } = translateIf(textOf(fields["if"]), scope.jobs);
   if (problem !== undefined) scope.draft.unsupported(path, `the step runs whatever it says: ${problem}`);
   else if (when !== undefined && !canGuard)
     scope.draft.unsupported(path, "only scripts can be kept to a condition: the step always runs");
@@ -172,8 +172,8 @@ export function translateEnv(
 ): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [name, value] of Object.entries(asPlain(env))) {
-    const secret = /^\s*\$\{\{\s*secrets\.([A-Za-z_]\w*)\s*\}\}\s*$/.exec(String(value))?.[1];
-    if (secret === undefined) found[name] = translate(String(value ?? ""), [...path, name], scope, false, result);
+    const secret = /^\s*\$\{\{\s*secrets\.([A-Za-z_]\w*)\s*\}\}\s*$/.exec(textOf(value))?.[1];
+    if (secret === undefined) found[name] = translate(textOf(value ?? ""), [...path, name], scope, false, result);
     else if (secret === "GITHUB_TOKEN")
       scope.draft.unsupported([...path, name], "there is no token of the forge: keep one as a secret");
     else {
@@ -202,7 +202,7 @@ function translate(
 
 /** A step that fails until somebody has ported what it stands for. */
 function todo(fields: Plain, what: string): Plain {
-  const name = String(fields["name"] ?? what).slice(0, 80);
+  const name = textOf(fields["name"] ?? what).slice(0, 80);
   return {
     name: `port ${name}`,
     run: `echo ${quoted(`to be ported: ${what.slice(0, 200)}`.replaceAll(/[\r\n]/g, " "))} >&2\nexit 1`,

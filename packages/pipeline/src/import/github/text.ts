@@ -1,4 +1,4 @@
-import { literal } from "../draft.ts";
+import { literal, textOf } from "../draft.ts";
 import { type Expression, parseExpression } from "./expression.ts";
 
 /** What the expressions of a text became. */
@@ -74,7 +74,7 @@ export function translateText(source: string, scope: TextScope): TranslatedText 
 }
 
 function counterpart(expression: Expression, scope: TextScope, secrets: string[]): string | undefined {
-  if (expression.kind === "literal") return literal(String(expression.value ?? ""));
+  if (expression.kind === "literal") return literal(textOf(expression.value ?? ""));
   if (expression.kind === "call") return callText(expression);
   // `a || b`: the first that is there; both cannot be known, so the first is taken.
   if (expression.kind !== "context") return undefined;
@@ -91,7 +91,7 @@ function counterpart(expression: Expression, scope: TextScope, secrets: string[]
 
 function callText({ name, args }: Extract<Expression, { kind: "call" }>): string | undefined {
   if (name !== "hashfiles") return undefined;
-  const globs = args.map((arg) => (arg.kind === "literal" ? String(arg.value) : ""));
+  const globs = args.map((arg) => (arg.kind === "literal" ? textOf(arg.value) : ""));
   return globs.length === 0 || globs.some((glob) => glob === "" || glob.includes("'"))
     ? undefined
     : `\${{ hash(${globs.map((glob) => `'${glob}'`).join(", ")}) }}`;

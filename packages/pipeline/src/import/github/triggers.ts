@@ -1,4 +1,4 @@
-import { asList, asPlain, asTexts, type ImportDraft, isPlain, type Plain } from "../draft.ts";
+import { asList, asPlain, asTexts, type ImportDraft, isPlain, type Plain, textOf } from "../draft.ts";
 
 /** What `on` became: triggers and parameters. */
 export interface TranslatedTriggers {
@@ -51,7 +51,7 @@ function pullRequest(event: string, fields: Plain, result: Plain, draft: ImportD
 }
 
 function schedule(body: unknown, result: Plain, draft: ImportDraft): void {
-  const entries = asList(body).map((entry) => String(asPlain(entry)["cron"] ?? ""));
+  const entries = asList(body).map((entry) => textOf(asPlain(entry)["cron"] ?? ""));
   result["cron"] = entries.filter((it) => it !== "").map((it) => ({ schedule: it }));
   draft.exact(["on", "schedule"], "trigger cron");
 }
@@ -83,7 +83,7 @@ function inputsOf(inputs: Plain, path: readonly (string | number)[], draft: Impo
           type: known,
           ...choices,
           default: standard ?? fallback,
-          description: description === undefined ? undefined : String(description),
+          description: description === undefined ? undefined : textOf(description),
         },
       ];
     }),

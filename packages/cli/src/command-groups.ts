@@ -2,6 +2,8 @@ import { agentCommands } from "./commands/agent.ts";
 import { alertCommands } from "./commands/alert.ts";
 import { applyCommand } from "./commands/apply.ts";
 import { approvalsCommand } from "./commands/approvals.ts";
+import { artifactCommands } from "./commands/artifact.ts";
+import { cacheCommands } from "./commands/cache.ts";
 import { completionCommands } from "./commands/completion.ts";
 import { componentCommands } from "./commands/component.ts";
 import { deploymentCommands } from "./commands/deployment.ts";
@@ -44,6 +46,8 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   queueCommand,
   planCommand,
   logsCommand,
+  artifactCommands,
+  cacheCommands,
   pipelineCommands,
   componentCommands,
   importCommand,

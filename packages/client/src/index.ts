@@ -11,6 +11,7 @@ export {
 } from "./contexts.ts";
 export { type FollowLogsOptions, followLogs, type LogLine, logLines } from "./logs.ts";
 export { collect, type Page, pages } from "./pages.ts";
+export { type PullArtifactTarget, pullArtifact } from "./pull-artifact.ts";
 export { type PullModelTarget, pullModel } from "./pull-model.ts";
 export { pushModelFolder, type TransferOptions, type TransferProgress } from "./push-model.ts";
 export { type ResumeOptions, resumed } from "./resume.ts";

@@ -1,11 +1,12 @@
 import { createHash, type Hash } from "node:crypto";
-import { type FileHandle, mkdir, mkdtemp, open, rename, rm, rmdir } from "node:fs/promises";
+import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import type { FileData, FileEntry, ModelVersion } from "@kedge/proto";
 import type { KedgeClient } from "./client.ts";
 import { isSafeModelPath } from "./model-files.ts";
 import type { TransferOptions } from "./push-model.ts";
+import { putInPlace } from "./put-in-place.ts";
 
 /** Which model, and where to. */
 export interface PullModelTarget {
@@ -114,12 +115,4 @@ class Download {
     }
     this.#missing.delete(file.path);
   }
-}
-
-async function putInPlace(staging: string, folder: string): Promise<void> {
-  await rmdir(folder).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "ENOENT") return;
-    throw new KedgeError("INVALID_OPTION", `${folder} is not an empty folder`, { cause, field: "folder" });
-  });
-  await rename(staging, folder);
 }

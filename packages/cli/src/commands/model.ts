@@ -1,4 +1,4 @@
-import { pullModel, pushModelFolder, type TransferProgress } from "@kedge/client";
+import { pullModel, pushModelFolder } from "@kedge/client";
 import { newId, systemClock } from "@kedge/kernel";
 import {
   DeleteModelResponseSchema,
@@ -10,10 +10,10 @@ import {
 import { InvalidArgumentError } from "commander";
 import { LISTINGS, listVersions } from "../listings.ts";
 import { argument, keyValue, positiveInteger, repeated } from "../options.ts";
-import type { Output } from "../output/output.ts";
 import { formatBytes } from "../output/text.ts";
 import { modelTable, versionTable } from "../output/views.ts";
 import { addRemote, type CommandGroup } from "../session.ts";
+import { transferProgress } from "../transfer-progress.ts";
 
 interface PushOptions {
   readonly tag?: string[];
@@ -40,7 +40,7 @@ export const modelCommands: CommandGroup = (program, host) => {
         client,
         argument(args, 1),
         { ...header, idempotencyKey: newId(systemClock) },
-        { signal, onProgress: progressOf(output) },
+        { signal, onProgress: transferProgress(output) },
       );
       output.show(PushModelResponseSchema, response, ({ version, existed, newBytes }) => [
         existed ? "this content was there already" : `${formatBytes(Number(newBytes))} were new`,
@@ -54,7 +54,7 @@ export const modelCommands: CommandGroup = (program, host) => {
     options: (command) => command.option("--version <version>", "version number or tag; default: the newest"),
     run: async ({ client, output, signal }, args, { version = "" }) => {
       const target = { model: argument(args, 0), folder: argument(args, 1), version };
-      const pulled = await pullModel(client, target, { signal, onProgress: progressOf(output) });
+      const pulled = await pullModel(client, target, { signal, onProgress: transferProgress(output) });
       output.show(ModelVersionSchema, pulled, (v) => [versionTable([v])]);
     },
   });
@@ -103,14 +103,4 @@ function numbers(texts: Readonly<Record<string, string>>): Record<string, number
       return [name, value];
     }),
   );
-}
-
-/** Says so for every tenth of the whole. */
-function progressOf(output: Output): (progress: TransferProgress) => void {
-  let tenth = 0;
-  return ({ doneBytes, totalBytes }) => {
-    const now = totalBytes === 0 ? 10 : Math.floor((doneBytes * 10) / totalBytes);
-    if (now > tenth) output.progress(`${now * 10}% of ${formatBytes(totalBytes)}`);
-    tenth = now;
-  };
 }

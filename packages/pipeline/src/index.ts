@@ -5,7 +5,7 @@ export { type ConditionOutcome, conditionHolds } from "./condition-holds.ts";
 export { type DeploymentResult, parseDeployment } from "./deployment-compile.ts";
 export { type Component, type ComponentResult, parseComponent } from "./expand/component.ts";
 export { hashedGlobs, type Token, tokenise } from "./expressions.ts";
-export { type BaselineLookup, evaluateRule } from "./gate-rule.ts";
+export { type BaselineLookup, evaluateRule, planRule } from "./gate-rule.ts";
 export { fitsGlob, fitsGlobs } from "./glob.ts";
 export { IMPORT_KINDS, type ImportKind, importFile, importKindOf } from "./import/import-file.ts";
 export type {

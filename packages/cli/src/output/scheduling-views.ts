@@ -94,7 +94,7 @@ export function planView({ placements }: PlanDemandResponse): View {
 }
 
 /** Where the jobs of a pipeline would go. */
-export function pipelinePlanView({ spec, placements }: PlanPipelineResponse): View {
+export function pipelinePlanView({ spec, placements, gates }: PlanPipelineResponse): View {
   const rows = (spec?.jobs ?? []).map((job) => {
     const placement = placements[job.name];
     return [
@@ -105,7 +105,10 @@ export function pipelinePlanView({ spec, placements }: PlanPipelineResponse): Vi
       placement?.summary ?? "",
     ];
   });
-  return [{ columns: ["JOB", "NEEDS", "KIND", "NODE", "WHY"], rows }];
+  const rules = Object.entries(gates).flatMap(([job, gate]) =>
+    gate.rules.map(({ message }) => safeText(`gate ${job}: ${message}`)),
+  );
+  return [{ columns: ["JOB", "NEEDS", "KIND", "NODE", "WHY"], rows }, ...rules];
 }
 
 /** Moves and what they come to. */

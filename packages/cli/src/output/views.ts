@@ -99,7 +99,16 @@ export function runView(run: Run): View {
     runTable([run]),
     ...reason,
     { columns: ["JOB", "STATE", "NODE", "TRY", "TOOK", "WHY"], rows: run.jobs.map(jobRow) },
+    ...run.jobs.flatMap(gateLines),
   ];
+}
+
+/** Each rule of a job's gate: what it saw, or what it would hold a value against now. */
+function gateLines({ spec, gateResults }: Job): string[] {
+  return gateResults.map(({ message, passed, pending }) => {
+    const mark = pending ? "later" : passed ? "passed" : "failed";
+    return safeText(`gate ${spec?.name}: ${mark}: ${message}`);
+  });
 }
 
 function jobRow(job: Job): string[] {

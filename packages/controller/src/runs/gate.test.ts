@@ -1,7 +1,17 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { Comparison, GateJobSchema, type GateResult, type GateRuleSchema, type Job, JobSchema } from "@kedge/proto";
+import {
+  Comparison,
+  GateJobSchema,
+  type GateResult,
+  type GateRuleSchema,
+  type Job,
+  JobSchema,
+  JobSpecSchema,
+  JobState,
+  RunSchema,
+} from "@kedge/proto";
 import { expect, test } from "vitest";
-import { type BaselineLookup, evaluateGate } from "./gate.ts";
+import { type BaselineLookup, evaluateGate, planGates, withPlannedGates } from "./gate.ts";
 
 const job = (name: string, metrics: Record<string, number>): Job => create(JobSchema, { spec: { name }, metrics });
 const train = job("train", { accuracy: 0.9, latency: 20 });
@@ -56,4 +66,43 @@ test("a baseline moves the threshold; without one there is nothing to fall short
   expect(result).toMatchObject({ passed: false, message: expect.stringContaining("is not at least 0.85") });
   expect(evaluate(rule, () => 0.84).passed).toBe(true);
   expect(evaluate(rule)).toMatchObject({ passed: true, message: expect.stringContaining("nothing to compare with") });
+});
+
+const relative = {
+  ...{ metric: "accuracy", comparison: Comparison.AT_LEAST, threshold: -0.01 },
+  baseline: { model: "vad", version: "promoted" },
+};
+const absolute = { metric: "latency", comparison: Comparison.AT_MOST, threshold: 5 };
+
+test("before a gate is looked at it says what it would hold values against now", () => {
+  const work = { case: "gate" as const, value: { rules: [absolute, relative] } };
+  const run = create(RunSchema, { jobs: [{ spec: { name: "quality", work }, state: JobState.WAITING }] });
+  const shown = withPlannedGates(run, () => 0.5);
+  expect(shown.jobs[0]?.gateResults).toMatchObject([
+    { pending: true, passed: false, threshold: 5, message: "latency must be at most 5" },
+    {
+      ...{ pending: true, passed: false, threshold: 0.49 },
+      message: "accuracy must be at least 0.49: vad:promoted has 0.5, -0.01",
+    },
+  ]);
+  expect(run.jobs[0]?.gateResults).toEqual([]);
+  const none = withPlannedGates(run, () => undefined).jobs[0]?.gateResults[1];
+  expect(none?.message).toBe("any accuracy passes: nothing to compare with, vad:promoted has no such metric");
+});
+
+test("what a gate saw is not replaced by a plan", () => {
+  const work = { case: "gate" as const, value: { rules: [absolute] } };
+  const run = create(RunSchema, { jobs: [{ spec: { name: "quality", work }, state: JobState.FAILED }] });
+  expect(withPlannedGates(run, () => 1)).toBe(run);
+});
+
+test("plans tell of gates and of gates among steps", () => {
+  const step = { name: "gate-1", action: { case: "gate" as const, value: { rules: [relative] } } };
+  const work = { case: "steps" as const, value: { steps: [step] } };
+  const plans = planGates(
+    [create(JobSpecSchema, { name: "train", work }), create(JobSpecSchema, { name: "x" })],
+    () => 2,
+  );
+  expect(plans).toMatchObject({ train: { rules: [{ baseline: 2, threshold: 1.99 }] } });
+  expect(Object.keys(plans)).toEqual(["train"]);
 });

@@ -5,6 +5,8 @@ import type { Clock } from "@kedge/kernel";
 import { compilePipeline, lintPipeline, usedComponents } from "@kedge/pipeline";
 import { PipelineSchema, type PipelineService } from "@kedge/proto";
 import type { ServiceImplementation } from "@kedge/rpc";
+import type { ModelRegistry } from "../models/registry.ts";
+import { planGates } from "../runs/gate.ts";
 import { planPlacements } from "../scheduling/plan-pipeline.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
 import type { Stores } from "../stores.ts";
@@ -15,12 +17,17 @@ import { pageOf } from "./paging.ts";
 
 const NOT_FOUND = { reason: "PIPELINE_NOT_FOUND", noun: "pipeline", field: "name" } as const;
 
+/** What the pipeline service works with. */
+export interface PipelineServiceOptions {
+  readonly stores: Stores;
+  readonly scheduling: Scheduling;
+  readonly models: Pick<ModelRegistry, "metric">;
+  readonly clock: Clock;
+}
+
 /** PipelineService: keeps pipeline files, checks them, shows what a run of one would be. */
-export function createPipelineService(
-  stores: Stores,
-  scheduling: Scheduling,
-  clock: Clock,
-): ServiceImplementation<typeof PipelineService> {
+export function createPipelineService(options: PipelineServiceOptions): ServiceImplementation<typeof PipelineService> {
+  const { stores, scheduling, models, clock } = options;
   const lint = (source: string, file?: string) =>
     lintPipeline(source, file, componentSources(stores, usedComponents(source)));
   return {
@@ -61,8 +68,9 @@ export function createPipelineService(
     planPipeline: async (request) => {
       const components = componentSources(stores, usedComponents(request.source));
       const { spec, diagnostics } = compilePipeline(request.source, { parameters: request.parameters, components });
-      if (spec === undefined) return { placements: {}, diagnostics };
-      return { spec, placements: planPlacements(spec, scheduling), diagnostics };
+      if (spec === undefined) return { placements: {}, gates: {}, diagnostics };
+      const gates = planGates(spec.jobs, (...asked) => models.metric(...asked));
+      return { spec, placements: planPlacements(spec, scheduling), gates, diagnostics };
     },
   };
 }

@@ -5,7 +5,9 @@ import type { Clock } from "@kedge/kernel";
 import { type RetryRunRequest, type Run, RunSchema, type RunService, RunState, type Source } from "@kedge/proto";
 import type { Principal, ServiceImplementation } from "@kedge/rpc";
 import type { EventRecorder } from "../events/recorder.ts";
+import type { ModelRegistry } from "../models/registry.ts";
 import { editRun } from "../runs/edit-run.ts";
+import { withPlannedGates } from "../runs/gate.ts";
 import type { RunReconciler } from "../runs/run-reconciler.ts";
 import { withCurrentReasons } from "../scheduling/explain-job.ts";
 import type { Scheduling } from "../scheduling/scheduling.ts";
@@ -29,6 +31,7 @@ export interface RunServiceOptions {
   readonly stores: Stores;
   readonly runs: RunReconciler;
   readonly submitter: RunSubmitter;
+  readonly models: Pick<ModelRegistry, "metric">;
   readonly scheduling: Scheduling;
   readonly clock: Clock;
   readonly vault: SecretVault;
@@ -39,7 +42,7 @@ export interface RunServiceOptions {
 
 /** RunService over the store: submit, look, follow, cancel, retry, decide. */
 export function createRunService(options: RunServiceOptions): ServiceImplementation<typeof RunService> {
-  const { bus, stores, scheduling, submitter, clock, events } = options;
+  const { bus, stores, scheduling, submitter, models, clock, events } = options;
 
   const retryFrom = async ({ runId, from, jobs }: RetryRunRequest, principal: Principal): Promise<Run> => {
     if (jobs.length > 0) throw new KedgeError("INVALID_FIELD", "jobs and from exclude each other", { field: "jobs" });
@@ -56,12 +59,15 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
     return run;
   };
 
+  const shown = (run: Run): Run =>
+    withPlannedGates(withCurrentReasons(run, scheduling), (...asked) => models.metric(...asked));
+
   return {
     submitRun: async (request, context) => {
       const source = submittedSource(request.source);
       return { run: await submitter.submit({ ...request, ...(source && { source }) }, context.principal) };
     },
-    getRun: async (request) => ({ run: withCurrentReasons(findRun(stores, request.runId).value, scheduling) }),
+    getRun: async (request) => ({ run: shown(findRun(stores, request.runId).value) }),
     listRuns: async (request) => {
       const runs = [...stores.runs.entries()].map(([, { value }]) => value);
       const wanted = runs.filter(
@@ -82,7 +88,7 @@ export function createRunService(options: RunServiceOptions): ServiceImplementat
       for await (const _ of changes(subscribe, context.signal)) {
         const run = stores.runs.get(id)?.value;
         if (run === undefined) return;
-        yield { run: withCurrentReasons(run, scheduling) };
+        yield { run: shown(run) };
         if (isRunEnded(run.state)) return;
       }
     },

@@ -113,15 +113,23 @@ function gateLines({ spec, gateResults }: Job): string[] {
 
 function jobRow(job: Job): string[] {
   const task = job.tasks.at(-1);
-  const why = job.failure?.message || job.reason || job.pending?.summary || "";
   return [
     job.spec?.name ?? "?",
     enumName(JobState, job.state),
     task?.nodeId ?? "-",
     String(task?.fence ?? "-"),
     took(job.startedAt, job.finishedAt),
-    why,
+    whyOf(job),
   ];
+}
+
+function whyOf(job: Job): string {
+  const why = job.failure?.message || job.reason || job.pending?.summary || "";
+  const isAllowed = job.state === JobState.FAILED && job.spec?.allowFailure === true;
+  const notes = [isAllowed ? "allowed" : "", job.reusedFrom === "" ? "" : `from run ${job.reusedFrom}`];
+  return [why, ...notes.filter((note) => note !== "").map((note) => `(${note})`)]
+    .filter((text) => text !== "")
+    .join(" ");
 }
 
 /** One line that says where a run is, for watching. */

@@ -23,6 +23,7 @@ import { planCommand } from "./commands/plan.ts";
 import { policyCommands } from "./commands/policy.ts";
 import { queueCommand } from "./commands/queue.ts";
 import { rebalanceCommand } from "./commands/rebalance.ts";
+import { repoCommands } from "./commands/repo.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
 import { runCommands } from "./commands/run.ts";
 import { schemaCommand } from "./commands/schema.ts";
@@ -52,6 +53,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   componentCommands,
   importCommand,
   schemaCommand,
+  repoCommands,
   secretCommands,
   modelCommands,
   applyCommand,

@@ -6,11 +6,13 @@ import {
   ListModelsResponseSchema,
   ListNodesResponseSchema,
   ListPipelinesResponseSchema,
+  ListRepositoriesResponseSchema,
   ListRunsResponseSchema,
   ListSecretsResponseSchema,
   ListTokensResponseSchema,
 } from "@kedge/proto";
 import { flagTable } from "./output/flag-views.ts";
+import { repositoryTable } from "./output/repository-views.ts";
 import { secretTable } from "./output/secret-views.ts";
 import {
   deploymentTable,
@@ -81,6 +83,14 @@ export const LISTINGS = {
     );
     const all = create(ListSecretsResponseSchema, { secrets });
     output.show(ListSecretsResponseSchema, all, (list) => [secretTable(list.secrets)]);
+  },
+  repositories: async ({ client, output }: Session) => {
+    const repositories = await collect(
+      (pageToken) => client.repositories.listRepositories({ ...PAGE, pageToken }),
+      (page) => page.repositories,
+    );
+    const all = create(ListRepositoriesResponseSchema, { repositories });
+    output.show(ListRepositoriesResponseSchema, all, (list) => [repositoryTable(list.repositories)]);
   },
   tokens: async ({ client, output }: Session) => {
     const tokens = await collect(

@@ -9,6 +9,7 @@ import {
   ModelService,
   NodeService,
   PipelineService,
+  RepositoryService,
   RunService,
   SchedulingService,
   SecretService,
@@ -30,6 +31,7 @@ export interface KedgeClient {
   readonly events: RpcMethods<typeof EventService>;
   readonly incidents: RpcMethods<typeof IncidentService>;
   readonly flags: RpcMethods<typeof FlagService>;
+  readonly repositories: RpcMethods<typeof RepositoryService>;
   readonly secrets: RpcMethods<typeof SecretService>;
   readonly tokens: RpcMethods<typeof TokenService>;
   /** Cancels calls in progress. May be called twice. */
@@ -56,6 +58,7 @@ export function createKedgeClient(options: RpcClientOptions): KedgeClient {
     events: connection.client(EventService),
     incidents: connection.client(IncidentService),
     flags: connection.client(FlagService),
+    repositories: connection.client(RepositoryService),
     secrets: connection.client(SecretService),
     tokens: connection.client(TokenService),
     close: () => connection.close(),

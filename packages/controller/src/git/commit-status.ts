@@ -81,7 +81,7 @@ function wordsOf(run: Run): { readonly state: CommitState; readonly description:
   switch (run.state) {
     case RunState.PENDING:
     case RunState.UNSPECIFIED:
-      return { state: CommitState.PENDING, description: run.reason || "waits to begin" };
+      return { state: CommitState.PENDING, description: run.reason || (waitingFor(run.jobs) ?? "waits to begin") };
     case RunState.BLOCKED:
     case RunState.QUEUED:
       return { state: CommitState.PENDING, description: run.reason };

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { runGit } from "@kedge/runtime/git";
@@ -40,6 +40,16 @@ export class GitRepository {
     await this.git("add", "--all");
     await this.git("commit", "--quiet", "--allow-empty", "-m", message);
     return (await this.git("rev-parse", "HEAD")).trim();
+  }
+
+  /** Makes it unreachable, until `show`. */
+  hide(): Promise<void> {
+    return rename(this.#root, `${this.#root}-hidden`);
+  }
+
+  /** Ends `hide`. */
+  show(): Promise<void> {
+    return rename(`${this.#root}-hidden`, this.#root);
   }
 
   remove(): Promise<void> {

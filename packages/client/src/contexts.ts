@@ -31,7 +31,7 @@ export interface LoadContextOptions {
   readonly address?: string;
   readonly token?: string;
   readonly caFile?: string;
-  /** Default: the process's. Read: KEDGE_ADDRESS, KEDGE_TOKEN, KEDGE_CA_FILE, KEDGE_CONFIG, XDG_CONFIG_HOME. */
+  /** Default: the process's. Read: KEDGE_ADDRESS, KEDGE_TOKEN, KEDGE_CA_FILE, KEDGE_CA_PEM (the text itself), KEDGE_CONFIG, XDG_CONFIG_HOME. */
   readonly env?: Environment;
 }
 
@@ -76,7 +76,7 @@ export async function loadContext(options: LoadContextOptions = {}): Promise<Ked
   }
   const token = options.token || env["KEDGE_TOKEN"] || saved?.token;
   const caFile = options.caFile || env["KEDGE_CA_FILE"];
-  const caPem = caFile ? await readCa(caFile) : saved?.caPem;
+  const caPem = caFile ? await readCa(caFile) : env["KEDGE_CA_PEM"] || saved?.caPem;
   return { address, ...(caPem === undefined ? {} : { caPem }), ...(token === undefined ? {} : { token }) };
 }
 

@@ -16,6 +16,7 @@ import type { FlagAccess } from "../flags/flag-access.ts";
 import { openTaskSecrets, type TaskSecrets } from "../secrets/task-secrets.ts";
 import { ServiceSet } from "../services/service-set.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
+import { givenToken } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
 import { cleanUpTask } from "./clean-up.ts";
 import { EventOutbox } from "./event-outbox.ts";
@@ -136,12 +137,12 @@ export class TaskRunner {
 
   async #work(): Promise<TaskFinished> {
     const { runtimes, flags, caPem, clock, logger } = this.#options;
-    const { progress } = this.#record;
+    const { progress, offer } = this.#record;
     // Told again by an agent that took the task up: its predecessor may have died before it did.
     this.#events.post({ case: "started", value: {} });
     const secrets = await this.#openSecrets();
     if (secrets instanceof StepFailure) return failedFinish(secrets);
-    await this.#log.mask(secrets.values);
+    await this.#log.mask(new Map([...secrets.values, ...givenToken(offer)]));
     const common = { record: this.#record, runtimes, clock, logger, log: this.#log };
     const services = new ServiceSet(common);
     const files = new TaskFiles({ record: this.#record, store: this.#options.fileStore, log: this.#log });

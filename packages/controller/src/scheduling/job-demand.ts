@@ -5,6 +5,7 @@ import { type Job, type JobSpec, JobSpecSchema, LostPolicy, type Run, RuntimeKin
 import type { Artifact, Demand, RunningJob, WaitingJob } from "@kedge/scheduler";
 import { queuedSinceMs } from "../runs/deadlines.ts";
 import { currentTask } from "../runs/task-events.ts";
+import { jobResources } from "./job-resources.ts";
 
 /** Team of runs that were submitted without one. */
 export const DEFAULT_TEAM = "default";
@@ -25,7 +26,7 @@ export function jobDemand(key: string, spec: JobSpec, { runId, pipeline, bytesOf
   const hasCopies = placement?.spread !== undefined || placement?.distinctNodes === true;
   return {
     key,
-    resources: spec.resources,
+    resources: jobResources(spec),
     placement,
     runtime: jobRuntime(spec),
     ...(hasCopies ? { spreadKey: `${runId}/${spec.gang}` } : {}),
@@ -44,14 +45,17 @@ export function jobRuntime(spec: JobSpec): RuntimeKind {
 
 function jobImages(spec: JobSpec): string[] {
   const steps = spec.work.case === "steps" ? spec.work.value.steps : [];
-  const images = steps.map((step) => (step.action.case === "run" ? step.action.value.image : "")).concat(spec.image);
+  const all = [...steps, ...spec.post.flatMap(({ step }) => step ?? [])];
+  const own = all.map((step) => (step.action.case === "run" ? step.action.value.image : ""));
+  const images = [...own, spec.image, ...spec.services.map(({ image }) => image)];
   return [...new Set(images.filter((image) => image !== ""))];
 }
 
 /** What a job asks of a node, as a text that is the same for jobs that ask the same. */
 export function demandText(spec: JobSpec): string {
   const asked = create(JobSpecSchema, { runtime: jobRuntime(spec) });
-  if (spec.resources !== undefined) asked.resources = spec.resources;
+  const resources = jobResources(spec);
+  if (resources !== undefined) asked.resources = resources;
   if (spec.placement !== undefined) asked.placement = spec.placement;
   return Buffer.from(toBinary(JobSpecSchema, asked)).toString("latin1");
 }

@@ -3,6 +3,7 @@ import { isTaskEnded } from "@kedge/domain";
 import type { Run } from "@kedge/proto";
 import type { PastRun } from "@kedge/scheduler";
 import { DEFAULT_TEAM } from "./job-demand.ts";
+import { jobResources } from "./job-resources.ts";
 
 /** What a run's attempts that have ended held and for how long: it counts for their team. */
 export function pastRunsOf(run: Run): PastRun[] {
@@ -11,7 +12,7 @@ export function pastRunsOf(run: Run): PastRun[] {
     tasks.flatMap((task) => {
       if (!isTaskEnded(task.state) || spec === undefined) return [];
       const [startedAtMs, endedAtMs] = [msOf(task.offeredAt), msOf(task.finishedAt)];
-      return endedAtMs > startedAtMs ? [{ team, resources: spec.resources, startedAtMs, endedAtMs }] : [];
+      return endedAtMs > startedAtMs ? [{ team, resources: jobResources(spec), startedAtMs, endedAtMs }] : [];
     }),
   );
 }

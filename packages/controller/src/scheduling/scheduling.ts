@@ -23,6 +23,7 @@ import type { Stores } from "../stores.ts";
 import { type Followed, FollowedRuns } from "./followed-runs.ts";
 import { type Grant, Grants } from "./grants.ts";
 import { isPreemptible, type JobOwner, nextAttempt, runningJob, waitingJob } from "./job-demand.ts";
+import { jobResources } from "./job-resources.ts";
 import { OfferAudit } from "./offer-audit.ts";
 import { type PassOutcome, PassTimer } from "./pass-timer.ts";
 import { pastRunsOf } from "./past-runs.ts";
@@ -296,7 +297,7 @@ export class Scheduling {
     if (cluster.reservation(key)?.nodeId !== task.nodeId) {
       const { spreadKey, workload, artifacts = [] } = running.demand;
       const names = artifacts.map((artifact) => artifact.name);
-      cluster.reserve(task.nodeId, key, spec.resources, {
+      cluster.reserve(task.nodeId, key, jobResources(spec), {
         gpuIndices: task.gpuIndices,
         spreadKey,
         workload,

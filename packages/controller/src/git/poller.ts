@@ -43,6 +43,7 @@ interface NewHead {
   readonly before: string;
 }
 
+const MAX_RACES = 10;
 const MAX_BRANCHES = 5_000;
 /** So many new heads are taken up in one look, the others in the next. */
 const MAX_NEW = 50;
@@ -55,8 +56,23 @@ export class Poller {
     this.#options = options;
   }
 
-  /** Looks once. The first look only remembers. What a look cannot reach is in the state, not thrown. */
+  /**
+   * Looks once. The first look only remembers. What a look cannot reach is in the state, not thrown.
+   *
+   * @throws KedgeError BUS_UNAVAILABLE, CONFLICT when the state was changed all the time.
+   */
   async poll(repository: Repository, signal: AbortSignal): Promise<Polled> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#once(repository, signal);
+      } catch (error) {
+        // What is planned is written to the same state; runs that were started are not started again.
+        if (!isKedgeError(error, "CONFLICT") || attempt >= MAX_RACES) throw error;
+      }
+    }
+  }
+
+  async #once(repository: Repository, signal: AbortSignal): Promise<Polled> {
     const { stores, clock } = this.#options;
     const key = stateKey(repository.name);
     const stored = stores.repositoryStates.get(key);

@@ -55,6 +55,7 @@ export {
 } from "./node-messages.ts";
 export { NODE_API_PREFIX, nodeInboxPrefix } from "./node-permissions.ts";
 export { type PulledOffer, type PullOffersOptions, pullOffers } from "./offers.ts";
+export { plainLogChunk } from "./plain-chunk.ts";
 export { addNode, type ProvisionOptions, provisionStore, removeNode } from "./provision.ts";
 export { describeSealKey, isSealKeyOf, openSecrets, type SecretValueMap, sealSecrets } from "./sealed-secrets.ts";
 export { createSigner, type Signer, type VerifyOptions, verifySigned, verifySignedBytes } from "./signing.ts";

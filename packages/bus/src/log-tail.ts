@@ -1,6 +1,7 @@
 import type { LogChunk } from "@kedge/proto";
 import type { Bus } from "./bus.ts";
 import { type LogSelection, readLogEntries } from "./logs.ts";
+import { plainLogChunk } from "./plain-chunk.ts";
 
 /** Whose last lines are looked for. */
 export interface LogTailOptions extends LogSelection {
@@ -63,7 +64,7 @@ async function countFrom(bus: Bus, options: LogTailOptions, position: number, si
   const counted: Counted[] = [];
   for await (const reading of readLogEntries(bus, { ...options, follow: false, from: { position } }, signal)) {
     if (reading.kind === "caught-up" || options.counts?.(reading.chunk) === false) continue;
-    const { data } = reading.chunk;
+    const { data } = plainLogChunk(reading.chunk);
     counted.push({ position: reading.position, lines: lineEnds(data), endsLine: data.at(-1) === LINE_FEED });
   }
   return counted;

@@ -3,6 +3,7 @@ import { KedgeError } from "@kedge/domain";
 import { type LogChunk, LogChunkSchema, type TaskRefFull } from "@kedge/proto";
 import type { Bus } from "./bus.ts";
 import { decodeOwn } from "./node-messages.ts";
+import { plainLogChunk } from "./plain-chunk.ts";
 import { publishOnce } from "./publish.ts";
 import { type ReadOptions, readStream } from "./stream-reader.ts";
 import { type NodeSubject, STREAMS, subjects, subjectToken } from "./subjects.ts";
@@ -27,7 +28,7 @@ export interface ReadLogsOptions extends LogSelection {
   readonly from?: { readonly position: number } | { readonly sinceMs: number } | "last";
 }
 
-/** A chunk and its position, which grows with every chunk, of all runs; or the note that history has been read. */
+/** A chunk as it is stored and its position, which grows with every chunk, of all runs; or the note that history has been read. */
 export type LogReading =
   | { readonly kind: "chunk"; readonly chunk: LogChunk; readonly position: number }
   | { readonly kind: "caught-up" };
@@ -82,9 +83,11 @@ export async function* readLogEntries(
   }
 }
 
-/** The chunks alone. */
+/** The chunks alone, not compressed. */
 export async function* readLogs(bus: Bus, options: ReadLogsOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
-  for await (const reading of readLogEntries(bus, options, signal)) if (reading.kind === "chunk") yield reading.chunk;
+  for await (const reading of readLogEntries(bus, options, signal)) {
+    if (reading.kind === "chunk") yield plainLogChunk(reading.chunk);
+  }
 }
 
 function logFilter({ runId, job }: LogSelection): string {

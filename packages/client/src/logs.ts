@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { type Clock, systemClock } from "@kedge/kernel";
-import type { LogStream, StreamLogsRequestSchema, StreamLogsResponse } from "@kedge/proto";
+import { type Clock, decompressZstd, hasZstd, systemClock } from "@kedge/kernel";
+import { LogCompression, type LogStream, type StreamLogsRequestSchema, type StreamLogsResponse } from "@kedge/proto";
 import type { KedgeClient } from "./client.ts";
 import { resumed } from "./resume.ts";
 
@@ -39,6 +39,8 @@ export interface LogLine {
   readonly text: string;
 }
 
+const MAX_CHUNK_BYTES = 512 * 1024;
+
 /** Longest line that is put together from chunks, characters; longer ones are handed out in pieces. */
 const MAX_LINE = 1024 * 1024;
 
@@ -51,13 +53,22 @@ export async function* followLogs(client: KedgeClient, options: FollowLogsOption
   const { signal, clock = systemClock } = options;
   const place = new LogPlace(requestOf(options));
   const open = () => client.runs.streamLogs(place.begin(), signal === undefined ? {} : { signal });
-  for await (const message of resumed(open, { clock, signal })) if (place.isNew(message)) yield message;
+  for await (const message of resumed(open, { clock, signal })) if (place.isNew(message)) yield plain(message);
+}
+
+/** Chunks travel compressed where both sides can; nobody else has to know. */
+function plain(message: StreamLogsResponse): StreamLogsResponse {
+  const { chunk } = message;
+  if (chunk?.compression !== LogCompression.ZSTD) return message;
+  chunk.data = decompressZstd(chunk.data, MAX_CHUNK_BYTES);
+  chunk.compression = LogCompression.UNSPECIFIED;
+  return message;
 }
 
 function requestOf(options: FollowLogsOptions): MessageInitShape<typeof StreamLogsRequestSchema> {
   const { runId, job = "", step = "", follow = true, sinceMs, tail = 0, search = "", context = 0, failed } = options;
   const since = sinceMs === undefined ? {} : { since: timestampFromMs(sinceMs) };
-  return { runId, job, step, follow, ...since, tail, search, context, failed: failed ?? false };
+  return { runId, job, step, follow, ...since, tail, search, context, failed: failed ?? false, compressed: hasZstd };
 }
 
 /** How far a log was read. */

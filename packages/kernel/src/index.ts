@@ -5,3 +5,4 @@ export { jitter, newId, secureBytes } from "./random.ts";
 export { type ReconcileResult, Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { type Component, ComponentGroup } from "./start-stop.ts";
 export { WorkQueue } from "./work-queue.ts";
+export { compressZstd, decompressZstd, hasZstd } from "./zstd.ts";

@@ -1,8 +1,8 @@
 import type { LogStream } from "@kedge/proto";
 import type { LogOffset } from "@kedge/runtime";
 
-/** Most bytes in one chunk. */
-export const MAX_CHUNK_BYTES = 512 * 1024;
+/** Most bytes in one chunk: with what is around them, less than the 512 KiB that encoders and buffers grow to. */
+export const MAX_CHUNK_BYTES = 480 * 1024;
 const MAX_QUEUED_BYTES = 4 * MAX_CHUNK_BYTES;
 
 /** Output of one step and stream, masked. */

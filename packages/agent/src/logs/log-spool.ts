@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, renameSync, writeSync, writevSync } from "node:fs";
-import type { LogStream } from "@kedge/proto";
+import type { LogCompression, LogStream } from "@kedge/proto";
 import type { LogOffset } from "@kedge/runtime";
 
 /** How far a task's log was cut into chunks. */
@@ -20,6 +20,8 @@ export interface SpooledChunk {
   readonly step: string;
   readonly stream: LogStream;
   readonly atMs: number;
+  /** How `data` is compressed. */
+  readonly compression: LogCompression;
   readonly data: Uint8Array;
 }
 

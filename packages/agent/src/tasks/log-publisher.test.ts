@@ -1,10 +1,11 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import { silentLogger, systemClock } from "@kedge/kernel";
-import { type LogChunk, LogStream, TaskRefFullSchema } from "@kedge/proto";
+import { decompressZstd, silentLogger, systemClock } from "@kedge/kernel";
+import { type LogChunk, LogCompression, LogStream, TaskRefFullSchema } from "@kedge/proto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MASKS_FILE } from "../logs/log-masks.ts";
 import { MAX_CHUNK_BYTES } from "../logs/log-queue.ts";
@@ -43,7 +44,9 @@ describe("LogPublisher", () => {
     ...{ step: "a", stream: STDOUT, data: Buffer.from(text), workload: "w" },
     offset: { stdout, stderr: 0 },
   });
-  const text = (chunks: readonly LogChunk[] = sent): string => Buffer.concat(chunks.map(({ data }) => data)).toString();
+  const plain = ({ compression, data }: LogChunk): Uint8Array =>
+    compression === LogCompression.ZSTD ? decompressZstd(data, MAX_CHUNK_BYTES) : data;
+  const text = (chunks: readonly LogChunk[] = sent): string => Buffer.concat(chunks.map(plain)).toString();
   const sequences = (chunks: readonly LogChunk[] = sent): number[] => chunks.map(({ sequence }) => Number(sequence));
 
   it("numbers chunks, batches small pieces and splits large ones", async () => {
@@ -122,14 +125,16 @@ describe("LogPublisher", () => {
   it("keeps its file small while much goes through, and holds no more than a few MiB", async () => {
     let waiting: (() => void)[] = [];
     let stored = 0;
-    const log = open(async ({ data }) => {
+    const log = open(async (chunk) => {
       await new Promise<void>((resolve) => waiting.push(resolve));
-      stored += data.length;
+      stored += plain(chunk).length;
     });
+    // What cannot be compressed.
+    const noise = randomBytes(MIB / 4);
     let written = 0;
     const writing = (async () => {
       for (; written < 80 * MIB; written += MIB / 4) {
-        await log.write({ ...out("", written + MIB / 4), data: Buffer.alloc(MIB / 4, 65) });
+        await log.write({ ...out("", written + MIB / 4), data: noise });
       }
       await log.close();
     })();

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Clock, Logger } from "@kedge/kernel";
-import { type LogChunk, LogChunkSchema, LogStream, type TaskRefFull } from "@kedge/proto";
+import { type Clock, compressZstd, type Logger } from "@kedge/kernel";
+import { type LogChunk, LogChunkSchema, LogCompression, LogStream, type TaskRefFull } from "@kedge/proto";
 import type { LogOffset } from "@kedge/runtime";
 import { LogMasks } from "../logs/log-masks.ts";
 import { LogQueue, type QueuedPiece } from "../logs/log-queue.ts";
@@ -39,6 +39,7 @@ export interface LogPublisherOptions {
 export const DEFAULT_LOG_LIMIT = 1024 ** 3;
 
 const BATCH_MS = 20;
+const MIN_COMPRESSED_BYTES = 1024;
 
 /**
  * Publishes a task's output, its secrets masked, in numbered chunks of at most 512 KiB, batched for 20 ms. Every chunk is
@@ -210,16 +211,23 @@ export class LogPublisher {
       isLimited: isLimited || tellsLimit,
       offsets: workload === undefined || offset === undefined ? offsets : { ...offsets, [workload]: offset },
     };
-    const chunk = { state: this.#state, step, stream, atMs: this.#options.clock.now(), data };
+    const chunk = { state: this.#state, step, stream, atMs: this.#options.clock.now(), ...packed(data) };
     this.#spool.append(chunk, this.#sender.waiting);
     this.#sender.add(chunk);
   }
 
-  #message({ state, step, stream, atMs, data }: SpooledChunk): LogChunk {
+  #message({ state, step, stream, atMs, compression, data }: SpooledChunk): LogChunk {
     const { ref } = this.#options;
     const sequence = BigInt(state.sequence);
-    return create(LogChunkSchema, { ref, sequence, step, stream, at: timestampFromMs(atMs), data });
+    return create(LogChunkSchema, { ref, sequence, step, stream, at: timestampFromMs(atMs), compression, data });
   }
+}
+
+/** Large chunks are compressed: everything behind the agent then handles and keeps several times less. */
+function packed(data: Uint8Array): { readonly compression: LogCompression; readonly data: Uint8Array } {
+  const frame = data.length < MIN_COMPRESSED_BYTES ? undefined : compressZstd(data);
+  if (frame === undefined) return { compression: LogCompression.UNSPECIFIED, data };
+  return { compression: LogCompression.ZSTD, data: frame };
 }
 
 /** Output is masked by stream: secrets are whole in each. */

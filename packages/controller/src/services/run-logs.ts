@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Bus, findLogTail, type LogTail, readLogEntries } from "@kedge/bus";
+import { type Bus, findLogTail, type LogTail, plainLogChunk, readLogEntries } from "@kedge/bus";
 import { isRunEnded } from "@kedge/domain";
 import {
   type LogChunk,
@@ -35,7 +35,7 @@ type Answer = MessageInitShape<typeof StreamLogsResponseSchema>;
 export function streamRunLogs(options: RunLogsOptions, signal: AbortSignal): AsyncGenerator<Answer> {
   assertLogsRequest(options.request);
   const chunks = wanted(options, signal);
-  return options.request.search === "" ? answers(chunks) : searched(options.request, chunks);
+  return options.request.search === "" ? answers(options.request, chunks) : searched(options.request, chunks);
 }
 
 interface Found extends PlacedChunk {
@@ -43,8 +43,10 @@ interface Found extends PlacedChunk {
   readonly next: number;
 }
 
-async function* answers(chunks: AsyncIterable<Found>): AsyncGenerator<Answer> {
-  for await (const { chunk, next } of chunks) yield { job: chunk.ref?.job ?? "", chunk, position: BigInt(next) };
+async function* answers({ compressed }: StreamLogsRequest, chunks: AsyncIterable<Found>): AsyncGenerator<Answer> {
+  for await (const { chunk, next } of chunks) {
+    yield { job: chunk.ref?.job ?? "", chunk: compressed ? chunk : plainLogChunk(chunk), position: BigInt(next) };
+  }
 }
 
 async function* searched(
@@ -56,7 +58,7 @@ async function* searched(
   for await (const { chunk, next } of chunks) {
     const job = chunk.ref?.job ?? "";
     last.set(streamKey(chunk), create(LogChunkSchema, { ...chunk, data: new Uint8Array(0) }));
-    for (const excerpt of search.push(chunk)) yield { job, excerpt, position: BigInt(next) };
+    for (const excerpt of search.push(plainLogChunk(chunk))) yield { job, excerpt, position: BigInt(next) };
   }
   const jobs = new Map([...last.values()].map(({ ref }) => [ref?.taskId, ref?.job ?? ""]));
   for (const excerpt of search.finish(last)) yield { job: jobs.get(excerpt.taskId) ?? "", excerpt };
@@ -75,7 +77,7 @@ async function* wanted(options: RunLogsOptions, signal: AbortSignal): AsyncGener
     const tail = tails?.get(placed.chunk.ref?.job ?? "");
     if (tail !== undefined && position < tail.position) continue;
     const next = order.take(
-      position === tail?.position ? { ...placed, chunk: cut(placed.chunk, tail.skipLines) } : placed,
+      position === tail?.position ? { ...placed, chunk: cut(plainLogChunk(placed.chunk), tail.skipLines) } : placed,
     );
     for (const { chunk } of next) if (isWanted(chunk)) yield { chunk, position, next: order.safePosition(position) };
   }

@@ -27,6 +27,7 @@ let beat: Heartbeat | undefined;
 
 beforeEach(async () => {
   controller = await ControllerFixture.start("n1");
+  beat = undefined;
   subscribeHeartbeats(controller.testBus.bus, (heartbeat) => {
     beat = heartbeat;
   });

@@ -168,6 +168,10 @@ test("a rejected run ends without an offer, and waits again when it is retried",
   expect(ended.decision?.approved).toBe(false);
   const { run: again } = await harness.runs.retryRun({ runId });
   expect(again?.state).toBe(RunState.BLOCKED);
+  await harness.runs.cancelRun({ runId });
+  await harness.until(runId);
+  const { run: copy } = await harness.runs.retryRun({ runId, from: ["a"] });
+  expect(copy?.state).toBe(RunState.BLOCKED);
   expect(agent.offers.length).toBe(offers);
 });
 

@@ -3,7 +3,7 @@ import type { Agent } from "../model/model.ts";
 import { literalText } from "./arguments.ts";
 import type { Report } from "./report.ts";
 import type { Scope } from "./scope.ts";
-import { partsOf } from "./text.ts";
+import { isReference, partsOf } from "./text.ts";
 
 /** Where steps run, in the words of kedge.yaml. */
 export interface Place {
@@ -130,7 +130,7 @@ function docker(base: Place, { agent, text, report }: DockerOptions): Place {
     ?.replace(/^https?:\/\//, "")
     .replace(/\/(?:v[12]\/?)?$/, "");
   const image = text("image");
-  if (image === undefined || !/^[^\s-]\S{0,400}$/.test(image.replaceAll(/\$\{\{[^}]*\}\}/g, "x"))) {
+  if (image === undefined || !isReference(image)) {
     report.unsupported(at, "agent { docker }", "the image is known only when the script runs: write it by hand");
     return base;
   }

@@ -4,7 +4,7 @@ import { argument, entry, items, literalText } from "./arguments.ts";
 import type { StepDraft } from "./draft.ts";
 import { secretName } from "./report.ts";
 import { decorated, type StepContext, todoStep } from "./step-context.ts";
-import { partsOf } from "./text.ts";
+import { isReference, partsOf } from "./text.ts";
 
 /** `checkout` and `git`. */
 export function convertCheckout(step: Step, context: StepContext): readonly StepDraft[] {
@@ -19,7 +19,7 @@ export function convertCheckout(step: Step, context: StepContext): readonly Step
   }
   const fields = step.name === "git" ? gitFields(step, context) : scmFields(scm, step, context);
   const path = context.dirs.map((dir) => dir.replaceAll(/^['"]|['"]$/g, "")).join("/");
-  const isSound = fields !== undefined && Object.values(fields).every((text) => /^[^\s-]\S{0,500}$/.test(text));
+  const isSound = fields !== undefined && Object.values(fields).every(isReference);
   const isInside = /^(?:[A-Za-z0-9_][A-Za-z0-9_./-]*)?$/.test(path) && !path.split("/").includes("..");
   if (!isSound || !isInside) {
     report.unsupported(

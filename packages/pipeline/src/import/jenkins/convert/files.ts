@@ -1,3 +1,4 @@
+import { isInnerPath } from "../../../fields.ts";
 import type { Step } from "../model/model.ts";
 import { argument, isTrue, literalText } from "./arguments.ts";
 import type { ArtifactDraft, StepDraft } from "./draft.ts";
@@ -25,9 +26,7 @@ function globs(step: Step, names: readonly string[], context: StepContext): stri
   );
   const prefix = context.dirs.map((dir) => `${dir.replaceAll(/^['"]|['"]$/g, "")}/`).join("");
   const placed = paths.map((path) => path.replace(/^(!?)/, `$1${prefix}`));
-  const isSound = placed.every(
-    (path) => /^!?[^/\\\s!][^\\]{0,1000}$/.test(path) && !path.split("/").includes("..") && !path.includes("${{"),
-  );
+  const isSound = placed.every((path) => isInnerPath(path.replace(/^!/, "")) && !/\$|^!!/.test(path));
   return isSound && placed.length > 0 && placed.length <= 100 ? placed : undefined;
 }
 
@@ -94,7 +93,7 @@ function stashed(step: Step, context: StepContext): string[] | undefined {
 export function takeStash(step: Step, context: StepContext): readonly StepDraft[] {
   const name = literalText(argument(step.args, "name", "name")) ?? "";
   const stash = context.stashes.get(name);
-  if (stash === undefined) {
+  if (stash === undefined || (stash.job !== context.job && !context.waitsFor(stash.job))) {
     context.report.unsupported(step.at, "unstash", `nothing is stashed as ${JSON.stringify(name)} before it`);
     return [todoStep("unstash", step, context)];
   }

@@ -76,8 +76,24 @@ export class Layout {
 
   /** The context that a job's steps are converted in. */
   context(job: Job, scope: Scope): StepContext {
-    const plain = { dirs: [], env: {}, exports: [], stashes: this.#stashes };
+    const waitsFor = (other: Job) => this.#before(job).has(other.name);
+    const plain = { dirs: [], env: {}, exports: [], stashes: this.#stashes, waitsFor };
     return { source: this.#source, job, scope, report: this.#report, ...plain };
+  }
+
+  /** Names of all jobs that come before one. */
+  #before(job: Job): ReadonlySet<string> {
+    const found = new Set<string>();
+    const queue = [job];
+    for (const next of queue) {
+      for (const need of next.draft.needs ?? []) {
+        const other = this.jobs.get(typeof need === "string" ? need : need.job);
+        if (other === undefined || found.has(other.name)) continue;
+        found.add(other.name);
+        queue.push(other);
+      }
+    }
+    return found;
   }
 
   #place(agent: Agent, scope: Scope): Place {
@@ -250,6 +266,7 @@ export class Layout {
       .map((name) => name.trim())
       .filter((name) => /^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$/.test(name));
     const job = this.addJob(`${stage}-approval`, {
+      ...cellsOf(inner),
       ...needsOf(progress),
       approval: { message: text ?? literal(stage), ...(approvers.length === 0 ? {} : { approvers }) },
     });
@@ -297,7 +314,7 @@ export class Layout {
       ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
       ...(detach ? { detach } : {}),
     };
-    const job = this.addJob(stage.name, { title: literal(stage.name), ...needsOf(progress), call });
+    const job = this.addJob(stage.name, { title: literal(stage.name), ...cellsOf(inner), ...needsOf(progress), call });
     const isConditional = inner.whens.length > 0 && this.#addWhen(job, inner);
     this.#report.exact(step.at, "build", `the job ${job.name} calls the pipeline ${call.pipeline}`);
     progress.needs = [{ job: job.name, optional: isConditional }];
@@ -332,6 +349,7 @@ export class Layout {
         continue;
       }
       const draft = {
+        ...cellsOf(inner),
         needs: needs.map(({ job }) => ({ job, optional: true as const })),
         ...(runIf === undefined ? {} : { "run-if": runIf as "always" }),
       };
@@ -421,6 +439,11 @@ function needsOf({ needs }: Progress): Pick<JobDraft, "needs"> {
   return needs.length === 0
     ? {}
     : { needs: needs.map(({ job, optional }) => (optional ? { job, optional: true } : job)) };
+}
+
+/** A job of its own for each combination, where the stage is in a matrix. */
+function cellsOf({ fields: { matrix } }: Surroundings): Pick<JobDraft, "matrix"> {
+  return matrix === undefined ? {} : { matrix };
 }
 
 function jobEnvironment(env: Readonly<Record<string, string>>): Pick<JobDraft, "env"> {

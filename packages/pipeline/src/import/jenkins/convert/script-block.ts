@@ -5,7 +5,7 @@ import { Places, Problems } from "../model/problems.ts";
 import { readBranch } from "../model/steps.ts";
 import type { StepDraft } from "./draft.ts";
 import { decorated, type StepContext, todoStep } from "./step-context.ts";
-import { partsOf } from "./text.ts";
+import { isReference, partsOf } from "./text.ts";
 
 type ConvertOne = (step: Step, context: StepContext) => readonly StepDraft[];
 
@@ -149,9 +149,6 @@ function buildOptions(flags: string): StepDraft["build"] | undefined {
   if (found.dockerfile !== undefined && !isFolder(found.dockerfile)) return undefined;
   return { ...found, ...(Object.keys(args).length > 0 ? { args } : {}) };
 }
-
-/** Without blanks, expressions aside. */
-const isReference = (text: string): boolean => /^[^\s-]\S{0,400}$/.test(text.replaceAll(/\$\{\{[^}]*\}\}/g, "x"));
 
 const isFolder = (path: string): boolean =>
   /^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(path) && !path.split("/").includes("..");

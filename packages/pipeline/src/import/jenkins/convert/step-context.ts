@@ -4,7 +4,7 @@ import type { StepDraft } from "./draft.ts";
 import type { Job } from "./job.ts";
 import type { Report } from "./report.ts";
 import { type Scope, STEP_BUILT_IN, UNKNOWN_BUILT_IN } from "./scope.ts";
-import { literal, type Part, partsOf, quoteShell, shellScript, shellWord } from "./text.ts";
+import { hasControls, literal, type Part, partsOf, quoteShell, shellScript, shellWord } from "./text.ts";
 
 /** What holds where a step is converted. */
 export interface StepContext {
@@ -12,8 +12,10 @@ export interface StepContext {
   readonly job: Job;
   readonly scope: Scope;
   readonly report: Report;
-  /** Whether the job begins with the run's source, or will have it. */
+  /** Of the stage, where it is not the job's. */
   readonly image?: string;
+  /** Whether the job comes after another. */
+  readonly waitsFor: (other: Job) => boolean;
   /** Folders below the workspace, as shell words. */
   readonly dirs: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -35,7 +37,7 @@ const SHELL_VARIABLES: ReadonlySet<string> = new Set(
 
 /** A script as a step: with what must be set before it, in its folder. Jenkins allows variables that are not set. */
 export function scriptStep(parts: readonly Part[], context: StepContext, name?: string): StepDraft {
-  const script = shellScript(parts);
+  const script = literal(shellScript(parts)).trim() === "" ? "true" : shellScript(parts);
   const interpreter = /^#!\s*(\S+)(?:[ \t]+(\S+))?[^\n]*\n/.exec(script);
   if (interpreter !== null) return interpretedStep(script, { interpreter, context, name });
   return decorated({ run: imaged(prefixed(script, context), context) }, context, name);
@@ -143,6 +145,8 @@ export function knownParts(
   const parts = partsOf(expression);
   if (parts === undefined)
     report.unsupported(step.at, step.name, "its argument takes Groovy to know: a step that fails says what to port");
+  if (parts?.some((part) => part.kind === "text" && hasControls(part.text)) === true)
+    report.approximate(step.at, step.name, "control characters are left out");
   for (const part of parts ?? []) {
     if (part.kind === "variable" && UNKNOWN_BUILT_IN.some((name) => name === part.name))
       report.unsupported(step.at, `env.${part.name}`, "Kedge has nothing like it: the variable is empty");

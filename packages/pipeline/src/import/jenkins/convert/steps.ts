@@ -172,7 +172,9 @@ function convertRetry(step: Step, context: StepContext): readonly StepDraft[] {
   const count = literalText(argument(step.args, "count", "count"));
   const inner = convertSteps(step.children ?? [], { ...context, env: {}, exports: [], dirs: [] });
   const scripts = inner.map(({ run, env, timeout }) =>
-    typeof run === "string" && env === undefined && timeout === undefined ? run : undefined,
+    typeof run === "string" && env === undefined && timeout === undefined
+      ? run.replaceAll("$${{", () => "${{")
+      : undefined,
   );
   const isPlain = scripts.every((script) => script !== undefined) && /^[1-9]\d{0,2}$/.test(count ?? "");
   if (!isPlain || context.image !== undefined) {
@@ -183,7 +185,7 @@ function convertRetry(step: Step, context: StepContext): readonly StepDraft[] {
   const attempts = Array.from({ length: Number(count) }, (_, i) => i + 1).join(" ");
   const script = scripts.map((one) => `( ${one}\n)`).join("\n");
   const loop = `script=${quoteShell(script)}\nfor attempt in ${attempts}; do\n  if sh -euc "$script"; then exit 0; fi\ndone\nexit 1`;
-  return [decorated({ run: prefixed(loop, { ...context, scope: context.scope }) }, context)];
+  return [decorated({ run: literal(prefixed(loop, context)) }, context)];
 }
 
 function tolerated(step: Step, context: StepContext): readonly StepDraft[] {

@@ -138,8 +138,20 @@ function quoteAfter(text: string, before: "" | "'" | '"'): "" | "'" | '"' {
   return quote;
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
+
+/** Whether text holds what no text of kedge.yaml may. */
+export function hasControls(text: string): boolean {
+  return text.search(CONTROLS) >= 0;
+}
+
 /** Text of kedge.yaml that stands for itself: control characters cannot be in it, and `${{` is none of ours. */
 export function literal(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it takes out
-  return text.replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, "").replaceAll("${{", () => "$${{");
+  return text.replaceAll(CONTROLS, "").replaceAll("${{", () => "$${{");
+}
+
+/** Whether text of kedge.yaml can name an image, ref or the like: no blanks, expressions aside, and no literal `${{`. */
+export function isReference(text: string): boolean {
+  return !text.includes("$${{") && /^[^\s-]\S{0,400}$/.test(text.replaceAll(/\$\{\{[^}]*\}\}/g, "x"));
 }

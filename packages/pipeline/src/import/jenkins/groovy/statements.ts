@@ -238,5 +238,5 @@ function readLabelled(cursor: Cursor): Statement {
   cursor.next();
   cursor.skipNewlines();
   if (cursor.is("{")) return other(cursor, start, [readBraces(cursor)]);
-  return readStatement(cursor);
+  return cursor.nested(() => readStatement(cursor));
 }

@@ -51,20 +51,37 @@ const MAX_NEW = 50;
 /** Looks for new heads of branches. The runs they start are started before the heads are remembered, each once. */
 export class Poller {
   readonly #options: PollerOptions;
+  /** Looks under way, by repository: one at a time. */
+  readonly #looking = new Map<string, Promise<void>>();
 
   constructor(options: PollerOptions) {
     this.#options = options;
   }
 
   /**
-   * Looks once. The first look only remembers. What a look cannot reach is in the state, not thrown.
+   * Looks once; what was looked at less than `everyMs` ago is not looked at again. The first look only remembers. What a
+   * look cannot reach is in the state, not thrown.
    *
    * @throws KedgeError BUS_UNAVAILABLE, CONFLICT when the state was changed all the time.
    */
-  async poll(repository: Repository, signal: AbortSignal): Promise<Polled> {
+  poll(repository: Repository, signal: AbortSignal, everyMs = 0): Promise<Polled> {
+    const { name } = repository;
+    const mine = (this.#looking.get(name) ?? Promise.resolve()).then(() =>
+      this.#untilStored(repository, signal, everyMs),
+    );
+    const settled = mine.then(
+      () => {},
+      () => {}, // whoever asked is told
+    );
+    this.#looking.set(name, settled);
+    settled.then(() => this.#looking.get(name) === settled && this.#looking.delete(name));
+    return mine;
+  }
+
+  async #untilStored(repository: Repository, signal: AbortSignal, everyMs: number): Promise<Polled> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#once(repository, signal);
+        return await this.#once(repository, signal, everyMs);
       } catch (error) {
         // What is planned is written to the same state; runs that were started are not started again.
         if (!isKedgeError(error, "CONFLICT") || attempt >= MAX_RACES) throw error;
@@ -72,11 +89,13 @@ export class Poller {
     }
   }
 
-  async #once(repository: Repository, signal: AbortSignal): Promise<Polled> {
+  async #once(repository: Repository, signal: AbortSignal, everyMs: number): Promise<Polled> {
     const { stores, clock } = this.#options;
     const key = stateKey(repository.name);
     const stored = stores.repositoryStates.get(key);
     const before = stored?.value ?? freshState(repository);
+    const polledMs = before.polledAt === undefined ? Number.NEGATIVE_INFINITY : timestampMs(before.polledAt);
+    if (polledMs + everyMs > clock.now()) return { state: before, runIds: [] };
     const { after, runIds } = await this.#look(repository, before, signal);
     const state = create(RepositoryStateSchema, { ...after, polledAt: timestampFromMs(clock.now()) });
     if (stored === undefined) await stores.repositoryStates.create(key, state);

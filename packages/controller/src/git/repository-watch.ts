@@ -120,7 +120,7 @@ export class RepositoryWatch {
     if (everyMs === 0) return Number.POSITIVE_INFINITY;
     const polledMs = state.polledAt === undefined ? 0 : timestampMs(state.polledAt);
     if (polledMs + everyMs > clock.now()) return polledMs + everyMs;
-    await poller.poll(repository, signal);
+    await poller.poll(repository, signal, everyMs);
     // Not all repositories of a forge at once.
     return clock.now() + everyMs * (0.9 + jitter() / 10);
   }

@@ -50,6 +50,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     script: "test/bench/fleet-rollback.ts",
   },
   flags: { about: "a feature flag from apply to a handler's answer", script: "test/bench/flags.ts" },
+  artifacts: { about: "artifacts up and down, beside bare chunks", script: "test/bench/artifacts.ts" },
   logs: { about: "a 1 GB log from a step to who follows it, and single lines", script: "test/bench/logs.ts" },
   masking: { about: "secrets taken out of logs, beside a copy", script: "packages/domain/bench/masking.mjs" },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },

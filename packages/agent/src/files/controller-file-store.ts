@@ -1,6 +1,6 @@
 import type { ReadChunk } from "@kedge/bus";
 import { isKedgeError, KedgeError } from "@kedge/domain";
-import { type Clock, jitter } from "@kedge/kernel";
+import { type Clock, jitter, readAhead } from "@kedge/kernel";
 import { type Artifact, ArtifactService, type CacheEntry, type TaskOffer } from "@kedge/proto";
 import type { RpcClient } from "@kedge/rpc";
 import type { FileStore, Stored, WantedCache } from "./file-store.ts";
@@ -19,6 +19,7 @@ type Client = RpcClient<typeof ArtifactService>;
 type ChunkPart = { readonly part: { readonly case: "chunk"; readonly value: Uint8Array } };
 
 const ASKED_AT_ONCE = 4_096;
+const READ_AHEAD = 4;
 /** A controller that restarts, or hands the lease on, is back within less. */
 const ATTEMPTS = 12;
 const MAX_DELAY_MS = 10_000;
@@ -94,7 +95,8 @@ async function missingOf(client: Client, tree: PackedTree, signal: AbortSignal):
 
 async function* parts<H>(header: H, tree: PackedTree, missing: ReadonlySet<string>): AsyncGenerator<H | ChunkPart> {
   yield header;
-  for (const sha256 of tree.chunks) if (missing.has(sha256)) yield chunkPart(await tree.read(sha256));
+  const sent = tree.chunks.filter((sha256) => missing.has(sha256));
+  for await (const bytes of readAhead(sent, (sha256) => tree.read(sha256), READ_AHEAD)) yield chunkPart(bytes);
   for (const part of tree.encoded.parts) yield chunkPart(part);
   yield chunkPart(tree.encoded.root);
 }

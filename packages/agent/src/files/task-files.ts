@@ -9,7 +9,7 @@ import type { FileStore } from "./file-store.ts";
 export interface TaskFilesOptions {
   readonly record: TaskRecord;
   readonly store: FileStore;
-  readonly log: Pick<LogPublisher, "note">;
+  readonly log: Pick<LogPublisher, "note" | "masked">;
 }
 
 /** The same, while something is being moved. */
@@ -53,7 +53,7 @@ export class TaskFiles {
 
   /** Stores what the steps left, once; what goes wrong with it, and what reports say, is in the record. */
   async keep(status: JobStatus, signal: AbortSignal): Promise<void> {
-    const { record } = this.#options;
+    const { record, log } = this.#options;
     const { offer, progress } = record;
     const { artifacts = [], caches = [] } = offer.job ?? {};
     if (progress.artifacts !== undefined || artifacts.length + caches.length === 0) return;
@@ -68,11 +68,11 @@ export class TaskFiles {
     const { failure, troubles } = kept;
     if (failure !== undefined) {
       const { kind, message, exitCode } = failure;
-      progress.failure ??= { kind, message, exitCode, step: "" };
+      progress.failure ??= { kind, message: log.masked(message), exitCode, step: "" };
     }
     if (progress.failure !== undefined && status === "failure" && troubles.length > 0) {
       const named = troubles.slice(0, MAX_NAMED).join("; ");
-      progress.failure = { ...progress.failure, message: `${progress.failure.message}: ${named}` };
+      progress.failure = { ...progress.failure, message: `${progress.failure.message}: ${log.masked(named)}` };
     }
     Object.assign(progress, { phase: "running", artifacts: kept.artifacts.map((it) => toJson(ArtifactSchema, it)) });
     record.save();

@@ -3,6 +3,7 @@ import { type FileHandle, lstat, mkdir, open, rm, symlink } from "node:fs/promis
 import { join } from "node:path";
 import { hexOf, type ReadChunk } from "@kedge/bus";
 import { checkTree, isFile, lookAlikes } from "@kedge/domain";
+import { readAhead } from "@kedge/kernel";
 import { type TreeEntry, TreeEntryKind } from "@kedge/proto";
 import { StepFailure } from "../steps/step-failure.ts";
 
@@ -90,19 +91,9 @@ async function writeFile({ readChunk, signal }: Unpacking, entry: TreeEntry, ful
 
 async function copy(entry: TreeEntry, readChunk: ReadChunk, handle: FileHandle, signal: AbortSignal) {
   const hash = createHash("sha256");
-  const ahead: Promise<Uint8Array>[] = [];
-  let next = 0;
   let size = 0n;
-  for (let done = 0; done < entry.chunks.length; done += 1) {
+  for await (const bytes of readAhead(entry.chunks, (chunk) => readChunk(hexOf(chunk)), READ_AHEAD)) {
     signal.throwIfAborted();
-    while (ahead.length < READ_AHEAD && next < entry.chunks.length) {
-      const read = readChunk(hexOf(entry.chunks[next] ?? new Uint8Array()));
-      // Whoever waits for it hears of its failure; nobody may be waiting any more.
-      read.catch(() => {});
-      ahead.push(read);
-      next += 1;
-    }
-    const bytes = (await ahead.shift()) ?? new Uint8Array();
     size += BigInt(bytes.length);
     hash.update(bytes);
     await handle.writeFile(bytes);

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Bus, getChunk, hexOf, readTree } from "@kedge/bus";
 import { KedgeError } from "@kedge/domain";
+import { readAhead } from "@kedge/kernel";
 import {
   type ArtifactService,
   type CacheEntry,
@@ -141,17 +142,9 @@ async function* send(
   }
   if (treeOnly) return;
   const chunks = entries.flatMap((entry) => entry.chunks).slice(Number(skipChunks));
-  const ahead: Promise<Uint8Array>[] = [];
-  for (let at = 0; at < chunks.length; at += 1) {
+  for await (const value of readAhead(chunks, (chunk) => getChunk(bus, hexOf(chunk)), READ_AHEAD)) {
     signal.throwIfAborted();
-    while (ahead.length < READ_AHEAD && at + ahead.length < chunks.length) {
-      const read = getChunk(bus, hexOf(chunks[at + ahead.length] ?? new Uint8Array()));
-      // Whoever waits for it hears of its failure; nobody may be waiting any more.
-      read.catch(() => {});
-      ahead.push(read);
-    }
-    const value = await ahead.shift();
-    if (value !== undefined) yield create(GetArtifactResponseSchema, { part: { case: "chunk", value } });
+    yield create(GetArtifactResponseSchema, { part: { case: "chunk", value } });
   }
 }
 

@@ -9,7 +9,7 @@ export {
   readContexts,
   saveContext,
 } from "./contexts.ts";
-export { type FollowLogsOptions, followLogs, type LogLine, logLines } from "./logs.ts";
+export { type FollowLogsOptions, followLogs, type LogLine, LogLines, logLines } from "./logs.ts";
 export { collect, type Page, pages } from "./pages.ts";
 export { type PullArtifactTarget, pullArtifact } from "./pull-artifact.ts";
 export { type PullModelTarget, pullModel } from "./pull-model.ts";

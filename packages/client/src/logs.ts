@@ -113,30 +113,42 @@ interface Partial {
 }
 
 /** Puts chunks together to lines, per task, step and stream; a chunk may end inside a line or a character. */
-export async function* logLines(chunks: AsyncIterable<StreamLogsResponse>): AsyncGenerator<LogLine> {
-  const partials = new Map<string, Partial>();
-  for await (const { job, chunk } of chunks) {
-    if (chunk === undefined) continue;
-    const at = {
-      job,
-      step: chunk.step,
-      stream: chunk.stream,
-      atMs: chunk.at === undefined ? 0 : timestampMs(chunk.at),
-    };
-    const key = JSON.stringify([chunk.ref?.taskId ?? job, chunk.step, chunk.stream]);
-    const partial = partials.get(key) ?? { decoder: new TextDecoder(), text: "", last: at };
-    partials.set(key, partial);
+export class LogLines {
+  readonly #partials = new Map<string, Partial>();
+
+  /** The lines that end in a chunk. */
+  push({ job, chunk }: StreamLogsResponse): LogLine[] {
+    if (chunk === undefined) return [];
+    const { step, stream } = chunk;
+    const at = { job, step, stream, atMs: chunk.at === undefined ? 0 : timestampMs(chunk.at) };
+    const key = JSON.stringify([chunk.ref?.taskId ?? job, step, stream]);
+    const partial = this.#partials.get(key) ?? { decoder: new TextDecoder(), text: "", last: at };
+    this.#partials.set(key, partial);
     partial.last = at;
-    const lines = (partial.text + partial.decoder.decode(chunk.data, { stream: true })).split("\n");
-    partial.text = lines.pop() ?? "";
-    for (const line of lines) yield { ...at, text: line.endsWith("\r") ? line.slice(0, -1) : line };
+    const texts = (partial.text + partial.decoder.decode(chunk.data, { stream: true })).split("\n");
+    partial.text = texts.pop() ?? "";
+    const lines = texts.map((text) => ({ ...at, text: text.endsWith("\r") ? text.slice(0, -1) : text }));
     if (partial.text.length > MAX_LINE) {
-      yield { ...at, text: partial.text };
+      lines.push({ ...at, text: partial.text });
       partial.text = "";
     }
+    return lines;
   }
-  for (const { decoder, text, last } of partials.values()) {
-    const rest = text + decoder.decode();
-    if (rest !== "") yield { ...last, text: rest };
+
+  /** What never ended. */
+  rest(): LogLine[] {
+    const rest = [...this.#partials.values()].map(({ decoder, text, last }) => ({
+      ...last,
+      text: text + decoder.decode(),
+    }));
+    this.#partials.clear();
+    return rest.filter(({ text }) => text !== "");
   }
+}
+
+/** The lines of chunks. @see LogLines */
+export async function* logLines(chunks: AsyncIterable<StreamLogsResponse>): AsyncGenerator<LogLine> {
+  const lines = new LogLines();
+  for await (const message of chunks) yield* lines.push(message);
+  yield* lines.rest();
 }

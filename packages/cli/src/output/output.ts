@@ -62,6 +62,11 @@ export class Output {
     this.#options.stdout.write(`${line}\n`);
   }
 
+  /** Prints text as it is, without a line end of its own. */
+  text(text: string): void {
+    if (text !== "") this.#options.stdout.write(text);
+  }
+
   /** Says what is going on. */
   progress(line: string): void {
     if (!this.json) this.#options.stderr.write(`${safeText(line)}\n`);
@@ -82,7 +87,12 @@ export class Output {
     }
   }
 
+  /** Whether colours are for a person to see. */
+  get isColoured(): boolean {
+    return this.#options.stdout.isTTY === true && !this.#options.plain;
+  }
+
   bold(text: string): string {
-    return this.#options.stdout.isTTY && !this.#options.plain ? `\u001b[1m${text}\u001b[22m` : text;
+    return this.isColoured ? `\u001b[1m${text}\u001b[22m` : text;
   }
 }

@@ -14,6 +14,7 @@ import { waitFor, waitUntil } from "./wait-for.ts";
 export interface NodeOptions {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly taints?: readonly string[];
   /** Default: process. */
   readonly runtime?: "process" | "docker,process";
 }
@@ -76,12 +77,13 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Joins one more node and waits until it is ready. */
-  async join({ name, labels = {}, runtime = "process" }: NodeOptions): Promise<ClusterNode> {
+  async join({ name, labels = {}, taints = [], runtime = "process" }: NodeOptions): Promise<ClusterNode> {
     const id = `${name}-${this.#suffix}`;
     const dataDir = join(this.folder, id);
     await mkdir(dataDir);
     const { token } = await this.client.nodes.createJoinToken({ labels: { ...labels } });
     const options = ["--name", id, "--data-dir", dataDir, "--runtime", runtime];
+    options.push(...taints.flatMap((taint) => ["--taint", taint]));
     const args = ["agent", "join", "--if-needed", ...options];
     const env = { ...this.env, KEDGE_JOIN_TOKEN: token };
     const agent = new KedgeProcess({ args, env, logFile: join(this.folder, `${id}.log`) });

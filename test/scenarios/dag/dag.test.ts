@@ -26,9 +26,10 @@ describe("a pipeline", () => {
     }
     cluster = await Cluster.start([
       { name: "builder", runtime: isDockerThere ? "docker,process" : "process" },
-      { name: "doomed", labels: { role: "doomed", first: "yes" } },
-      { name: "heir", labels: { role: "doomed" } },
-      { name: "doomed-too", labels: { role: "doomed-too" } },
+      // Killed amid the others' work, which must not be there.
+      { name: "doomed", labels: { role: "doomed", first: "yes" }, taints: ["doomed"] },
+      { name: "heir", labels: { role: "doomed" }, taints: ["doomed"] },
+      { name: "doomed-too", labels: { role: "doomed-too" }, taints: ["doomed"] },
     ]);
     for (const scenario of scenarios) {
       const playing = play(cluster, scenario);

@@ -31,10 +31,10 @@ beforeEach(async () => {
   subscribeHeartbeats(controller.testBus.bus, (heartbeat) => {
     beat = heartbeat;
   });
-  agent = await spawnAgent(controller.dataDir);
 });
 afterEach(async () => {
   await agent?.end("SIGTERM");
+  agent = undefined;
   await rm(dirname(folderOf("any")), { recursive: true, force: true });
   await controller.stop();
 });
@@ -74,6 +74,7 @@ async function filesWith(folder: string, text: string): Promise<string[]> {
 }
 
 it("gives them to the steps, and leaves nothing of them behind", async () => {
+  agent = await spawnAgent(controller.dataDir);
   const go = join(controller.dataDir, "go");
   await send(await sealed("s-1", [`${DIGESTS}; while [ ! -e ${go} ]; do sleep 0.02; done`, DIGESTS]));
   const lines = `${digest(TOKEN)}  -\n${digest(PEM)}  -\n1\n`;
@@ -99,6 +100,7 @@ it("gives them to the steps, and leaves nothing of them behind", async () => {
 });
 
 it("tells a key that is proven to be the node's own", async () => {
+  agent = await spawnAgent(controller.dataDir);
   await keyOfNode();
   const identity = await loadIdentity(controller.dataDir);
   const { sealKey } = beat ?? {};
@@ -110,6 +112,7 @@ it("tells a key that is proven to be the node's own", async () => {
 });
 
 it("opens them again in an agent that takes the task up, without disturbing what runs", async () => {
+  agent = await spawnAgent(controller.dataDir);
   const go = join(controller.dataDir, "go");
   const wait = `while [ ! -e ${go} ]; do sleep 0.02; done`;
   await send(await sealed("again-1", [`echo begun; ${wait}; sha256sum < "$KEDGE_SECRETS/ssh/id"`, DIGESTS]));
@@ -126,6 +129,7 @@ it("opens them again in an agent that takes the task up, without disturbing what
 });
 
 it("sweeps those away that a killed agent left", async () => {
+  agent = await spawnAgent(controller.dataDir);
   await send(await sealed("left-1", ["echo begun; sleep 60"]));
   await waitFor(
     async () => (await controller.log("left-1")).text.includes("begun"),
@@ -140,7 +144,6 @@ it("sweeps those away that a killed agent left", async () => {
 });
 
 it("leaves them no longer than the task when no agent comes back", async () => {
-  await agent?.end("SIGTERM");
   agent = await spawnAgent(controller.dataDir, { leaseMs: 2000 });
   await send(await sealed("gone-1", ["echo begun; sleep 60"]));
   await waitFor(
@@ -157,6 +160,7 @@ it("leaves them no longer than the task when no agent comes back", async () => {
 });
 
 it("runs nothing with what was sealed for another task, or changed", async () => {
+  agent = await spawnAgent(controller.dataDir);
   const other = await sealed("other-1", ["echo ran"], "another-1");
   await send(other);
   const changed = await sealed("changed-1", ["echo ran"]);
@@ -177,6 +181,7 @@ it("runs nothing with what was sealed for another task, or changed", async () =>
 });
 
 it("writes no secrets where somebody else could read them", async () => {
+  agent = await spawnAgent(controller.dataDir);
   await keyOfNode();
   const root = dirname(folderOf("any"));
   await mkdir(root, { recursive: true });
@@ -187,6 +192,7 @@ it("writes no secrets where somebody else could read them", async () => {
 });
 
 it("takes a value that is no text as a file only", async () => {
+  agent = await spawnAgent(controller.dataDir);
   const offer = controller.offer("bytes-1", [script("one", "echo ran")], { secrets: [AS_VARIABLE] });
   const values = new Map([["deploy_token", Buffer.from([0xff, 0, 1])]]);
   offer.sealedSecrets = sealSecrets(values, await keyOfNode(), offer.ref ?? fail());

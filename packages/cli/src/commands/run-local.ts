@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto";
 import { availableParallelism, homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import type { RuntimeName } from "@kedge/agent";
 import { KedgeError } from "@kedge/domain";
-import { compilePipeline } from "@kedge/pipeline";
+import { compilePipeline, parseComponent } from "@kedge/pipeline";
 import { type JobSpec, ParameterType, type PipelineSpec, type Source, SourceEvent, SourceSchema } from "@kedge/proto";
 import { type Command, Option } from "commander";
 import { failOnErrors } from "../fail-on-errors.ts";
@@ -11,7 +12,7 @@ import { findSecrets } from "../local/local-secrets.ts";
 import { runLocally } from "../local/run-locally.ts";
 import { snapshotWorkingTree } from "../local/working-tree.ts";
 import { runSource } from "../local-source.ts";
-import { keyValue, positiveInteger, readInput } from "../options.ts";
+import { keyValue, positiveInteger, readInput, repeated } from "../options.ts";
 import type { Output } from "../output/output.ts";
 import { ExitRequest } from "../print-error.ts";
 import { requireSuccess } from "../run-progress.ts";
@@ -23,6 +24,7 @@ interface LocalOptions {
   readonly param?: Readonly<Record<string, string>>;
   readonly job?: string;
   readonly secretFile?: string;
+  readonly component?: readonly string[];
   readonly yes?: boolean;
   readonly jobs?: number;
   readonly runtime?: RuntimeName;
@@ -46,6 +48,7 @@ export function addLocalRun(run: Command, host: Host): void {
     .option("-p, --param <key=value>", "parameter; may be repeated", keyValue)
     .option("--job <name>", "only this job, or all of this matrix, and what it needs")
     .option("--secret-file <path>", "values of secrets, NAME=VALUE a line; else KEDGE_SECRET_<NAME>")
+    .option("--component <path>", "file of a component that the pipeline uses; may be repeated", repeated)
     .option("--yes", "give all approvals")
     .option("--jobs <count>", "jobs that run at once; default: the machine's processors", positiveInteger)
     .addOption(new Option("--runtime <name>", "run steps only as these").choices(["process", "docker"]))
@@ -70,7 +73,8 @@ function refuse(run: Command, word: string | undefined): never {
 async function runLocal(host: Host, file: string, options: LocalOptions): Promise<void> {
   const output = createOutput(host, options.json === true);
   const given = options.param ?? {};
-  const compiled = compilePipeline(await readInput(file), { parameters: given, file });
+  const components = await readComponents(options.component ?? [], output);
+  const compiled = compilePipeline(await readInput(file), { parameters: given, file, components });
   failOnErrors(output, compiled.diagnostics);
   if (compiled.spec === undefined) throw new KedgeError("INVALID_PIPELINE", `${file} cannot be run`);
   const spec = options.job === undefined ? compiled.spec : onlyJob(compiled.spec, options.job);
@@ -90,6 +94,18 @@ async function runLocal(host: Host, file: string, options: LocalOptions): Promis
   });
   if (host.signal().aborted) throw new ExitRequest("interrupted");
   requireSuccess(run);
+}
+
+/** Sources by "<name>@sha256:<digest>", as pipelines name components. */
+async function readComponents(paths: readonly string[], output: Output): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const path of paths) {
+    const source = await readInput(path);
+    const { component, diagnostics } = parseComponent(source);
+    failOnErrors(output, diagnostics);
+    found.set(`${component?.name}@sha256:${createHash("sha256").update(source).digest("hex")}`, source);
+  }
+  return found;
 }
 
 /** A job, or all of a matrix, and everything before it. */

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -41,10 +42,10 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   }
 }
 
-/** State and reason of each job in the table at the end. */
+/** How each job ended, by what was said at its end. */
 function jobsOf({ stdout }: CommandResult): Record<string, string> {
-  const lines = stdout.split("\n").slice(stdout.split("\n").findIndex((line) => line.startsWith("JOB")) + 1);
-  return Object.fromEntries(lines.filter((line) => line !== "").map((line) => line.split(/\s+/).slice(0, 2)));
+  const ends = stdout.matchAll(/^job (\S+) (succeeded|failed|cancelled|skipped)\b/gm);
+  return Object.fromEntries([...ends].map(([, job, state]) => [job, state]));
 }
 
 describe("a local run", () => {
@@ -199,6 +200,18 @@ jobs:
     expect(first.stdout).toContain("| made\n");
     expect(first.stdout).not.toContain("| kept\n");
     expect((await run(pipeline)).stdout).toContain("| kept\n");
+  });
+
+  test("takes components from files", async () => {
+    const source = `component: hello\ninputs: { who: {} }\nsteps: [{ run: echo "hello $WHO", env: { WHO: "\${{ inputs.who }}" } }]\n`;
+    const file = join(folder, "hello.yaml");
+    await writeFile(file, source);
+    const digest = createHash("sha256").update(source).digest("hex");
+    const pipeline = `jobs: { a: { steps: [{ use: "hello@sha256:${digest}", with: { who: you } }] } }`;
+    expect((await run(pipeline)).code).toBe(2);
+    const { code, stdout, stderr } = await run(pipeline, ["--component", file]);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain("| hello you\n");
   });
 
   test("prints JSON", async () => {

@@ -104,6 +104,25 @@ test("a cancel reaches what was called, and waits for its end", async () => {
   expect(ends[2]?.reason).toMatch(/has to end: .*enough/);
 });
 
+test("where a matrix is fail-fast, a call that fails ends what the others called", async () => {
+  await apply(`name: cell
+parameters: { n: { type: string } }
+jobs:
+  a: { env: { N: "\${{ params.n }}" }, retry: { attempts: 1 }, steps: [{ run: "true" }] }
+`);
+  const failure = { class: FailureClass.EXIT_CODE, message: "exit 1", exitCode: 1 };
+  agent.script = ({ job }) => (job?.env["N"] === "bad" ? { state: TaskState.FAILED, failure } : undefined);
+  const run = await submit(`name: cells
+jobs:
+  go: { fail-fast: true, matrix: { n: [good, bad] }, call: { pipeline: cell, parameters: { n: "\${{ matrix.n }}" } } }
+`);
+  const ended = await harness.until(run.id);
+  agent.script = () => ({ state: TaskState.SUCCEEDED });
+  expect(ended.jobs.map(({ state }) => state)).toEqual([JobState.CANCELLED, JobState.FAILED]);
+  const called = await harness.run(ended.jobs[0]?.calledRunId ?? "");
+  expect(called).toMatchObject({ state: RunState.CANCELLED, reason: expect.stringContaining("fail-fast") });
+});
+
 test("a detached call does not wait, and a cancel of the caller leaves it alone", async () => {
   await apply(`name: alone\njobs:\n  ask: { approval: { message: "ok?" } }\n`);
   const run = await submit(calls("outer", "alone", ", detach: true"));

@@ -141,6 +141,7 @@ function endOf(called: Run): JobEnd {
 /** Why a job has to end before the called run does. */
 function endReason(run: Run, job: Job): string | undefined {
   if (run.cancelRequested) return run.reason || "the run was cancelled";
+  if (job.spec?.failFast !== true) return undefined;
   const failed = new Matrices(run).failedSibling(job);
   return failed && `${failed.spec?.name} failed, and the matrix is fail-fast`;
 }

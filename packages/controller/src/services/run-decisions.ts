@@ -45,8 +45,7 @@ export function createRunDecisions({ edit, events, clock }: RunDecisionsOptions)
   const onRun = async ({ runId, commit }: AboutRun, word: Word) => {
     const run = await edit(runId, (draft) => {
       assertCommit(draft, commit);
-      if (draft.state !== RunState.BLOCKED || draft.cancelRequested)
-        throw new KedgeError("RUN_NOT_BLOCKED", `run ${draft.id} waits for nobody's word`, { field: "run_id" });
+      if (draft.state !== RunState.BLOCKED || draft.cancelRequested) throw notBlocked(draft);
       decideRun(draft, word, timestampFromMs(clock.now()));
     });
     return { run: recorded(run, word, "") };
@@ -65,6 +64,14 @@ export function createRunDecisions({ edit, events, clock }: RunDecisionsOptions)
     approveRun: (request, { principal }) => onRun(request, { principal, approved: true, comment: request.comment }),
     rejectRun: (request, { principal }) => onRun(request, { principal, approved: false, comment: request.comment }),
   };
+}
+
+function notBlocked({ id, jobs }: Run): KedgeError {
+  const waiting = jobs.flatMap(({ state, spec }) => (state === JobState.BLOCKED ? (spec?.name ?? []) : []));
+  return new KedgeError("RUN_NOT_BLOCKED", `run ${id} waits for nobody's word`, {
+    field: "run_id",
+    ...(waiting.length > 0 ? { hint: `its jobs that wait for one: ${waiting.join(", ")}` } : {}),
+  });
 }
 
 function assertCommit({ id, source }: Run, expected: string): void {

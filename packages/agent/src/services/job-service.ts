@@ -77,7 +77,7 @@ export class JobService {
     this.#copied.catch((error: unknown) => {
       if (!this.#leave.signal.aborted) logger.warn({ err: error, workload: this.#id }, "a service's log broke off");
     });
-    const address = wasReady ? await this.#address() : await this.#ready(signal);
+    const address = wasReady ? await this.#currentAddress() : await this.#ready(signal);
     void this.#watch();
     return address ?? "";
   }
@@ -150,9 +150,14 @@ export class JobService {
   }
 
   async #address(): Promise<string | undefined> {
-    const address = await this.#host.access.address(this.#id, taskNetwork(this.#host.ref.taskId));
+    const address = await this.#currentAddress();
     if (address === undefined) await this.#assertRunning();
     return address;
+  }
+
+  #currentAddress(): Promise<string | undefined> {
+    const { access, ref } = this.#host;
+    return access.address(this.#id, taskNetwork(ref.taskId));
   }
 
   async #assertRunning(): Promise<void> {

@@ -163,11 +163,17 @@ describe("services of a job", () => {
         script("wait", `echo begun; while [ ! -e ${go} ]; do sleep 0.02; done`),
         script("use", "echo $KEDGE_SERVICE_DB"),
       ];
-      const services = [service("db", count, { case: "readyCommand", value: "true" })];
+      const ready: Ready = { case: "readyCommand", value: "true" };
+      const services = [service("db", count, ready), service("dying", "sleep 1; exit 7", ready)];
       await offerTask(bus, authority.signer, other.offer("adopt-1", steps, { services }));
       await waitFor(
         async () => /begun\n(?:.*\n)*?tick \d+\n/.test((await other.log("adopt-1")).text),
         () => "not begun",
+        20_000,
+      );
+      await waitFor(
+        async () => (await other.log("adopt-1")).text.includes("service dying: ended with code 7"),
+        () => "the service has not ended",
         20_000,
       );
       const before = await containersOf("adopt-1");
@@ -176,7 +182,7 @@ describe("services of a job", () => {
       killed = await spawnAgent(other.dataDir, { runtimes: ["process", "docker"] });
       const { state } = await other.finished("adopt-1");
       expect(state).toBe(TaskState.SUCCEEDED);
-      expect(before).toHaveLength(1);
+      expect(before).toHaveLength(2);
       const { text, sequences } = await other.log("adopt-1");
       expect(text).toMatch(/^\d+\.\d+\.\d+\.\d+$/m);
       const ticks = [...text.matchAll(/^tick (\d+)$/gm)].map((match) => Number(match[1]));

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is the subject of these files
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compilePipeline } from "../../pipeline-compile.ts";

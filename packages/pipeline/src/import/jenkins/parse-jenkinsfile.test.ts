@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is the subject of these files
 import { describe, expect, it } from "vitest";
 import { parseJenkinsfile } from "./parse-jenkinsfile.ts";
 

@@ -1,6 +1,8 @@
-import type { Agent, Branch, Input, Matrix, Stage, StageBase, When } from "../model/model.ts";
+import type { Agent, Branch, Input, Matrix, Stage, StageBase } from "../model/model.ts";
 import { convertAgent, type Place } from "./agents.ts";
-import { duration, literalText } from "./arguments.ts";
+import { approvalOf, reportApproval } from "./approvals.ts";
+import { duration } from "./arguments.ts";
+import { readCall } from "./calls.ts";
 import { convertWhen } from "./conditions.ts";
 import type { JobDraft } from "./draft.ts";
 import { convertEnvironment } from "./environment.ts";
@@ -11,36 +13,17 @@ import { Names, type Report, slug } from "./report.ts";
 import { Scope } from "./scope.ts";
 import { type StepContext, todoStep } from "./step-context.ts";
 import { convertSteps } from "./steps.ts";
-import { literal, partsOf } from "./text.ts";
-import { type ConvertedOptions, convertOptions } from "./triggers.ts";
-
-/** What jobs a job waits for. */
-interface Need {
-  readonly job: string;
-  /** It may be skipped. */
-  readonly optional: boolean;
-}
-
-/** What stages take over from what is around them. */
-interface Surroundings {
-  readonly place: Place;
-  readonly whens: readonly When[];
-  readonly scope: Scope;
-  readonly env: Readonly<Record<string, string>>;
-  readonly give: readonly ((job: Job) => void)[];
-  readonly options: ConvertedOptions;
-  /** Fields of every job, e.g. those of a matrix. */
-  readonly fields: JobDraft;
-}
-
-/** How far a sequence of stages has come. */
-interface Progress {
-  needs: readonly Need[];
-  /** The job that a stage at the same place may add to. */
-  open: { readonly job: Job; readonly key: string } | undefined;
-  /** Jobs that hold the files of a workspace, by its key. */
-  readonly workspaces: Map<string, readonly string[]>;
-}
+import {
+  cellsOf,
+  jobEnvironment,
+  type Need,
+  needsOf,
+  type Progress,
+  retry,
+  type Surroundings,
+} from "./surroundings.ts";
+import { literal } from "./text.ts";
+import { convertOptions } from "./triggers.ts";
 
 /** Turns stages into jobs: one job for stages in a row that share a workspace, unless something comes between. */
 export class Layout {
@@ -259,31 +242,13 @@ export class Layout {
     input: Input,
     { inner, progress }: { readonly inner: Surroundings; readonly progress: Progress },
   ): void {
-    const { message, submitter } = input.fields;
-    const text = message === undefined ? undefined : inner.scope.textOf(partsOf(message.expression));
-    const approvers = (literalText(submitter?.expression) ?? "")
-      .split(",")
-      .map((name) => name.trim())
-      .filter((name) => /^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$/.test(name));
     const job = this.addJob(`${stage}-approval`, {
       ...cellsOf(inner),
       ...needsOf(progress),
-      approval: { message: text ?? literal(stage), ...(approvers.length === 0 ? {} : { approvers }) },
+      approval: approvalOf(stage, input, inner.scope),
     });
     const isConditional = inner.whens.length > 0 && this.#addWhen(job, inner);
-    if (submitter === undefined) this.#report.exact(input.at, "input", `the approval ${job.name}`);
-    else
-      this.#report.approximate(
-        input.at,
-        "input",
-        `the approval ${job.name}: approvers are names of tokens, or team:<team>`,
-      );
-    if (input.parameters.length > 0)
-      this.#report.unsupported(
-        input.at,
-        "input parameters",
-        "an approval asks for nothing: make them parameters of the pipeline",
-      );
+    reportApproval(input, job.name, this.#report);
     progress.needs = [{ job: job.name, optional: isConditional }];
     progress.open = undefined;
   }
@@ -291,29 +256,8 @@ export class Layout {
   /** A stage that only starts another pipeline. */
   #call(stage: Stage, { inner, progress }: { readonly inner: Surroundings; readonly progress: Progress }): boolean {
     const [step] = stage.branches[0]?.steps ?? [];
-    const entries = step?.args.kind === "named" ? step.args.entries : [];
-    const find = (key: string) => entries.find((it) => it.key === key)?.value.expression;
-    const name = literalText(find("job"));
-    const given = find("parameters");
-    const parameters: Record<string, string> = {};
-    for (const item of given?.kind === "list" ? given.items : []) {
-      const map = item.kind === "call" ? item.args[0] : undefined;
-      const field = (key: string) =>
-        map?.kind === "map"
-          ? map.entries.find((it) => it.key.kind === "constant" && it.key.value === key)?.value
-          : undefined;
-      const key = literalText(field("name"));
-      const value = inner.scope.textOf(partsOf(field("value")));
-      if (key === undefined || value === undefined) return false;
-      parameters[key] = value;
-    }
-    if (name === undefined || step === undefined) return false;
-    const detach = literalText(find("wait")) === "false";
-    const call = {
-      pipeline: slug(name.split("/").at(-1) ?? name, "pipeline"),
-      ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
-      ...(detach ? { detach } : {}),
-    };
+    const call = step === undefined ? undefined : readCall(step, inner.scope);
+    if (call === undefined || step === undefined) return false;
     const job = this.addJob(stage.name, { title: literal(stage.name), ...cellsOf(inner), ...needsOf(progress), call });
     const isConditional = inner.whens.length > 0 && this.#addWhen(job, inner);
     this.#report.exact(step.at, "build", `the job ${job.name} calls the pipeline ${call.pipeline}`);
@@ -433,25 +377,6 @@ export class Layout {
     progress.needs = own.needs;
     progress.open = undefined;
   }
-}
-
-function needsOf({ needs }: Progress): Pick<JobDraft, "needs"> {
-  return needs.length === 0
-    ? {}
-    : { needs: needs.map(({ job, optional }) => (optional ? { job, optional: true } : job)) };
-}
-
-/** A job of its own for each combination, where the stage is in a matrix. */
-function cellsOf({ fields: { matrix } }: Surroundings): Pick<JobDraft, "matrix"> {
-  return matrix === undefined ? {} : { matrix };
-}
-
-function jobEnvironment(env: Readonly<Record<string, string>>): Pick<JobDraft, "env"> {
-  return Object.keys(env).length === 0 ? {} : { env: { ...env } };
-}
-
-function retry(attempts: number): NonNullable<JobDraft["retry"]> {
-  return { attempts, rules: [{ on: ["infrastructure", "lost-agent", "exit-code", "timeout", "out-of-memory"] }] };
 }
 
 /** The name of the image that a job builds for its own steps. */

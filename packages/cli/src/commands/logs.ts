@@ -11,7 +11,7 @@ interface LogsOptions {
   readonly since?: number;
   readonly tail?: number;
   readonly search?: string;
-  readonly context?: number;
+  readonly around?: number;
   readonly failed?: boolean;
   readonly timestamps?: boolean;
   readonly raw?: boolean;
@@ -32,7 +32,7 @@ export const logsCommand: CommandGroup = (program, host) => {
         .option("--since <time>", 'logged since then: a span such as "15m", or a time such as 2026-01-31T12:00Z', since)
         .option("-n, --tail <lines>", "only the last lines of each job", positiveInteger)
         .option("--search <text>", "only lines with this text, with their numbers, and how many there are")
-        .option("-C, --context <lines>", "lines around each that was found", positiveInteger)
+        .option("-C, --around <lines>", "lines around each that was found", positiveInteger)
         .option("--failed", "only steps that failed")
         .option("-t, --timestamps", "when each line was logged")
         .option("--raw", "the output as it was written: no names, nothing made harmless")
@@ -48,10 +48,10 @@ export const logsCommand: CommandGroup = (program, host) => {
 };
 
 async function logs(session: Session, args: readonly string[], options: LogsOptions): Promise<void> {
-  const { since: sinceMs, color, follow = false, ...rest } = options;
+  const { since: sinceMs, color, follow = false, around: context = 0, ...rest } = options;
   const job = args[1];
   const time = sinceMs === undefined ? {} : { sinceMs };
-  const selection = { ...rest, ...time, runId: argument(args, 0), follow, noColor: color === false };
+  const selection = { ...rest, ...time, context, runId: argument(args, 0), follow, noColor: color === false };
   await printLogs(session, job === undefined ? selection : { ...selection, job });
 }
 

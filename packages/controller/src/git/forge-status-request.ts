@@ -38,14 +38,14 @@ export function statusRequest(repository: Repository, status: CommitStatus, toke
 /** Where the forge's API is, without a slash at the end: as it is told, or where it is by default. */
 export function apiUrl({ forge, url, apiUrl: given }: Pick<Repository, "forge" | "url" | "apiUrl">): string {
   if (given !== "") return given.replace(/\/+$/, "");
-  const host = hostOf(url);
+  const origin = webOrigin(url);
   switch (forge) {
     case Forge.GITHUB:
-      return host === "github.com" ? "https://api.github.com" : `https://${host}/api/v3`;
+      return origin === "https://github.com" ? "https://api.github.com" : `${origin}/api/v3`;
     case Forge.GITLAB:
-      return `https://${host}/api/v4`;
+      return `${origin}/api/v4`;
     case Forge.GITEA:
-      return `https://${host}/api/v1`;
+      return `${origin}/api/v1`;
     case Forge.UNSPECIFIED:
       throw noApi("the repository has no forge");
     default:
@@ -53,14 +53,13 @@ export function apiUrl({ forge, url, apiUrl: given }: Pick<Repository, "forge" |
   }
 }
 
-/** Host, and its port if it is a web address: that of ssh is another. */
-function hostOf(url: string): string {
-  const scp = /^[^/@]+@([^:/]+):/.exec(url)?.[1];
-  const { protocol, host, hostname } =
-    scp === undefined && URL.canParse(url) ? new URL(url) : { protocol: "", host: "", hostname: "" };
-  const found = scp ?? (protocol.startsWith("http") ? host : hostname);
-  if (found === "") throw noApi("url does not say where the forge's API is");
-  return found;
+/** Where the forge is on the web: of an address for ssh only the host says something. */
+function webOrigin(url: string): string {
+  const scpHost = /^[^/@]+@([^:/]+):/.exec(url)?.[1];
+  if (scpHost !== undefined) return `https://${scpHost}`;
+  const { protocol, host, hostname } = URL.canParse(url) ? new URL(url) : { protocol: "", host: "", hostname: "" };
+  if (hostname === "") throw noApi("url does not say where the forge's API is");
+  return protocol.startsWith("http") ? `${protocol}//${host}` : `https://${hostname}`;
 }
 
 function projectPath({ forge, url }: Repository): string {

@@ -207,7 +207,7 @@ describe("webhooks", () => {
     await forge.send(forge.push(later));
     const pending = await eventually(
       async () => (await forge.repositories.listHookDeliveries({ repository: "shop" })).deliveries[0],
-      (it) => it !== undefined && it.message.startsWith("git:"),
+      (it) => it?.message.startsWith("git:") === true,
     );
     expect(pending).toMatchObject({ state: HookDeliveryState.PENDING, attempts: 1 });
     // It holds up no other.

@@ -44,6 +44,7 @@ function startOver(job: Job): void {
   job.outputs = {};
   job.metrics = {};
   job.gateResults = [];
+  job.artifacts = [];
   job.deployedRevision = 0;
   job.decidedBy = "";
   job.decisions = [];

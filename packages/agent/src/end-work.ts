@@ -1,9 +1,11 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@kedge/domain";
 import { endGateway } from "@kedge/gateway";
 import type { Logger } from "@kedge/kernel";
 import type { Runtime } from "@kedge/runtime";
 import { endWatchdog } from "./node/watchdog.ts";
+import { secretsRoot } from "./secrets/secrets-folder.ts";
 import type { StepRuntimes } from "./steps/step-context.ts";
 import { cleanUpTask } from "./tasks/clean-up.ts";
 import { TaskRecord } from "./tasks/task-record.ts";
@@ -36,6 +38,7 @@ export async function endWork(work: NodeWork): Promise<EndedWork> {
   await endGateway(join(dataDir, "gateway"));
   const records = await TaskRecord.loadAll(join(dataDir, "tasks"));
   for (const record of records) await cleanUpTask({ record, runtimes, keepWorkspaces: false, logger });
+  await rm(secretsRoot(join(dataDir, "tasks")), { recursive: true, force: true });
   let replicas = 0;
   for (const runtime of [runtimes.process, runtimes.docker]) {
     if (runtime !== undefined) replicas += await endWorkloads(runtime, nodeId, logger);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describeSealKey, offerTask, sealSecrets } from "@kedge/bus";
 import { TaskState } from "@kedge/proto";
@@ -9,7 +10,7 @@ import { type RunningAgent, startAgent } from "../agent.ts";
 import { loadSeed } from "../identity/node-identity.ts";
 import { ControllerFixture, waitFor } from "../testing/agent-fixture.ts";
 import { ensureSealKey } from "./seal-key.ts";
-import { secretsFolder } from "./secrets-folder.ts";
+import { secretsFolder, secretsRoot } from "./secrets-folder.ts";
 
 const IMAGE = "kedge-agent-test:secrets";
 const VALUE = "s3cr3t-in-c0ntainer";
@@ -37,6 +38,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await agent?.stop();
   await createImageStore({ docker }).remove(IMAGE);
+  if (controller !== undefined)
+    await rm(secretsRoot(join(controller.dataDir, "tasks")), { recursive: true, force: true });
   await controller?.stop();
 });
 

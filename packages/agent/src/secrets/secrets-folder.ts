@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { statfsSync } from "node:fs";
-import { chmod, lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
-import { readFileIfPresent, writeFileAtomic } from "../state/atomic-file.ts";
+import { readFileIfPresent } from "../state/atomic-file.ts";
 import { StepFailure } from "../steps/step-failure.ts";
 
 /** Where a container finds its secrets. */
@@ -32,9 +32,7 @@ export async function writeSecretFiles(folder: string, files: ReadonlyMap<string
   for (const [path, value] of files) {
     const target = join(folder, path);
     if (!target.startsWith(folder + sep)) throw new StepFailure("INVALID", `secrets: ${path} leads out of the folder`);
-    if ((await readFileIfPresent(target))?.equals(value) !== true) await writeFileAtomic(target, value, FILE_MODE);
-    // Whatever the agent's umask has taken away.
-    await chmod(target, FILE_MODE);
+    if ((await readFileIfPresent(target))?.equals(value) !== true) await writeWhole(target, value);
   }
   await openFolders(folder);
 }
@@ -78,6 +76,17 @@ async function ensureOwn(root: string): Promise<void> {
     "INFRASTRUCTURE",
     `${root} is not this agent's: it must be a folder of its user with mode 0700`,
   );
+}
+
+/** Whatever it makes is closed to others, also the root, should somebody have removed that just now. */
+async function writeWhole(target: string, value: Uint8Array): Promise<void> {
+  const temporary = `${target}.tmp`;
+  await mkdir(dirname(target), { recursive: true, mode: ROOT_MODE });
+  await rm(temporary, { force: true });
+  await writeFile(temporary, value, { flag: "wx", mode: FILE_MODE });
+  // Whatever the agent's umask has taken away.
+  await chmod(temporary, FILE_MODE);
+  await rename(temporary, target);
 }
 
 async function openFolders(folder: string): Promise<void> {

@@ -33,6 +33,8 @@ export class Cluster implements AsyncDisposable {
   /** For `kedge` commands of this cluster. */
   readonly env: NodeJS.ProcessEnv;
   readonly controller: KedgeProcess;
+  /** host:port of the controller's HTTP server. */
+  readonly httpAddress: string;
   readonly #nodes = new Map<string, ClusterNode>();
   readonly #suffix = randomBytes(3).toString("hex");
   #client: KedgeClient | undefined;
@@ -43,6 +45,7 @@ export class Cluster implements AsyncDisposable {
     const { KEDGE_ADDRESS: _a, KEDGE_TOKEN: _t, KEDGE_CA_FILE: _c, ...inherited } = process.env;
     this.env = { ...inherited, KEDGE_CONFIG: join(folder, "config.json"), NO_COLOR: "1" };
     const [api, nats, http] = ports.map((port) => `127.0.0.1:${port}`);
+    this.httpAddress = http ?? "";
     const listen = ["--listen", api ?? "", "--nats-listen", nats ?? "", "--http-listen", http ?? ""];
     const args = ["up", "--data-dir", join(folder, "controller"), ...listen];
     this.controller = new KedgeProcess({ args, env: this.env, logFile: join(folder, "controller.log") });

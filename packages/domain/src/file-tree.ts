@@ -90,6 +90,32 @@ export function lookAlikes(entries: readonly TreeEntry[]): ReadonlyMap<string, s
   return alike;
 }
 
+/** The chunks of all files in order, equal ones that follow each other once: what has to be read to unpack a tree. */
+export interface ChunkSequence {
+  readonly chunks: readonly Uint8Array[];
+  /** By entry: where in `chunks` the first of its own is. */
+  readonly starts: readonly number[];
+}
+
+/** What has to be read, and in which order, to unpack a tree. */
+export function chunkSequence(entries: readonly TreeEntry[]): ChunkSequence {
+  const sequence: Uint8Array[] = [];
+  const starts: number[] = [];
+  for (const { chunks } of entries) {
+    for (const [i, chunk] of chunks.entries()) {
+      if (!isSameDigest(sequence.at(-1), chunk)) sequence.push(chunk);
+      if (i === 0) starts.push(sequence.length - 1);
+    }
+    if (chunks.length === 0) starts.push(sequence.length);
+  }
+  return { chunks: sequence, starts };
+}
+
+/** Tells whether two digests are the same. */
+export function isSameDigest(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a !== undefined && b !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
 function entryProblem(entry: TreeEntry, last: string, leaves: ReadonlySet<string>): string | undefined {
   if (!isTreePath(entry.path)) return "is not a relative path inside the tree";
   if (!(comparePaths(last, entry.path) < 0)) return "is there twice, or not in order";
@@ -102,7 +128,8 @@ function entryProblem(entry: TreeEntry, last: string, leaves: ReadonlySet<string
   return isInnerLink(entry.path, entry.target) ? undefined : "is a link that leads out of the tree";
 }
 
-function fileProblem({ size, chunks, sha256 }: TreeEntry): string | undefined {
+function fileProblem({ size, chunks, sha256, offset }: TreeEntry): string | undefined {
+  if (offset > 0 && BigInt(offset) + size > TREE_LIMITS.chunkBytes) return "does not fit into the chunk that it shares";
   const expected = (size + BigInt(TREE_LIMITS.chunkBytes) - 1n) / BigInt(TREE_LIMITS.chunkBytes);
   if (BigInt(chunks.length) !== expected) return `has ${chunks.length} chunks, ${expected} were expected`;
   const isDigest = (digest: Uint8Array): boolean => digest.length === DIGEST_BYTES;

@@ -10,10 +10,13 @@ export {
 export { errorMessage, isKedgeError, KedgeError, type KedgeErrorOptions } from "./error.ts";
 export { ERROR_REASONS, ErrorCode, type ErrorCodeName, type ErrorReason } from "./error-reasons.ts";
 export {
+  type ChunkSequence,
   checkTree,
+  chunkSequence,
   comparePaths,
   isFile,
   isInnerLink,
+  isSameDigest,
   isTreePath,
   lookAlikes,
   TREE_LIMITS,

@@ -6,6 +6,7 @@ import { comparePaths, TREE_LIMITS } from "@kedge/domain";
 import { type TreeEntry, TreeEntryKind, TreeEntrySchema } from "@kedge/proto";
 import { StepFailure } from "../steps/step-failure.ts";
 import { type FoundFile, openInside } from "./find-files.ts";
+import { isPackEnd, SMALL_FILE_BYTES } from "./small-files.ts";
 
 /** Files on the disk that become part of a tree. */
 export interface TreeSource {
@@ -16,10 +17,12 @@ export interface TreeSource {
   readonly rename?: (path: string) => string;
 }
 
-interface ChunkPlace {
+/** A part of a file. */
+interface Piece {
   readonly folder: string;
   readonly path: string;
   readonly offset: number;
+  readonly length: number;
 }
 
 const { chunkBytes } = TREE_LIMITS;
@@ -27,75 +30,123 @@ const { chunkBytes } = TREE_LIMITS;
 /** Files on the disk, as a tree: what is in it is known, and each chunk can be read again to send it. */
 export class PackedTree {
   readonly encoded: EncodedTree;
-  readonly #places: ReadonlyMap<string, ChunkPlace>;
+  readonly #pieces: ReadonlyMap<string, readonly Piece[]>;
 
-  private constructor(encoded: EncodedTree, places: ReadonlyMap<string, ChunkPlace>) {
+  private constructor(encoded: EncodedTree, pieces: ReadonlyMap<string, readonly Piece[]>) {
     this.encoded = encoded;
-    this.#places = places;
+    this.#pieces = pieces;
   }
 
   /**
-   * Reads all files once, for their digests.
+   * Reads all files once, for their digests. Small ones share chunks with those beside them.
    *
    * @throws StepFailure INVALID when one changes meanwhile; KedgeError INVALID_TREE, TOO_LARGE.
    */
   static async pack(sources: readonly TreeSource[], signal: AbortSignal): Promise<PackedTree> {
-    const places = new Map<string, ChunkPlace>();
-    const entries: TreeEntry[] = [];
-    for (const { folder, files, rename = (path: string) => path } of sources) {
-      for (const file of files) {
-        signal.throwIfAborted();
-        const path = rename(file.path);
-        const { kind, target, isExecutable: executable } = file;
-        const content = kind === TreeEntryKind.FILE ? await contentOf(folder, file, places) : {};
-        entries.push(create(TreeEntrySchema, { path, kind, target, executable, ...content }));
-      }
+    const all = sources.flatMap(({ folder, files, rename = (path: string) => path }) =>
+      files.map((file) => ({ folder, file, path: rename(file.path) })),
+    );
+    const packing = new Packing();
+    for (const { folder, file, path } of all.toSorted((a, b) => comparePaths(a.path, b.path))) {
+      signal.throwIfAborted();
+      const { kind, target, isExecutable: executable } = file;
+      const entry = create(TreeEntrySchema, { path, kind, target, executable });
+      if (kind === TreeEntryKind.FILE) await packing.add(entry, folder, file);
+      packing.entries.push(entry);
     }
-    return new PackedTree(encodeTree(entries.toSorted((a, b) => comparePaths(a.path, b.path))), places);
+    packing.flush();
+    return new PackedTree(encodeTree(packing.entries), packing.pieces);
   }
 
   /** SHA-256 of every different chunk of the files, in hex. */
   get chunks(): readonly string[] {
-    return [...this.#places.keys()];
+    return [...this.#pieces.keys()];
   }
 
-  /** The bytes of a chunk. @throws StepFailure INVALID when its file has changed since it was packed. */
+  /** The bytes of a chunk. @throws StepFailure INVALID when a file of it has changed since it was packed. */
   async read(sha256: string): Promise<Uint8Array> {
-    const place = this.#places.get(sha256);
-    if (place === undefined) throw new TypeError(`no file has the chunk ${sha256}`);
-    await using handle = await openInside(place.folder, place.path);
-    const bytes = await readChunk(handle, place.offset);
+    const pieces = this.#pieces.get(sha256);
+    if (pieces === undefined) throw new TypeError(`no file has the chunk ${sha256}`);
+    const bytes = Buffer.concat(await Promise.all(pieces.map(readPiece)));
     if (hexOf(sha256Of(bytes)) === sha256) return bytes;
-    throw changed(place.path);
+    throw changed(pieces.map(({ path }) => path).join(", "));
   }
 }
 
-async function contentOf(folder: string, { path, sizeBytes }: FoundFile, places: Map<string, ChunkPlace>) {
-  await using handle = await openInside(folder, path);
-  const whole = createHash("sha256");
-  const chunks: Uint8Array[] = [];
-  for (let offset = 0; offset < sizeBytes; offset += chunkBytes) {
-    const bytes = await readChunk(handle, offset);
-    if (bytes.length !== Math.min(chunkBytes, sizeBytes - offset)) throw changed(path);
-    whole.update(bytes);
-    const digest = sha256Of(bytes);
-    chunks.push(digest);
+/** A tree that is being made, with the chunk that is being filled with small files. */
+class Packing {
+  readonly entries: TreeEntry[] = [];
+  readonly pieces = new Map<string, readonly Piece[]>();
+  #pack: { readonly entry: TreeEntry; readonly piece: Piece; readonly bytes: Uint8Array }[] = [];
+  #packBytes = 0;
+
+  async add(entry: TreeEntry, folder: string, file: FoundFile): Promise<void> {
+    entry.size = BigInt(file.sizeBytes);
+    await using handle = await openInside(folder, file.path);
+    if (file.sizeBytes === 0) entry.sha256 = sha256Of(new Uint8Array());
+    else if (file.sizeBytes <= SMALL_FILE_BYTES) await this.#addSmall(entry, handle, folder, file);
+    else await this.#addLarge(entry, handle, folder, file);
+  }
+
+  /** Ends the chunk of small files. */
+  flush(): void {
+    const pack = this.#pack;
+    this.#pack = [];
+    this.#packBytes = 0;
+    if (pack.length === 0) return;
+    const digest = sha256Of(Buffer.concat(pack.map(({ bytes }) => bytes)));
+    for (const { entry } of pack) entry.chunks = [digest];
+    this.#note(
+      digest,
+      pack.map(({ piece }) => piece),
+    );
+  }
+
+  async #addSmall(entry: TreeEntry, handle: FileHandle, folder: string, file: FoundFile): Promise<void> {
+    const piece = { folder, path: file.path, offset: 0, length: file.sizeBytes };
+    const bytes = await readPart(handle, piece);
+    if (this.#packBytes + bytes.length > chunkBytes) this.flush();
+    entry.sha256 = sha256Of(bytes);
+    entry.offset = this.#packBytes;
+    this.#pack.push({ entry, piece, bytes });
+    this.#packBytes += bytes.length;
+    if (isPackEnd(entry.path)) this.flush();
+  }
+
+  async #addLarge(entry: TreeEntry, handle: FileHandle, folder: string, { path, sizeBytes }: FoundFile): Promise<void> {
+    this.flush();
+    const whole = createHash("sha256");
+    for (let offset = 0; offset < sizeBytes; offset += chunkBytes) {
+      const piece = { folder, path, offset, length: Math.min(chunkBytes, sizeBytes - offset) };
+      const bytes = await readPart(handle, piece);
+      whole.update(bytes);
+      const digest = sha256Of(bytes);
+      entry.chunks.push(digest);
+      this.#note(digest, [piece]);
+    }
+    entry.sha256 = whole.digest();
+  }
+
+  #note(digest: Uint8Array, pieces: readonly Piece[]): void {
     const hex = hexOf(digest);
-    if (!places.has(hex)) places.set(hex, { folder, path, offset });
+    if (!this.pieces.has(hex)) this.pieces.set(hex, pieces);
   }
-  return { size: BigInt(sizeBytes), chunks, sha256: whole.digest() };
 }
 
-/** A chunk's worth of bytes from a place on, or what is left. */
-async function readChunk(handle: FileHandle, offset: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafe(chunkBytes);
+async function readPiece(piece: Piece): Promise<Uint8Array> {
+  await using handle = await openInside(piece.folder, piece.path);
+  return readPart(handle, piece);
+}
+
+async function readPart(handle: FileHandle, { path, offset, length }: Piece): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(length);
   let filled = 0;
-  while (filled < chunkBytes) {
-    const { bytesRead } = await handle.read(buffer, filled, chunkBytes - filled, offset + filled);
-    if (bytesRead === 0) break;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
+    if (bytesRead === 0) throw changed(path);
     filled += bytesRead;
   }
-  return buffer.subarray(0, filled);
+  return buffer;
 }
 
 function changed(path: string): StepFailure {

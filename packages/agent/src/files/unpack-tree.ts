@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, lstat, mkdir, open, rm, symlink } from "node:fs/promises";
+import { lstat, mkdir, open, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { hexOf, type ReadChunk } from "@kedge/bus";
-import { checkTree, isFile, lookAlikes } from "@kedge/domain";
+import { checkTree, chunkSequence, isFile, isSameDigest, lookAlikes } from "@kedge/domain";
 import { readAhead } from "@kedge/kernel";
 import { type TreeEntry, TreeEntryKind } from "@kedge/proto";
 import { StepFailure } from "../steps/step-failure.ts";
@@ -34,6 +34,7 @@ export async function unpackTree(unpacking: Unpacking): Promise<void> {
   const alike = lookAlikes(entries);
   const base = folder === "" ? "" : `${folder}/`;
   await folders.ensure(folder);
+  const chunks = new ChunkSource(unpacking);
   for (const entry of entries) {
     signal.throwIfAborted();
     const path = `${base}${entry.path}`;
@@ -41,7 +42,7 @@ export async function unpackTree(unpacking: Unpacking): Promise<void> {
     await folders.ensure(path.slice(0, Math.max(0, path.lastIndexOf("/"))));
     if (other !== undefined) await assertDifferent(join(root, path), join(root, `${base}${other}`));
     if (entry.kind === TreeEntryKind.FOLDER) await folders.ensure(path);
-    else if (isFile(entry)) await writeFile(unpacking, entry, await clear(join(root, path), path));
+    else if (isFile(entry)) await writeFile(entry, chunks, await clear(join(root, path), path));
     else await symlink(entry.target, await clear(join(root, path), path));
   }
 }
@@ -82,21 +83,36 @@ async function assertDifferent(path: string, other: string): Promise<void> {
   throw new StepFailure("INVALID", `${path} and ${other} are the same file on this disk`);
 }
 
-async function writeFile({ readChunk, signal }: Unpacking, entry: TreeEntry, full: string): Promise<void> {
-  await using handle = await open(full, "wx", entry.executable ? 0o755 : 0o644);
-  const { size, digest } = await copy(entry, readChunk, handle, signal);
-  if (size === entry.size && digest === hexOf(entry.sha256)) return;
-  throw new StepFailure("INFRASTRUCTURE", `${entry.path} has other content than its digest says`);
+/** The chunks of a tree, one after the other; one that was asked for last may be asked for again. */
+class ChunkSource {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #digest: Uint8Array | undefined;
+  #bytes = new Uint8Array();
+
+  constructor({ entries, readChunk }: Unpacking) {
+    const { chunks } = chunkSequence(entries);
+    this.#chunks = readAhead(chunks, (chunk) => readChunk(hexOf(chunk)), READ_AHEAD);
+  }
+
+  async take(digest: Uint8Array): Promise<Uint8Array> {
+    if (isSameDigest(this.#digest, digest)) return this.#bytes;
+    const { value } = await this.#chunks.next();
+    this.#digest = digest;
+    this.#bytes = value;
+    return value;
+  }
 }
 
-async function copy(entry: TreeEntry, readChunk: ReadChunk, handle: FileHandle, signal: AbortSignal) {
+async function writeFile(entry: TreeEntry, chunks: ChunkSource, full: string): Promise<void> {
+  await using handle = await open(full, "wx", entry.executable ? 0o755 : 0o644);
   const hash = createHash("sha256");
-  let size = 0n;
-  for await (const bytes of readAhead(entry.chunks, (chunk) => readChunk(hexOf(chunk)), READ_AHEAD)) {
-    signal.throwIfAborted();
-    size += BigInt(bytes.length);
+  let left = Number(entry.size);
+  for (const chunk of entry.chunks) {
+    const bytes = (await chunks.take(chunk)).subarray(entry.offset, entry.offset + left);
+    left -= bytes.length;
     hash.update(bytes);
     await handle.writeFile(bytes);
   }
-  return { size, digest: hash.digest("hex") };
+  if (left === 0 && hash.digest("hex") === hexOf(entry.sha256)) return;
+  throw new StepFailure("INFRASTRUCTURE", `${entry.path} has other content than its digest says`);
 }

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Bus, getChunk, hexOf, readTree } from "@kedge/bus";
-import { KedgeError } from "@kedge/domain";
+import { chunkSequence, KedgeError } from "@kedge/domain";
 import { readAhead } from "@kedge/kernel";
 import {
   type ArtifactService,
@@ -141,7 +141,7 @@ async function* send(
     yield create(GetArtifactResponseSchema, { part: { case: "tree", value } });
   }
   if (treeOnly) return;
-  const chunks = entries.flatMap((entry) => entry.chunks).slice(Number(skipChunks));
+  const chunks = chunkSequence(entries).chunks.slice(Number(skipChunks));
   for await (const value of readAhead(chunks, (chunk) => getChunk(bus, hexOf(chunk)), READ_AHEAD)) {
     signal.throwIfAborted();
     yield create(GetArtifactResponseSchema, { part: { case: "chunk", value } });

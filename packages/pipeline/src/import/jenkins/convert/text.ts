@@ -65,6 +65,8 @@ function binaryParts(expression: Expression & { kind: "binary" }): readonly Part
     sides.push(at.right);
     at = at.left;
   }
+  // Numbers are added up before they meet a text.
+  if (at.kind === "constant" && typeof at.value !== "string") return undefined;
   return joined([at, ...sides.reverse()].map(partsOf));
 }
 

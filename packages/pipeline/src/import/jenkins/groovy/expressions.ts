@@ -157,7 +157,7 @@ export function readCommand(cursor: Cursor): Expression {
     const name = link.kind === "variable" ? link.name : undefined;
     const property: Expression = { kind: "property", object, name, ...cursor.span(start) };
     head = readElements(cursor, property, start);
-    if (head !== property || !startsArgument(cursor)) continue;
+    if (head !== property || !(startsArgument(cursor) || cursor.is("-", "+", "++", "--"))) continue;
     const args = readCommandArguments(cursor);
     const span = cursor.span(start);
     head =

@@ -135,7 +135,7 @@ export const OPTIONS = words(
   ansiColor authorizationMatrix authorizationProject buildBlocker buildDiscarder catchError checkoutToSubdirectory
   copyArtifactPermission disableConcurrentBuilds disableRestartFromStage disableResume durabilityHint githubProjectProperty
   gitLabConnection gitlabBuilds gitlabCommitStatus jiraSite lock logstash newContainerPerStage node office365ConnectorWebhooks
-  overrideIndexTriggers parallelsAlwaysFailFast parameters preserveStashes quietPeriod rateLimitBuilds retry script
+  overrideIndexTriggers parallelsAlwaysFailFast parameters preserveStashes provisioningTimeout quietPeriod rateLimitBuilds retry script
   sidebarLinks skipDefaultCheckout skipStagesAfterUnstable throttle throttleJobProperty timeout timestamps waitUntil
   warnError withContext withCredentials withEnv withFolderProperties withAWS withSonarQubeEnv wrap ws podTemplate
   buildUser dir container githubNotify milestone skipPublishingChecks`.trim(),
@@ -145,7 +145,7 @@ export const OPTIONS = words(
 export const STAGE_OPTIONS = words(
   `
   ansiColor catchError checkoutToSubdirectory container dir gitlabBuilds gitlabCommitStatus lock logstash node
-  podTemplate retry script skipDefaultCheckout throttle timeout timestamps waitUntil warnError withAWS withContext
+  podTemplate provisioningTimeout retry script skipDefaultCheckout throttle timeout timestamps waitUntil warnError withAWS withContext
   withCredentials withEnv withFolderProperties withSonarQubeEnv wrap ws buildUser`.trim(),
 );
 

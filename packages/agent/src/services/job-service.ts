@@ -2,7 +2,7 @@ import type { Clock, Logger } from "@kedge/kernel";
 import type { Service, TaskRefFull } from "@kedge/proto";
 import type { ContainerAccess, Exit, Networks, Runtime, WorkloadSpec } from "@kedge/runtime";
 import { noteContainer } from "../steps/container-note.ts";
-import { limitsOf, taskNetwork } from "../steps/run-step.ts";
+import { limitsOf, taskLabels, taskNetwork } from "../steps/run-step.ts";
 import { StepFailure } from "../steps/step-failure.ts";
 import { copyWorkloadLog } from "../steps/workload-log.ts";
 import type { LogPublisher } from "../tasks/log-publisher.ts";
@@ -104,11 +104,11 @@ export class JobService {
   }
 
   #spec(): WorkloadSpec {
-    const { ref, hasGpus } = this.#host;
+    const { ref, directory, hasGpus } = this.#host;
     const { name, image, command, env, resources } = this.#service;
     return {
       id: this.#id,
-      labels: { "kedge.node": ref.nodeId, "kedge.task": ref.taskId, "kedge.service": name },
+      labels: { ...taskLabels(ref, directory), "kedge.service": name },
       ...{ image, command, env },
       network: taskNetwork(ref.taskId),
       aliases: [name],

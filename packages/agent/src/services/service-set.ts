@@ -1,5 +1,5 @@
 import type { Clock, Logger } from "@kedge/kernel";
-import { taskNetwork } from "../steps/run-step.ts";
+import { taskLabels, taskNetwork } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
 import type { LogPublisher } from "../tasks/log-publisher.ts";
@@ -87,7 +87,7 @@ export class ServiceSet {
     if (docker === undefined || networks === undefined || access === undefined) {
       throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
     }
-    await networks.ensure(taskNetwork(ref.taskId), { "kedge.node": ref.nodeId, "kedge.task": ref.taskId });
+    await networks.ensure(taskNetwork(ref.taskId), taskLabels(ref, directory));
     const hasGpus = runtimes.gpus.length > 0;
     return { ref, directory, docker, networks, access, hasGpus, log, clock, logger };
   }

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import type { ResourceRequest, RunStep } from "@kedge/proto";
+import type { ResourceRequest, RunStep, TaskRefFull } from "@kedge/proto";
 import type { Exit, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
 import { cachesHome } from "../files/known-cache.ts";
 import { CONTAINER_SECRETS } from "../secrets/secrets-folder.ts";
@@ -13,6 +13,15 @@ const GRACE_MS = 10_000;
 /** Name of the workload of a task's step; the same for ever, so that starting it again adopts it. */
 export function workloadId(taskId: string, index: number): string {
   return `${taskId}.${index}`;
+}
+
+/**
+ * What tells whose a task's workloads and networks are: two installations may call their nodes the same on one machine.
+ *
+ * @param directory the task's own folder.
+ */
+export function taskLabels({ nodeId, taskId }: TaskRefFull, directory: string): Readonly<Record<string, string>> {
+  return { "kedge.node": nodeId, "kedge.task": taskId, "kedge.tasks": dirname(directory) };
 }
 
 /** Name of the network that a task's containers share. */
@@ -45,7 +54,8 @@ async function specify(
   const { ref, index, workspace, runtimes, flags, secretsFolder } = context;
   const command = action.script === "" ? action.command : ["sh", "-eu", "-c", action.script];
   if (command.length === 0) throw new StepFailure("INVALID", "the step has neither script nor command");
-  const labels = { "kedge.node": ref.nodeId, "kedge.task": ref.taskId, "kedge.step": String(index) };
+  const ownLabels = taskLabels(ref, dirname(workspace));
+  const labels = { ...ownLabels, "kedge.step": String(index) };
   const gpus = context.gpus === undefined ? {} : { gpus: context.gpus };
   const common = { id: workloadId(ref.taskId, index), labels, command, workspace, ...gpus };
   if (image === "") {
@@ -57,7 +67,7 @@ async function specify(
     throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
   }
   const network = taskNetwork(ref.taskId);
-  await runtimes.networks.ensure(network, { "kedge.node": ref.nodeId, "kedge.task": ref.taskId });
+  await runtimes.networks.ensure(network, ownLabels);
   const names = new Map([...context.services.keys()].map((name) => [name, name]));
   const flagsUrl = await flags.containerUrl();
   const inside = secretsFolder === undefined ? undefined : CONTAINER_SECRETS;

@@ -5,7 +5,7 @@ import type { Logger } from "@kedge/kernel";
 import type { Runtime } from "@kedge/runtime";
 import { removeSecretFiles } from "../secrets/secrets-folder.ts";
 import { serviceWorkloadId } from "../services/job-service.ts";
-import { taskNetwork, workloadId } from "../steps/run-step.ts";
+import { taskLabels, taskNetwork, workloadId } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { emptyAsRoot } from "./empty-as-root.ts";
 import { imageOf, planOf } from "./job-plan.ts";
@@ -71,7 +71,7 @@ async function removeFolder({ record, runtimes, logger }: TaskRemains): Promise<
     const image = imageOfTask(record);
     const { docker } = runtimes;
     if (image !== undefined && docker !== undefined) {
-      const labels = { "kedge.node": ref.nodeId, "kedge.task": ref.taskId };
+      const labels = taskLabels(ref, directory);
       await emptyAsRoot({ path: workspace, id: `${ref.taskId}.clean`, labels, docker, image });
     }
     if (await removeWorkspace(directory)) return;

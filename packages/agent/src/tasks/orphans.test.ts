@@ -42,7 +42,7 @@ describe("what tasks leave that are over", () => {
   beforeAll(() => buildHostBaseImage({ images, tag: IMAGE, programs: ["busybox"] }));
   afterAll(() => images.remove(IMAGE));
 
-  it("is found by its labels and removed; what is live, or not a task's, stays", async () => {
+  it("is found by its labels and removed; what is live, not a task's, or another installation's stays", async () => {
     const controller = await ControllerFixture.start("n1-orphans-test");
     const { dataDir, nodeId } = controller;
     const runtimes = await openRuntimes(
@@ -50,9 +50,10 @@ describe("what tasks leave that are over", () => {
       nodeId,
     );
     try {
-      for (const taskId of ["gone-1", "live-1", ""]) {
+      for (const taskId of ["gone-1", "live-1", "other-1", ""]) {
         const task = taskId === "" ? { "kedge.replica": "r" } : { "kedge.task": taskId };
-        const labels: Record<string, string> = { "kedge.node": nodeId, ...task };
+        const home = join(taskId === "other-1" ? "/elsewhere" : dataDir, "tasks");
+        const labels: Record<string, string> = { "kedge.node": nodeId, "kedge.tasks": home, ...task };
         const common = { labels, command: ["sh", "-c", "sleep 60"], env: {} };
         await runtimes.networks?.ensure(`kedge-${taskId || "own-net"}`, labels);
         await runtimes.process?.start({ ...common, id: `p.${taskId}` });
@@ -70,10 +71,10 @@ describe("what tasks leave that are over", () => {
         ["d", runtimes.docker],
       ] as const) {
         const left = (await runtime?.list({ "kedge.node": nodeId }))?.map(({ id }) => id).toSorted();
-        expect(left).toEqual([`${kind}.`, `${kind}.live-1`]);
+        expect(left).toEqual([`${kind}.`, `${kind}.live-1`, `${kind}.other-1`]);
       }
       const networks = await runtimes.networks?.list({ "kedge.node": nodeId });
-      expect(networks?.toSorted()).toEqual(["kedge-live-1", "kedge-own-net"]);
+      expect(networks?.toSorted()).toEqual(["kedge-live-1", "kedge-other-1", "kedge-own-net"]);
     } finally {
       await stopNode(dataDir);
       await controller.stop();

@@ -33,10 +33,10 @@ export async function sweepOrphans(search: OrphanSearch): Promise<void> {
 }
 
 async function sweepWorkloads(
-  { nodeId, isLive, logger }: OrphanSearch,
+  { nodeId, tasksDir, isLive, logger }: OrphanSearch,
   runtime: StepRuntimes["process"] | undefined,
 ): Promise<void> {
-  for (const { id, labels } of (await runtime?.list({ "kedge.node": nodeId })) ?? []) {
+  for (const { id, labels } of (await runtime?.list({ "kedge.node": nodeId, "kedge.tasks": tasksDir })) ?? []) {
     const taskId = labels["kedge.task"];
     if (taskId === undefined || isLive(taskId)) continue;
     logger.warn({ workload: id }, "removing a workload of no task");
@@ -44,10 +44,16 @@ async function sweepWorkloads(
   }
 }
 
-async function sweepNetworks({ nodeId, runtimes: { docker, networks }, isLive, logger }: OrphanSearch): Promise<void> {
+async function sweepNetworks({
+  nodeId,
+  tasksDir,
+  runtimes: { docker, networks },
+  isLive,
+  logger,
+}: OrphanSearch): Promise<void> {
   if (docker === undefined || networks === undefined) return;
   const prefix = taskNetwork("");
-  for (const name of await networks.list({ "kedge.node": nodeId })) {
+  for (const name of await networks.list({ "kedge.node": nodeId, "kedge.tasks": tasksDir })) {
     if (!name.startsWith(prefix) || isLive(name.slice(prefix.length))) continue;
     logger.warn({ network: name }, "removing a network of no task");
     await networks.remove(name);

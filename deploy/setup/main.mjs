@@ -31,7 +31,7 @@ async function main() {
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
   try {
     await ensurePackages();
-    await ensureSystemPrograms({ noDocker, forBench: command === "bench" });
+    await ensureSystemPrograms({ noDocker, forBench: command === "bench", forTest: command === "test" });
     await buildPackages();
     if (!noDocker) stops.push(await ensureDocker());
     return await work();

@@ -27,11 +27,23 @@ const DOCKER_PROGRAMS = [
   { program: "busybox", packages: ["busybox-static"], why: "is what base images are made of when none can be pulled" },
 ];
 
+/** For what other programs do with Kedge, or Kedge with them. */
+const TEST_PROGRAMS = [
+  {
+    program: "grpc_python_plugin",
+    packages: ["python3-grpcio", "python3-protobuf", "protobuf-compiler", "protobuf-compiler-grpc", "libprotobuf-dev"],
+    why: "generates the client of another language that a test uses",
+  },
+  { program: "svnserve", packages: ["subversion"], why: "is checked out from in tests, and checks out" },
+  { program: "git-lfs", packages: ["git-lfs"], why: "gets large files of repositories in tests" },
+];
+
 const BENCH_PROGRAMS = [{ program: "wrk", packages: ["wrk"], why: "loads the gateway in its benchmark" }];
 
 /** Makes every program available, or says exactly what to install. */
-export async function ensureSystemPrograms({ noDocker, forBench }) {
-  const wanted = [...PROGRAMS, ...(noDocker ? [] : DOCKER_PROGRAMS), ...(forBench ? BENCH_PROGRAMS : [])];
+export async function ensureSystemPrograms({ noDocker, forBench, forTest }) {
+  const docker = noDocker ? [] : DOCKER_PROGRAMS;
+  const wanted = [...PROGRAMS, ...docker, ...(forBench ? BENCH_PROGRAMS : []), ...(forTest ? TEST_PROGRAMS : [])];
   const missing = wanted.filter(({ program }) => !isPresent(program));
   if (missing.length > 0) await installPackages(missing);
   await ensureNatsServer();

@@ -2,7 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { checkTree, isFile, KedgeError, TREE_LIMITS } from "@kedge/domain";
+import { checkTree, chunkSequence, isFile, isSameDigest, KedgeError, TREE_LIMITS } from "@kedge/domain";
 import { systemClock } from "@kedge/kernel";
 import { type Artifact, type GetArtifactResponse, type TreeEntry, TreeEntryKind } from "@kedge/proto";
 import type { KedgeClient } from "./client.ts";
@@ -41,13 +41,15 @@ export async function pullArtifact(
   await download.resume();
   const open = () => {
     const { runId, job, name } = target;
-    return client.artifacts.getArtifact({ runId, job, name, skipChunks: download.chunks }, callOptions(options));
+    return client.artifacts.getArtifact({ runId, job, name, skipChunks: download.begin() }, callOptions(options));
   };
   try {
     if (!download.isComplete) {
       for await (const { part } of resumed(open, { clock: systemClock, signal: options.signal })) {
         if (part.case === "artifact" && part.value.digest !== artifact.digest) throw replaced(target);
         if (part.case === "chunk") await download.write(part.value);
+        // The rest is there of an earlier download.
+        if (download.isComplete) break;
       }
     }
     if (!download.isComplete) throw new KedgeError("DIGEST_MISMATCH", "the controller did not send all files");
@@ -88,30 +90,37 @@ interface OpenFile {
   readonly entry: TreeEntry;
   readonly handle: FileHandle;
   readonly hash: Hash;
-  chunks: number;
+  /** Of its chunks. */
+  done: number;
 }
 
 /** The files of a tree, written one after the other; whole chunks of what an earlier download wrote count. */
 class Download {
   readonly #files: readonly TreeEntry[];
+  readonly #starts: readonly number[];
   readonly #folder: string;
   readonly #options: TransferOptions;
   readonly #totalBytes: number;
   #next = 0;
-  #chunks = 0;
+  /** Chunks of the tree that are not needed any more, or were received: all before the one that comes next. */
+  #position = 0;
+  /** Number of the chunk that is sent next. */
+  #incoming = 0;
   #doneBytes = 0;
   #file: OpenFile | undefined;
 
   constructor(files: readonly TreeEntry[], folder: string, options: TransferOptions) {
     this.#files = files;
+    this.#starts = chunkSequence(files).starts;
     this.#folder = folder;
     this.#options = options;
     this.#totalBytes = files.reduce((sum, { size }) => sum + Number(size), 0);
   }
 
-  /** Chunks that are written, over all files. */
-  get chunks(): bigint {
-    return BigInt(this.#chunks);
+  /** How many chunks of the tree need not be sent; what is written next begins behind them. */
+  begin(): bigint {
+    this.#incoming = this.#position;
+    return BigInt(this.#position);
   }
 
   get isComplete(): boolean {
@@ -120,18 +129,18 @@ class Download {
 
   /** Finds out what is there of an earlier download. */
   async resume(): Promise<void> {
-    await this.#advance();
+    await this.#advance(undefined);
   }
 
-  async write(data: Uint8Array): Promise<void> {
-    const file = this.#file;
-    if (file === undefined) throw new KedgeError("DIGEST_MISMATCH", "the controller sent more than the tree lists");
-    file.hash.update(data);
-    await file.handle.writeFile(data);
-    this.#count(file, data.length);
-    if (file.chunks < file.entry.chunks.length) return;
-    await this.#finish(file);
-    await this.#advance();
+  /** Takes the chunk that was sent next: every file that begins, goes on or is whole in it gets its part. */
+  async write(chunk: Uint8Array): Promise<void> {
+    const index = this.#incoming++;
+    // What an earlier download has is passed over.
+    if (index < this.#position) return;
+    const digest = this.#wanted();
+    this.#position = index + 1;
+    while (this.#file !== undefined && isSameDigest(this.#wanted(), digest))
+      await this.#append(this.#file, chunk, digest);
   }
 
   async close(): Promise<void> {
@@ -139,43 +148,62 @@ class Download {
     this.#file = undefined;
   }
 
-  /** Goes on to the next file that needs chunks. */
-  async #advance(): Promise<void> {
+  /** Digest of the chunk that the file at hand needs. */
+  #wanted(): Uint8Array | undefined {
+    return this.#file?.entry.chunks[this.#file.done];
+  }
+
+  async #append(file: OpenFile, chunk: Uint8Array, digest: Uint8Array | undefined): Promise<void> {
+    const { path, offset, size, chunks } = file.entry;
+    const left = Number(size) - file.done * TREE_LIMITS.chunkBytes;
+    const bytes = chunk.subarray(offset, offset + left);
+    file.hash.update(bytes);
+    await file.handle.writeFile(bytes);
+    file.done += 1;
+    this.#doneBytes += bytes.length;
+    this.#options.onProgress?.({ path, doneBytes: this.#doneBytes, totalBytes: this.#totalBytes });
+    if (file.done < chunks.length) return;
+    await this.#finish(file);
+    await this.#advance(digest);
+  }
+
+  /** Goes on to the next file that needs chunks. `received`: the chunk that has just come, which may hold it too. */
+  async #advance(received: Uint8Array | undefined): Promise<void> {
     while (this.#file === undefined && this.#next < this.#files.length) {
-      const entry = this.#files[this.#next];
+      const at = this.#next;
+      const entry = this.#files[at];
       if (entry === undefined) return;
       const file = await this.#open(entry);
       this.#next += 1;
-      if (file.chunks < entry.chunks.length) this.#file = file;
-      else await this.#finish(file);
+      if (file.done >= entry.chunks.length) {
+        await this.#finish(file);
+        continue;
+      }
+      this.#file = file;
+      if (!isSameDigest(received, entry.chunks[file.done])) this.#position = this.#positionOf(at, file.done);
     }
+  }
+
+  /** Where in the tree's chunks the one of this number of a file is. */
+  #positionOf(file: number, done: number): number {
+    const chunks = this.#files[file]?.chunks ?? [];
+    const steps = chunks.slice(1, done + 1).filter((chunk, i) => !isSameDigest(chunk, chunks[i]));
+    return (this.#starts[file] ?? 0) + steps.length;
   }
 
   async #open(entry: TreeEntry): Promise<OpenFile> {
     const path = join(this.#folder, entry.path);
     await mkdir(dirname(path), { recursive: true });
     const present = (await stat(path).catch(() => undefined))?.size ?? 0; // Not there: it begins at its start.
-    const isWhole = present === Number(entry.size);
-    const chunks = isWhole
-      ? entry.chunks.length
-      : Math.floor(Math.min(present, Number(entry.size)) / TREE_LIMITS.chunkBytes);
-    const keptBytes = isWhole ? present : chunks * TREE_LIMITS.chunkBytes;
+    const size = Number(entry.size);
+    const done = present === size ? entry.chunks.length : Math.floor(Math.min(present, size) / TREE_LIMITS.chunkBytes);
+    const keptBytes = present === size ? present : done * TREE_LIMITS.chunkBytes;
     const handle = await open(path, "a", entry.executable ? 0o755 : 0o644);
     await handle.truncate(keptBytes);
-    const file = { entry, handle, hash: createHash("sha256"), chunks: 0 };
-    if (keptBytes > 0) for await (const block of createReadStream(path)) file.hash.update(block);
-    file.chunks = chunks;
-    this.#chunks += chunks;
+    const hash = createHash("sha256");
+    if (keptBytes > 0) for await (const block of createReadStream(path)) hash.update(block);
     this.#doneBytes += keptBytes;
-    return file;
-  }
-
-  #count(file: OpenFile, bytes: number): void {
-    file.chunks += 1;
-    this.#chunks += 1;
-    this.#doneBytes += bytes;
-    const { path } = file.entry;
-    this.#options.onProgress?.({ path, doneBytes: this.#doneBytes, totalBytes: this.#totalBytes });
+    return { entry, handle, hash, done };
   }
 
   async #finish({ entry, handle, hash }: OpenFile): Promise<void> {

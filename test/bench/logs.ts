@@ -1,5 +1,6 @@
 // A large log from a step's standard output to a client that follows it; its last lines and a search; the latency of
 // single lines. Beside them, what the machine copies from file to file. Arguments: megabytes of log (default 1000).
+import { randomBytes } from "node:crypto";
 import { copyFile, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { followLogs } from "@kedge/client";
@@ -7,16 +8,28 @@ import { RunState, type StreamLogsResponse } from "@kedge/proto";
 import { type BenchCluster, quantile, residentMib, startBenchCluster, until } from "./bench-cluster.ts";
 
 const megabytes = Number(process.argv[2] ?? 1000);
-const LINE = `${"0123456789".repeat(9)} lines`;
-const LINES = Math.floor((megabytes * 1e6) / (LINE.length + 1));
+const TEXT = logText(60_000);
+const ROUNDS = Math.ceil((megabytes * 1e6) / TEXT.length);
+const BYTES = TEXT.length * ROUNDS;
 const TRICKLE = 200;
 
 await using cluster = await startBenchCluster([{ name: "n1" }]);
+await writeFile(join(cluster.dir, "text"), TEXT);
 await floor(cluster);
 const runId = await large(cluster);
 await lastLines(cluster, runId);
 await search(cluster, runId);
 await latency(cluster);
+
+/** Lines as training jobs write them: a third of each is different in every line. */
+function logText(lines: number): Buffer {
+  const line = (n: number): string => {
+    const [time, id] = [new Date(1.7e12 + n * 137).toISOString(), randomBytes(8).toString("hex")];
+    const loss = (1 / (1 + (n % 977))).toFixed(6);
+    return `${time} INFO  trainer: step=${n} loss=${loss} lr=${(3e-4 / (1 + n)).toExponential(3)} batch=${id} ok\n`;
+  };
+  return Buffer.from(Array.from({ length: lines }, (_, n) => line(n)).join(""));
+}
 
 async function submit({ client }: BenchCluster, script: string): Promise<string> {
   const pipelineSource = JSON.stringify({ name: "logs", jobs: { log: { steps: [{ name: "write", run: script }] } } });
@@ -27,7 +40,7 @@ async function submit({ client }: BenchCluster, script: string): Promise<string>
 async function floor({ dir }: BenchCluster): Promise<void> {
   const bytes = 200e6;
   const [from, to] = [join(dir, "from"), join(dir, "to")];
-  await writeFile(from, Buffer.alloc(bytes, LINE));
+  await writeFile(from, Buffer.alloc(bytes, TEXT));
   const start = performance.now();
   await copyFile(from, to);
   const seconds = (performance.now() - start) / 1000;
@@ -47,11 +60,14 @@ async function large({ client, agentPids, controllerPid, ...rest }: BenchCluster
     for (const name of ["agent", "controller", "client"] as const) most[name] = Math.max(most[name], now[name]);
   }, 200);
   const start = performance.now();
-  const id = await submit({ client, agentPids, controllerPid, ...rest }, `yes '${LINE}' | head -n ${LINES}`);
+  const id = await submit(
+    { client, agentPids, controllerPid, ...rest },
+    `i=0; while [ $i -lt ${ROUNDS} ]; do cat '${join(rest.dir, "text")}'; i=$((i+1)); done`,
+  );
   const { bytes, chunks } = await count(followLogs(client, { runId: id }));
   const seconds = (performance.now() - start) / 1000;
   clearInterval(watching);
-  if (bytes !== LINES * (LINE.length + 1)) throw new Error(`${bytes} bytes came of ${LINES * (LINE.length + 1)}`);
+  if (bytes !== BYTES) throw new Error(`${bytes} bytes came of ${BYTES}`);
   const { run } = await client.runs.getRun({ runId: id });
   if (run?.state !== RunState.SUCCEEDED) throw new Error(`the run is ${run?.state}`);
   const rate = bytes / 1e6 / seconds;
@@ -75,7 +91,8 @@ async function large({ client, agentPids, controllerPid, ...rest }: BenchCluster
 async function lastLines({ client }: BenchCluster, id: string): Promise<void> {
   const start = performance.now();
   const { bytes } = await count(followLogs(client, { runId: id, follow: false, tail: 10 }));
-  if (bytes !== 10 * (LINE.length + 1)) throw new Error(`${bytes} bytes are 10 lines`);
+  const wanted = TEXT.toString().trimEnd().split("\n").slice(-10).join("\n").length + 1;
+  if (bytes !== wanted) throw new Error(`${bytes} bytes are 10 lines`);
   console.log(`its last 10 lines: ${(performance.now() - start).toFixed(0)} ms`);
 }
 
@@ -85,11 +102,9 @@ async function search({ client }: BenchCluster, id: string): Promise<void> {
   for await (const { summary } of followLogs(client, { runId: id, follow: false, search: "not there" })) {
     lines = summary?.lines ?? lines;
   }
-  if (lines !== BigInt(LINES)) throw new Error(`${lines} lines were searched`);
+  if (lines !== BigInt(60_000 * ROUNDS)) throw new Error(`${lines} lines were searched`);
   const seconds = (performance.now() - start) / 1000;
-  console.log(
-    `searched for a text that is not in it: ${((LINES * (LINE.length + 1)) / 1e6 / seconds).toFixed(0)} MB/s`,
-  );
+  console.log(`searched for a text that is not in it: ${(BYTES / 1e6 / seconds).toFixed(0)} MB/s`);
 }
 
 /** From a line's writing to its arrival, with pauses between the lines. */

@@ -139,8 +139,10 @@ function componentSteps(step: Plain, path: Path, { components, findings }: JobCo
       "use",
     );
   }
-  if (components === undefined)
-    return say({ warning: true, message: `the component ${quote(use)} was not looked up` }, "use");
+  if (components === undefined) {
+    say({ warning: true, message: `the component ${quote(use)} was not looked up` }, "use");
+    return [standIn(given)];
+  }
   const component = components.get(use);
   if (component === undefined) {
     const hint = () => nearHint(use, components.keys()) ?? "push it first: kedge component push FILE";
@@ -150,6 +152,12 @@ function componentSteps(step: Plain, path: Path, { components, findings }: JobCo
   findings.push(...own);
   const label = typeof name === "string" ? name : component.name;
   return steps.map((inner, i) => named(inner, `${label}-${i + 1}`, use));
+}
+
+/** A step in place of a component that nobody looked up: what its inputs refer to is checked all the same. */
+function standIn(given: unknown): Plain {
+  const inputs = isPlain(given) ? Object.values(given) : [];
+  return { run: { command: ["true", ...inputs.filter((value) => typeof value === "string" && value !== "")] } };
 }
 
 /** A component's step under a name that cannot meet another one's. */

@@ -13,7 +13,7 @@ export interface HttpServerOptions {
   readonly notReady: () => string | undefined;
 }
 
-/** Plain HTTP for those that watch: /metrics, /healthz, /readyz, graphs of incidents. No secrets, no changes. */
+/** Plain HTTP for those that watch: /metrics, /healthz, /readyz, graphs of incidents; and for signed webhooks. */
 export class HttpServer implements Component {
   readonly name = "http";
   readonly #options: HttpServerOptions;

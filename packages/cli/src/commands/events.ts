@@ -28,7 +28,10 @@ export const eventsCommand: CommandGroup = (program, host) => {
     options: (command) =>
       command
         .option("-f, --follow", "stay and print what happens")
-        .option("--kind <kind>", "run, job, node, model, deployment, rollout, incident or controller")
+        .option(
+          "--kind <kind>",
+          "run, job, node, model, deployment, rollout, incident, flag, secret, repository or controller",
+        )
         .option("--name <name>", "of this object"),
     run: (session, _args, options) => printEvents(session, options),
   });

@@ -5,6 +5,7 @@ import {
   schedulingPolicyJsonSchema,
 } from "@kedge/pipeline";
 import { flagJsonSchema } from "@kedge/pipeline/flags";
+import { repositoryJsonSchema } from "@kedge/pipeline/forge";
 import { Argument, Command } from "commander";
 import { type CommandGroup, createOutput } from "../session.ts";
 
@@ -14,6 +15,7 @@ const SCHEMAS = {
   "scheduling-policy": schedulingPolicyJsonSchema,
   "alert-policy": alertPolicyJsonSchema,
   flag: flagJsonSchema,
+  repository: repositoryJsonSchema,
 } as const;
 
 type Kind = keyof typeof SCHEMAS;

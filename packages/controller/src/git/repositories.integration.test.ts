@@ -164,8 +164,11 @@ jobs: { ask: { approval: { message: "level \${{ parameters.level }}" } } }
       await stateOf((state) => state?.schedules[0]?.trigger?.parameters["level"] === "4");
       harness.clock.skip(61_000);
       await harness.pipelines.applyPipeline({ source: `${again}# ` });
-      const [run] = await runs((count) => count > 0);
-      expect(run).toMatchObject({ pipeline: "nightly", parameters: { level: "4" } });
+      const { runs: all } = await eventually(
+        () => harness.runs.listRuns({}),
+        (it) => it.runs.some(({ parameters }) => parameters["level"] === "4"),
+      );
+      expect(new Set(all.map(({ pipeline }) => pipeline))).toEqual(new Set(["nightly"]));
     });
   });
 
@@ -230,6 +233,25 @@ jobs: { ask: { approval: { message: "level \${{ parameters.level }}" } } }
     for (const [settings, field] of BAD) {
       await expect(forge.apply(settings)).rejects.toMatchObject({ reason: "INVALID_FIELD", field });
     }
+  });
+
+  it("forget old deliveries and statuses, and all of them that is left when they are deleted", async () => {
+    const commit = await forge.origin.commit({ "kedge.yaml": FILE("{ push: }") });
+    await forge.apply();
+    await forge.send(forge.push(commit));
+    const list = () => forge.repositories.listHookDeliveries({});
+    const [delivery] = (await eventually(list, (it) => it.deliveries.some(({ runIds }) => runIds.length > 0)))
+      .deliveries;
+    await forge.repositories.deleteRepository({ name: "shop" });
+    const id = { repository: "shop", id: delivery?.id ?? "" };
+    await forge.apply();
+    await forge.repositories.redeliverHook(id);
+    const [again] = (await eventually(list, (it) => it.deliveries[0]?.state !== 1)).deliveries;
+    expect(again?.message).toMatch(/its body is no longer kept|started/);
+    await harness.stopController();
+    harness.clock.skip(31 * 24 * HOUR_MS);
+    await harness.startController();
+    await eventually(list, (it) => it.deliveries.length === 0);
   });
 
   it("are for admins to change", async () => {

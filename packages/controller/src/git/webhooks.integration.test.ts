@@ -126,6 +126,45 @@ describe("webhooks", () => {
     expect((await forge.repositories.listHookDeliveries({ repository: "shop" })).deliveries).toHaveLength(before);
   });
 
+  it("that are signed and make no sense end, and hold up nothing", async () => {
+    const commit = await forge.origin.commit({ "kedge.yaml": FILE("shop", "{ push: }") });
+    await forge.apply();
+    const push = JSON.stringify(forge.push(commit));
+    const bodies = [
+      "",
+      "{",
+      "null",
+      "[]",
+      "payload=%",
+      "payload=[1]",
+      push.slice(1),
+      push.replace("refs/heads/main", "refs/heads/-x"),
+    ];
+    const odd = [
+      ...bodies,
+      push.replace(commit, "f".repeat(39)),
+      push.replace("refs/heads/main", "refs/heads/\\u0000"),
+      `{"a":${"[".repeat(9_000)}`,
+    ];
+    for (const body of odd) expect((await forge.send(body)).status).toBe(202);
+    const events = ["x".repeat(200), "../../x", "__proto__", "constructor"];
+    for (const event of events) expect((await forge.send(`${push} ${event}`.trim(), { event })).status).toBe(202);
+    expect((await forge.send(forge.push(commit))).status).toBe(202);
+    const list = () => forge.repositories.listHookDeliveries({ repository: "shop", pageSize: 100 });
+    const { deliveries } = await eventually(list, (it) => it.deliveries.every(({ state }) => state > 1));
+    const states = deliveries.slice(0, odd.length + events.length + 1).map(({ state }) => state);
+    expect(states.filter((state) => state === DONE)).toHaveLength(1);
+    expect(states.filter((state) => state === FAILED || state === IGNORED)).toHaveLength(odd.length + events.length);
+  });
+
+  it("as large as they may be are answered at once", async () => {
+    const commit = await forge.origin.commit({ "kedge.yaml": FILE("shop", "{ push: }") });
+    await forge.apply();
+    const body = JSON.stringify(forge.push(commit, { padding: "x".repeat(24 * 1024 * 1024) }));
+    expect((await forge.send(body)).status).toBe(202);
+    expect((await newest(DONE)).bytes).toBe(Buffer.byteLength(body));
+  });
+
   it("are not there at all without a secret, or with one that has no value", async () => {
     await forge.apply({ webhookSecrets: [] });
     expect((await forge.send(forge.push("a".repeat(40)))).status).toBe(404);

@@ -32,13 +32,20 @@ export async function printLogs(session: Session, selection: LogSelection): Prom
 async function printLines(
   { output }: Session,
   answers: AsyncIterable<StreamLogsResponse>,
-  { timestamps = false, noColor = false }: LogSelection,
+  { timestamps = false, noColor = false, ...parts }: LogSelection,
 ): Promise<void> {
+  const isWhole = [parts.step, parts.tail, parts.sinceMs, parts.failed].every((part) => part === undefined);
   const coloured = output.isColoured && !noColor;
   const printer = new LogPrinter({ timestamps, coloured, keepsColours: !noColor });
   const lines = new LogLines();
+  const tasks = new Set<string>();
   for await (const answer of answers) {
-    const { job, excerpt, summary } = answer;
+    const { job, chunk, excerpt, summary } = answer;
+    const taskId = chunk?.ref?.taskId ?? "";
+    if (isWhole && chunk !== undefined && chunk.sequence > 1n && !tasks.has(taskId)) {
+      output.progress(`the beginning of the log of ${job} is not kept any more`);
+    }
+    tasks.add(taskId);
     output.text(
       lines
         .push(answer)

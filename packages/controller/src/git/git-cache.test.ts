@@ -1,11 +1,12 @@
-import { mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import { systemClock } from "@kedge/kernel";
-import { type Repository, RepositorySchema } from "@kedge/proto";
+import { secureBytes, systemClock } from "@kedge/kernel";
+import { Forge, type Repository, RepositorySchema } from "@kedge/proto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { GitCache } from "./git-cache.ts";
+import { serveRepository } from "./testing/git-http-server.ts";
 import { GitRepository } from "./testing/git-repository.ts";
 
 describe("the cache of repositories", () => {
@@ -63,6 +64,40 @@ describe("the cache of repositories", () => {
         reason: "GIT_FAILED",
       });
     });
+  });
+
+  /** Nothing that packs well. */
+  const noise = (): string => Buffer.from(secureBytes(200_000)).toString("hex");
+
+  it("fetches over HTTP with its token, and of files only those that are asked for", async () => {
+    const commit = await origin.commit({ "kedge.yaml": "name: shop\n", "big.bin": noise() });
+    const other = await origin.commit({ "big.bin": noise() });
+    const authorization = `Basic ${Buffer.from("x-access-token:token").toString("base64")}`;
+    const server = await serveRepository(origin.url, authorization);
+    try {
+      const remote = { name: "shop", url: server.url, forge: Forge.GITHUB, tokenSecret: "TOKEN" };
+      repository = create(RepositorySchema, remote);
+      expect(await cache.heads(repository, signal)).toEqual(new Map([["main", other]]));
+      await cache.use(repository, signal, async (clone) => {
+        expect(await clone.fetchBranch("main")).toBe(other);
+        expect(await clone.changed(commit, other)).toEqual(["big.bin"]);
+        const before = server.requests.length;
+        expect(await clone.file(other, "kedge.yaml")).toBe("name: shop\n");
+        // Only now was it fetched, and with the token again.
+        expect(server.requests.length).toBeGreaterThan(before);
+      });
+      expect(server.requests).not.toContain("refused");
+      const [name = ""] = await readdir(join(dir, "git"));
+      const packs = await readdir(join(dir, "git", name, "objects", "pack"));
+      const sizes = await Promise.all(packs.map((pack) => stat(join(dir, "git", name, "objects", "pack", pack))));
+      expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(20_000);
+      const config = await readFile(join(dir, "git", name, "config"), "utf8");
+      expect(config).not.toContain(authorization.slice("Basic ".length));
+      const wrong = create(RepositorySchema, { ...remote, user: "somebody" });
+      await expect(cache.heads(wrong, signal)).rejects.toMatchObject({ reason: "GIT_FAILED" });
+    } finally {
+      await server.stop();
+    }
   });
 
   it("follows no link out of the repository", async () => {

@@ -135,6 +135,12 @@ describe("stages", () => {
     expect(scripts(spec.jobs[0])).toEqual(["checkout", "test ${V}"]);
   });
 
+  it("of many steps are several jobs, as a job has a bound", () => {
+    const many = Array.from({ length: 30 }, (_, i) => stage(`s${i}`, `steps {\n${"sh 'x'\n".repeat(9)}}`));
+    const { spec } = imported(pipeline(many.join("\n")));
+    expect(spec.jobs.map((job) => scripts(job).filter((it) => it === "x").length)).toEqual([54, 54, 54, 54, 54]);
+  });
+
   it("that ask are approvals", () => {
     const { jobs } = imported(
       pipeline(stage("ship", "input { message 'Ship it?'\nsubmitter 'alice,bob' }\nsteps { sh 'x' }")),
@@ -334,6 +340,22 @@ describe("what is around the stages", () => {
     );
     expect(jobs.get("post-failure")).toMatchObject({ needs: ["a", "b"], optionalNeeds: ["a", "b"] });
     expect(jobs.get("a")?.artifacts).toMatchObject([{ paths: ["r.xml"] }]);
+  });
+});
+
+describe("hostile pipelines", () => {
+  it.each([
+    ["scripts", one(`script { ${"sh 'x'; ".repeat(20_000)} }`)],
+    [
+      "values of each other",
+      one(
+        "sh 'x'",
+        `agent any\nenvironment { A0 = 'x'\n${Array.from({ length: 2000 }, (_, i) => `A${i + 1} = "\${A${i}}\${A${i}}"`).join("\n")} }`,
+      ),
+    ],
+  ])("of many %s take time in proportion", (_, source) => {
+    const { errors, source: text } = importJenkinsfile(source);
+    expect(errors.length > 0 || text !== undefined).toBe(true);
   });
 });
 

@@ -6,6 +6,8 @@ import type { Report } from "./report.ts";
 import { Scope } from "./scope.ts";
 import { partsOf, shellWord } from "./text.ts";
 
+const MAX_VALUE = 4096;
+
 /** An `environment` section: what jobs or steps are given. */
 export interface ConvertedEnvironment {
   readonly env: Readonly<Record<string, string>>;
@@ -23,7 +25,8 @@ export function convertEnvironment(
   const env: Record<string, string> = {};
   const exports: string[] = [];
   const secrets: ((job: Job) => void)[] = [];
-  let scope = outer;
+  const known = new Map<string, string>();
+  const scope = new Scope(outer, known);
   for (const { key, value, at } of environment?.entries ?? []) {
     if (value.kind === "call") {
       const [id] = value.args;
@@ -34,12 +37,12 @@ export function convertEnvironment(
       continue;
     }
     const parts = partsOf(value.expression);
-    const text = scope.textOf(parts);
+    const text = shortText(scope.textOf(parts));
     if (parts === undefined || !isVariable(key)) {
       report.unsupported(at, `environment ${key}`, "its value takes Groovy to know: set it in a step");
     } else if (text !== undefined) {
       env[key] = text;
-      scope = new Scope(scope, new Map([[key, text]]));
+      known.set(key, text);
       report.exact(at, `environment ${key}`, "a variable");
     } else {
       exports.push(`export ${key}=${shellWord(parts)}`);
@@ -53,6 +56,11 @@ export function convertEnvironment(
       for (const give of secrets) give(job);
     },
   };
+}
+
+/** Values that are made of each other grow fast: long ones are left to the shell. */
+function shortText(text: string | undefined): string | undefined {
+  return text === undefined || text.length > MAX_VALUE ? undefined : text;
 }
 
 /** Which parts of credentials are wanted shows in the names that the file uses. */

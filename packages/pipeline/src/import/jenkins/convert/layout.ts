@@ -25,6 +25,9 @@ import {
 import { literal } from "./text.ts";
 import { convertOptions } from "./triggers.ts";
 
+/** Steps after which a stage begins another job: a job has at most 100, and steps of Jenkins may become several. */
+const FULL = 60;
+
 /** Turns stages into jobs: one job for stages in a row that share a workspace, unless something comes between. */
 export class Layout {
   readonly jobs = new Map<string, Job>();
@@ -145,7 +148,8 @@ export class Layout {
     }
     if (only?.name === "build" && this.#call(stage, { inner, progress })) return;
     const mustBeAlone = stage.when !== undefined || stage.options?.calls.some(({ name }) => name === "retry") === true;
-    const isSame = progress.open?.key === inner.place.key && !mustBeAlone;
+    const isFull = (progress.open?.job.steps.length ?? 0) + (branch?.steps.length ?? 0) > FULL;
+    const isSame = progress.open?.key === inner.place.key && !mustBeAlone && !isFull;
     const job = isSame && progress.open !== undefined ? progress.open.job : this.#open(stage, { inner, progress });
     const isFirst = job.steps.every(({ checkout, build }) => checkout !== undefined || build !== undefined);
     if (isSame)

@@ -49,10 +49,14 @@ export function slug(text: string, fallback: string, length = 40): string {
 /** Gives names that nobody else was given. */
 export class Names {
   readonly #taken = new Set<string>();
+  /** Where to go on counting, by the name that was wanted. */
+  readonly #counts = new Map<string, number>();
 
   take(wanted: string): string {
     let name = wanted;
-    for (let i = 2; this.#taken.has(name); i++) name = `${wanted}-${i}`;
+    let count = this.#counts.get(wanted) ?? 2;
+    while (this.#taken.has(name)) name = `${wanted}-${count++}`;
+    this.#counts.set(wanted, count);
     this.#taken.add(name);
     return name;
   }

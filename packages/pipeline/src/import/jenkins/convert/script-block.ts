@@ -1,7 +1,7 @@
 import type { Call, Expression, Statement } from "../groovy/nodes.ts";
 import { callOf, matchName } from "../model/match.ts";
 import type { Step } from "../model/model.ts";
-import { Places, Problems } from "../model/problems.ts";
+import { Problems } from "../model/problems.ts";
 import { readBranch } from "../model/steps.ts";
 import type { StepDraft } from "./draft.ts";
 import { decorated, type StepContext, todoStep } from "./step-context.ts";
@@ -53,7 +53,7 @@ function convertPlain(
   const call = callOf(statement);
   const name = call === undefined ? undefined : matchName(call);
   if (name === undefined || !PLAIN.has(name)) return undefined;
-  const problems = new Problems(new Places(context.source));
+  const problems = new Problems(context.report.places);
   const block = { statements: [statement], start: statement.start, end: statement.end };
   const { steps } = readBranch("script", block, { source: context.source, problems });
   return problems.any ? undefined : steps.flatMap((step) => [...convert(step, context)]);

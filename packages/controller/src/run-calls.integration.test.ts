@@ -261,7 +261,7 @@ async function adding(maxJobs: number, more = ""): Promise<{ readonly run: Run; 
 
 test("a running step adds jobs, once for a key; they run in its run", async () => {
   const { run, offer } = await adding(3);
-  const step = harness.client(RunService, offer.runToken);
+  const step = harness.client(RunService, offer.stepToken);
   const source = "jobs:\n  s1: { steps: [{ run: 'true' }] }\n  s2: { needs: [s1, plan], steps: [{ run: 'true' }] }\n";
   const keys = await Promise.all([step.addJobs({ source }), step.addJobs({ source })]);
   expect(keys.map(({ jobs }) => jobs)).toEqual([
@@ -281,18 +281,22 @@ test("a running step adds jobs, once for a key; they run in its run", async () =
     ["s1", "plan", JobState.SUCCEEDED],
     ["s2", "plan", JobState.SUCCEEDED],
   ]);
+  expect(offer.runToken).not.toBe(offer.stepToken);
   // The token ends with the task.
   await expect(step.addJobs({ source })).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
 });
 
 test("what is added gets no more than the job that adds it, and a person adds nothing", async () => {
   const { run, offer } = await adding(5, ", environment: test");
-  const step = harness.client(RunService, offer.runToken);
+  const step = harness.client(RunService, offer.stepToken);
   const refused = [
     "a: { steps: [{ run: x }], environment: production }",
     "a: { steps: [{ run: x }], secrets: [{ secret: prod-key, env: KEY }] }",
     "a: { steps: [{ run: x }], adds-jobs: 3 }",
     "a: { call: { pipeline: part } }",
+    "a: { notify: { receiver: hook, message: x } }",
+    "a: { steps: [{ run: x }], priority: 5 }",
+    "a: { steps: [{ run: x }], tolerations: [prod] }",
     "a: { deploy: { name: vad, model: vad, version: '1' } }",
     `a: { steps: [{ build: { secrets: { k: prod-key } } }] }`,
     `a: { steps: [{ run: x }], post: { always: [{ checkout: { credential: prod-key } }] } }`,
@@ -302,6 +306,9 @@ test("what is added gets no more than the job that adds it, and a person adds no
     await expect(call, job).rejects.toMatchObject({ reason: "PERMISSION_DENIED" });
   }
   const source = `jobs:\n  a: ${STEPS}\n`;
+  const task = harness.client(RunService, offer.runToken);
+  await expect(task.addJobs({ source })).rejects.toMatchObject({ reason: "PERMISSION_DENIED" });
+  await expect(step.getRun({ runId: run.id })).rejects.toMatchObject({ reason: "PERMISSION_DENIED" });
   await expect(harness.runs.addJobs({ source })).rejects.toMatchObject({ reason: "PERMISSION_DENIED" });
   await expect(step.addJobs({ source: `${source}#${"x".repeat(300_000)}` })).rejects.toMatchObject({
     reason: "TOO_LARGE",
@@ -318,6 +325,7 @@ test("a job that does not say so adds nothing", async () => {
   const run = await submit(`name: static\njobs:\n  plan: ${STEPS}\n`);
   await harness.until(run.id, ({ jobs }) => jobs[0]?.state === JobState.RUNNING);
   const offer = agent.offers.find(({ ref }) => ref?.runId === run.id);
+  expect(offer?.stepToken).toBe("");
   const step = harness.client(RunService, offer?.runToken);
   await expect(step.addJobs({ source: `jobs:\n  a: ${STEPS}\n` })).rejects.toMatchObject({
     reason: "PERMISSION_DENIED",

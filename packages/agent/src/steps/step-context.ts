@@ -97,13 +97,12 @@ export function stepEnvironment(
 /** What steps reach the controller with as their task: only those that may add jobs. The token ends with the task. */
 function controllerAccess({ offer, caPem }: Pick<StepContext, "offer" | "caPem">): Record<string, string> {
   if (givenToken(offer).size === 0) return {};
-  return { KEDGE_ADDRESS: offer.controllerAddress, KEDGE_TOKEN: offer.runToken, KEDGE_CA_PEM: caPem };
+  return { KEDGE_ADDRESS: offer.controllerAddress, KEDGE_TOKEN: offer.stepToken, KEDGE_CA_PEM: caPem };
 }
 
 /** The token that steps of a job are given, for masking; empty: none. */
-export function givenToken({ job, runToken }: TaskOffer): ReadonlyMap<string, Uint8Array> {
-  if ((job?.maxAddedJobs ?? 0) === 0 || runToken === "") return new Map();
-  return new Map([["KEDGE_TOKEN", Buffer.from(runToken)]]);
+export function givenToken({ stepToken }: TaskOffer): ReadonlyMap<string, Uint8Array> {
+  return new Map(stepToken === "" ? [] : [["KEDGE_TOKEN", Buffer.from(stepToken)]]);
 }
 
 /** Name of the variable with the host of a service, e.g. KEDGE_SERVICE_MY_DB. */

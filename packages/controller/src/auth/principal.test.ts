@@ -14,7 +14,7 @@ import {
   TokenService,
 } from "@kedge/proto";
 import { expect, test } from "vitest";
-import { isOpenMethod, isRead, mayCall } from "./principal.ts";
+import { isOpenMethod, isRead, mayCall, mayStepCall } from "./principal.ts";
 
 const SERVICES = [
   AlertService,
@@ -53,7 +53,7 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
 
 /** What the token of a running task opens. */
 const FOR_TASKS = new Set([
-  ...["pushModel", "pullModel", "getModel", "addJobs"],
+  ...["pushModel", "pullModel", "getModel"],
   ...["findMissingChunks", "putArtifact", "putCache", "getCache"],
 ]);
 
@@ -77,6 +77,7 @@ test.each(SERVICES.flatMap((service) => service.methods.map((method) => [service
     expect(mayCall(Role.UNSPECIFIED, service, method)).toBe(false);
     expect(mayCall(99 as Role, service, method)).toBe(false);
     expect(mayCall(Role.TASK, service, method)).toBe(FOR_TASKS.has(method));
+    expect(mayStepCall(service, method)).toBe(method === "addJobs");
     expect(isOpenMethod(service, method)).toBe(method === "enroll");
     // Without the lease only these are answered.
     expect(isRead(method)).toBe(wanted === "VIEWER" || method === "listTokens");

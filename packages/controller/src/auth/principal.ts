@@ -10,7 +10,6 @@ const RANK: Readonly<Record<Role, number>> = {
 };
 
 const TASK_METHODS: ReadonlySet<string> = new Set([
-  "kedge.v1.RunService/addJobs",
   "kedge.v1.ModelService/pushModel",
   "kedge.v1.ModelService/pullModel",
   "kedge.v1.ModelService/getModel",
@@ -19,6 +18,9 @@ const TASK_METHODS: ReadonlySet<string> = new Set([
   "kedge.v1.ArtifactService/putCache",
   "kedge.v1.ArtifactService/getCache",
 ]);
+
+/** What a running task's steps may call with the token they are given. */
+const STEP_METHODS: ReadonlySet<string> = new Set(["kedge.v1.RunService/addJobs"]);
 
 /** How the names of methods that only read begin. */
 const READS = /^(get|list|watch|stream|explain|lint|plan|pull|whoAmI)/;
@@ -58,4 +60,9 @@ export function requiredRole(service: string, method: string): Role {
 export function mayCall(role: Role, service: string, method: string): boolean {
   if (role === Role.TASK) return TASK_METHODS.has(`${service}/${method}`);
   return RANK[role] >= RANK[requiredRole(service, method)] && RANK[role] > 0;
+}
+
+/** Tells whether a method may be called with the token that steps are given. */
+export function mayStepCall(service: string, method: string): boolean {
+  return STEP_METHODS.has(`${service}/${method}`);
 }

@@ -3,7 +3,7 @@ import { createSigner } from "@kedge/bus";
 import { Role, TaskRefFullSchema } from "@kedge/proto";
 import { createAccount } from "@nats-io/nkeys";
 import { expect, test } from "vitest";
-import { authenticateTask, mintTaskToken } from "./task-token.ts";
+import { authenticateStep, authenticateTask, mintStepToken, mintTaskToken } from "./task-token.ts";
 
 const signer = createSigner(createAccount().getSeed());
 const ref = create(TaskRefFullSchema, { nodeId: "n1", taskId: "r-j-1", fence: 1, runId: "r", job: "j" });
@@ -39,4 +39,14 @@ test("what the controller signed for other purposes is no token", () => {
   expect(document.audience).toBe("n1");
   const wrong = mintTaskToken({ ...signer, sign: (schema, value) => signer.sign(schema, value, "n1") }, ref);
   expect(authenticateTask(wrong, signer.publicKey, alive)).toBeUndefined();
+});
+
+test("a step's token is no task's token, nor the other way round, also under the other's name", () => {
+  const step = mintStepToken(signer, ref);
+  expect(authenticateStep(step, signer.publicKey, alive)).toMatchObject({ role: Role.TASK, taskId: "r-j-1" });
+  expect(authenticateStep(step, signer.publicKey, () => false)).toBeUndefined();
+  for (const text of [step, step.replace("kedge-step.", "kedge-task.")])
+    expect(authenticateTask(text, signer.publicKey, alive)).toBeUndefined();
+  for (const text of [token, token.replace("kedge-task.", "kedge-step.")])
+    expect(authenticateStep(text, signer.publicKey, alive)).toBeUndefined();
 });

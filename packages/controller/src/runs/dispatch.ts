@@ -15,7 +15,7 @@ import {
   TaskRefFullSchema,
   TaskState,
 } from "@kedge/proto";
-import { mintTaskToken } from "../auth/task-token.ts";
+import { mintStepToken, mintTaskToken } from "../auth/task-token.ts";
 import type { Artifacts } from "../files/artifacts.ts";
 import { offeredFiles } from "../files/job-files.ts";
 import { LEASE_MS } from "../nodes/registry.ts";
@@ -115,6 +115,7 @@ export class Dispatcher {
       ...offeredFiles(this.#options.artifacts, run, job),
       ...(run.source === undefined ? {} : { source: run.source }),
       runToken: mintTaskToken(this.#options.signer, ref),
+      stepToken: job.spec.maxAddedJobs > 0 ? mintStepToken(this.#options.signer, ref) : "",
       controllerAddress: this.#options.controllerAddress(),
       leaseSeconds: LEASE_MS / 1000,
       gpuIndices: task.gpuIndices,

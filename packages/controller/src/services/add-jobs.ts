@@ -23,11 +23,11 @@ const MAX_SOURCE_BYTES = 256 * 1024;
 const MAX_KEY = 200;
 const MAX_JOBS = 1_000;
 /** Kinds of work that a step may ask for: those that reach beyond the run are for the reviewed file alone. */
-const ALLOWED: ReadonlySet<string | undefined> = new Set(["steps", "gate", "approval", "notify"]);
+const ALLOWED: ReadonlySet<string | undefined> = new Set(["steps", "gate", "approval"]);
 
 /**
  * Adds the jobs of a fragment to the run of the calling task. They get no more than the job that adds them has: its
- * secrets, its environment; they may not deploy, call, or add jobs themselves. The same key adds the same jobs once.
+ * secrets, environment, priority and tolerations; they may not deploy, call, notify, or add jobs themselves. The same key adds the same jobs once.
  *
  * @returns the names of the jobs.
  * @throws KedgeError PERMISSION_DENIED when the job may add none, INVALID_PIPELINE, INVALID_FIELD, TOO_LARGE, RUN_FINISHED.
@@ -39,7 +39,7 @@ export async function addJobs(
 ): Promise<string[]> {
   const { source } = request;
   if (principal.taskId === undefined)
-    throw new KedgeError("PERMISSION_DENIED", "jobs are added by a running step, with its task's token", {
+    throw new KedgeError("PERMISSION_DENIED", "jobs are added by a running step, with the token it is given", {
       hint: "call `kedge job add` in a step of a job with adds-jobs",
     });
   assertRequest(request);
@@ -118,6 +118,10 @@ function excess(spec: JobSpec, adder: Job, ownSecrets: ReadonlySet<string>): str
   if (spec.maxAddedJobs > 0) return "may not add jobs: it is added itself";
   if (spec.environment !== "" && spec.environment !== adder.spec?.environment)
     return `is of environment ${spec.environment}, and the job that adds it is not`;
+  if (spec.priority > (adder.spec?.priority ?? 0)) return "has a higher priority than the job that adds it";
+  const tolerated = new Set(adder.spec?.placement?.tolerations);
+  const taint = spec.placement?.tolerations.find((key) => !tolerated.has(key));
+  if (taint !== undefined) return `tolerates ${taint}, which the job that adds it does not`;
   const secret = secretNames(spec).find((name) => !ownSecrets.has(name));
   return secret === undefined ? undefined : `asks for secret ${secret}, which the job that adds it does not have`;
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isKedgeError, KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
@@ -29,6 +30,8 @@ export interface CommitText {
   readonly author: string;
 }
 
+/** Stands in a clone that was made to its end. */
+const READY = "kedge-ready";
 const FETCH_MS = 300_000;
 const LOOK_MS = 30_000;
 const MAX_CACHES = 50;
@@ -102,14 +105,17 @@ export class GitCache {
     const options = await this.#gitOptions(repository, directory);
     const git: RunGit = (args, { ms = LOOK_MS, ...more } = {}) =>
       this.#within(ms, signal, (limited) => runGitRaw(args, { ...options, ...more, signal: limited }));
-    await git(["init", "--bare", "--quiet", "."]);
-    // Where missing contents are fetched from later on.
-    await git(["config", "remote.origin.url", repository.url]);
-    await git(["config", "remote.origin.promisor", "true"]);
-    await git(["config", "remote.origin.partialclonefilter", "blob:none"]);
+    if (!existsSync(join(directory, READY))) {
+      await git(["init", "--bare", "--quiet", "."]);
+      // Where missing contents are fetched from later on.
+      await git(["config", "remote.origin.url", repository.url]);
+      await git(["config", "remote.origin.promisor", "true"]);
+      await git(["config", "remote.origin.partialclonefilter", "blob:none"]);
+      await writeFile(join(directory, READY), "");
+      await this.#evict();
+    }
     const nowSeconds = this.#options.clock.now() / 1000;
     await utimes(directory, nowSeconds, nowSeconds);
-    await this.#evict();
     return new Clone(git);
   }
 
@@ -179,6 +185,9 @@ export class Clone {
       throw new KedgeError("INVALID_FIELD", "the id of a commit has 40 or 64 digits", { field: "id" });
     assertRefName(ref, "ref");
     const target = `refs/kedge/commits/${id}`;
+    // What was fetched before does not change.
+    const known = await this.#commitOf(target).catch(unlessFailed);
+    if (known !== undefined) return known;
     try {
       await this.#fetch(`+${id}:${target}`);
     } catch (error) {
@@ -210,11 +219,8 @@ export class Clone {
 
   /** Where two fetched commits parted; undefined when they have nothing in common. */
   async mergeBase(one: string, other: string): Promise<string | undefined> {
-    const found = await this.#text(["merge-base", one, other]).catch((error: unknown) => {
-      if (isKedgeError(error, "GIT_FAILED")) return "";
-      throw error;
-    });
-    return found.trim() || undefined;
+    const found = await this.#text(["merge-base", one, other]).catch(unlessFailed);
+    return found?.trim();
   }
 
   /** Message, cut at 1,000 characters, and author of a fetched commit. */
@@ -240,6 +246,10 @@ export class Clone {
   ): Promise<string> {
     return (await this.#git(args, options)).toString("utf8");
   }
+}
+
+function unlessFailed(error: unknown): undefined {
+  if (!isKedgeError(error, "GIT_FAILED")) throw error;
 }
 
 async function isOversized(directory: string): Promise<boolean> {

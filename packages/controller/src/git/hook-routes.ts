@@ -37,8 +37,7 @@ const BODY_MS = 10_000;
  * a secret is not there at all. Nothing is believed, and no body is parsed, before the signature is checked.
  */
 export function hookRoutes(options: HookRoutesOptions): (server: FastifyInstance) => void {
-  const { stores, clock, onOutcome } = options;
-  const budget = new HookBudget();
+  const door = new HookDoor(options);
   return (server) => {
     server.register(async (scope) => {
       scope.removeAllContentTypeParsers();
@@ -47,59 +46,66 @@ export function hookRoutes(options: HookRoutesOptions): (server: FastifyInstance
       });
       scope.setErrorHandler((error: { readonly statusCode?: number }, _request, reply) => {
         const status = error.statusCode ?? 500;
-        onOutcome(status < 500 ? "refused" : "failed");
+        options.onOutcome(status < 500 ? "refused" : "failed");
+        if (status >= 500) options.logger.warn({ err: error }, "a webhook could not be stored");
         return reply.code(status).send({ error: status === 413 ? "the body is too large" : "it was not taken" });
       });
       scope.post<HookRequest>("/hooks/:repository", {
-        onRequest: async (request, reply) => admit(request, reply),
-        handler: async (request, reply) => answer(request, reply),
+        onRequest: async (request, reply) => door.admit(request, reply),
+        handler: async (request, reply) => door.answer(request, reply),
       });
     });
   };
+}
+
+/** Lets in what is signed. */
+class HookDoor {
+  readonly #options: HookRoutesOptions;
+  readonly #budget = new HookBudget();
+
+  constructor(options: HookRoutesOptions) {
+    this.#options = options;
+  }
 
   /** Before a byte of the body is read. */
-  async function admit({ params, headers, raw }: FastifyRequest<HookRequest>, reply: FastifyReply): Promise<void> {
-    const repository = find(params.repository);
-    if (repository === undefined) {
-      onOutcome("unknown");
-      return void reply.code(404).send({ error: "not found" });
-    }
-    if (!hasSignature(repository.forge, (name) => headerOf(headers, name))) {
-      onOutcome("refused");
-      return void reply.code(401).send({ error: "it is not signed" });
-    }
+  async admit({ params, headers, raw }: FastifyRequest<HookRequest>, reply: FastifyReply): Promise<void> {
+    const { clock } = this.#options;
+    const repository = this.#find(params.repository);
+    if (repository === undefined) return void this.#refuse(reply, 404, "unknown");
+    const isSigned = hasSignature(repository.forge, (name) => headerOf(headers, name));
+    if (!isSigned) return void this.#refuse(reply, 401, "refused", "it is not signed");
     const length = Number(headers["content-length"]);
     // Who does not say how much comes may send as much as is allowed.
-    if (!budget.take(length <= MAX_HOOK_BYTES ? length : MAX_HOOK_BYTES, reply.raw)) {
-      onOutcome("busy");
-      return void reply.code(503).header("retry-after", "5").send({ error: "too much at once" });
-    }
+    const bytes = length <= MAX_HOOK_BYTES ? length : MAX_HOOK_BYTES;
+    if (!this.#budget.take(bytes, reply.raw)) return void this.#refuse(reply, 503, "busy", "too much at once");
     const cancel = clock.after(BODY_MS, () => raw.complete || raw.destroy());
     reply.raw.once("close", cancel);
   }
 
-  async function answer(request: FastifyRequest<HookRequest>, reply: FastifyReply): Promise<FastifyReply> {
-    const repository = find(request.params.repository);
-    const secrets = repository === undefined ? [] : await secretsOf(repository, options);
-    if (repository === undefined || secrets.length === 0) {
-      onOutcome("unknown");
-      return reply.code(404).send({ error: "not found" });
-    }
+  /** With the body, which nobody has looked at. */
+  async answer(request: FastifyRequest<HookRequest>, reply: FastifyReply): Promise<FastifyReply> {
+    const { clock, onOutcome } = this.#options;
+    const repository = this.#find(request.params.repository);
+    const secrets = repository === undefined ? [] : await secretsOf(repository, this.#options);
+    if (repository === undefined || secrets.length === 0) return this.#refuse(reply, 404, "unknown");
     const body = request.body ?? Buffer.alloc(0);
     const header = (name: string): string | undefined => headerOf(request.headers, name);
     const check = checkHook(repository.forge, { header, body }, { secrets, nowMs: clock.now() });
-    if (check.kind === "refused") {
-      onOutcome("refused");
-      return reply.code(401).send({ error: check.why });
-    }
-    const isNew = await store(options, repository, { hook: check, body });
+    if (check.kind === "refused") return this.#refuse(reply, 401, "refused", check.why);
+    const isNew = await store(this.#options, repository, { hook: check, body });
     onOutcome(isNew ? "stored" : "repeated");
     return reply.code(isNew ? 202 : 200).send({ id: check.id, repeated: !isNew });
   }
 
-  function find(name: string): Repository | undefined {
-    const repository = stores.repositories.get(name)?.value;
+  #find(name: string): Repository | undefined {
+    const repository = this.#options.stores.repositories.get(name)?.value;
     return repository === undefined || hookPathOf(repository) === "" ? undefined : repository;
+  }
+
+  #refuse(reply: FastifyReply, status: number, outcome: HookOutcome, error = "not found"): FastifyReply {
+    this.#options.onOutcome(outcome);
+    if (status === 503) reply.header("retry-after", "5");
+    return reply.code(status).send({ error });
   }
 }
 

@@ -53,6 +53,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   artifacts: { about: "artifacts up and down, beside bare chunks", script: "test/bench/artifacts.ts" },
   logs: { about: "a 1 GB log from a step to who follows it, and single lines", script: "test/bench/logs.ts" },
   masking: { about: "secrets taken out of logs, beside a copy", script: "packages/domain/bench/masking.mjs" },
+  "lost-agents": { about: "kills, freezes and cuts while jobs run", script: "test/bench/lost-agents.ts" },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },
 };
 

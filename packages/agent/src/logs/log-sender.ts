@@ -59,15 +59,16 @@ export class LogSender {
 
   /** Resolves when more may be added, or the signal has aborted. */
   room(): Promise<void> {
-    return this.#until(() => this.#bytes < MAX_WINDOW_BYTES);
+    return this.until(() => this.#bytes < MAX_WINDOW_BYTES);
   }
 
-  /** Resolves when everything is stored, or the signal has aborted. */
-  drained(): Promise<void> {
-    return this.#until(() => this.#waiting.length === 0);
+  /** Whether no chunk up to this one waits. */
+  hasStored(sequence: number): boolean {
+    return (this.#waiting[0]?.chunk.state.sequence ?? Number.POSITIVE_INFINITY) > sequence;
   }
 
-  async #until(condition: () => boolean): Promise<void> {
+  /** Resolves when a condition holds, which is looked at whenever a chunk was stored, or the signal has aborted. */
+  async until(condition: () => boolean): Promise<void> {
     while (!condition() && !this.#options.signal.aborted) {
       await new Promise<void>((resolve) => this.#listeners.push(resolve));
     }

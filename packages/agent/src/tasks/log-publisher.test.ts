@@ -150,6 +150,23 @@ describe("LogPublisher", () => {
     expect((await stat(join(dir, "log"))).size).toBeLessThan(40 * MIB);
   });
 
+  it("does not wait for what is written after it was asked to close", async () => {
+    const log = open();
+    let isOver = false;
+    const flood = (async () => {
+      while (!isOver) {
+        await log.write({ step: "service", stream: STDERR, data: Buffer.from("again\n") });
+        await systemClock.sleep(0);
+      }
+    })();
+    await log.write({ step: "a", stream: STDOUT, data: Buffer.from("mine\n") });
+    await log.close();
+    expect(text(sent.filter(({ step }) => step === "a"))).toBe("mine\n");
+    isOver = true;
+    await flood;
+    await log.close();
+  });
+
   it("masks what it was given, also in its own lines, and says what is too short for that", async () => {
     const log = open();
     await log.mask(

@@ -135,12 +135,13 @@ export class LogPublisher {
 
   /** Resolves when everything written so far is stored, or the task's signal has aborted. May be called again. */
   async close(): Promise<void> {
+    // What is queued by now; a service may go on writing all the time.
+    const last = this.#state.sequence + this.#queue.length;
     this.#isClosing = true;
     this.#hurry();
-    await this.#pump;
-    await this.#sender.drained();
+    await this.#sender.until(() => this.#state.sequence >= last && this.#sender.hasStored(last));
     this.#isClosing = false;
-    this.#spool.close();
+    if (this.#queue.length === 0 && this.#pump === undefined) this.#spool.close();
   }
 
   #enqueue(piece: LogPiece, masked: Uint8Array): void {

@@ -1,5 +1,5 @@
 import { buildStep } from "./build-step.ts";
-import { checkoutStep } from "./checkout-step.ts";
+import { checkoutStep } from "./checkout/checkout-step.ts";
 import { gateStep } from "./gate-step.ts";
 import { modelStep } from "./model-step.ts";
 import { runStep } from "./run-step.ts";

@@ -18,6 +18,10 @@ export interface GitOptions {
   /** http(s) address that the credential is for; it is sent to no other host, and never stands in the arguments. */
   readonly remote?: string;
   readonly credential?: GitCredential;
+  /** File with the private key for ssh; no other is tried. */
+  readonly sshKey?: string;
+  /** Whether repositories on this machine's disk may be read, whatever names them. Default: yes. */
+  readonly localRepositories?: boolean;
   /** Receives what git has to say, e.g. progress. */
   readonly onMessage?: (text: string) => void;
   /** Largest answer; default 1 MiB. */
@@ -77,7 +81,8 @@ export function runGitRaw(args: readonly string[], options: GitOptions): Promise
 }
 
 /** Only what git needs: no variable of the process's own surroundings can point it elsewhere. */
-export function gitEnvironment({ home, remote, credential }: Omit<GitOptions, "directory" | "signal">) {
+export function gitEnvironment(options: Omit<GitOptions, "directory" | "signal">) {
+  const { home, remote, credential, sshKey, localRepositories = true } = options;
   const { PATH, HOME, SSH_AUTH_SOCK } = process.env;
   return {
     PATH: PATH ?? "/usr/bin:/bin",
@@ -85,13 +90,19 @@ export function gitEnvironment({ home, remote, credential }: Omit<GitOptions, "d
     ...(SSH_AUTH_SOCK === undefined ? {} : { SSH_AUTH_SOCK }),
     LC_ALL: "C.UTF-8",
     GIT_TERMINAL_PROMPT: "0",
-    GIT_ALLOW_PROTOCOL: "file:git:http:https:ssh",
+    GIT_ALLOW_PROTOCOL: `${localRepositories ? "file:" : ""}git:http:https:ssh`,
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     GIT_LFS_SKIP_SMUDGE: "1",
-    GIT_SSH_COMMAND: "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new",
+    GIT_SSH_COMMAND: ["ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new", ...sshKeyOptions(sshKey)].join(" "),
     ...configVariables({ ...SAFE_CONFIG, "safe.directory": "*", ...credentialConfig(remote, credential) }),
   };
+}
+
+/** Git gives the command to a shell. */
+function sshKeyOptions(sshKey: string | undefined): string[] {
+  if (sshKey === undefined) return [];
+  return ["-oIdentitiesOnly=yes", "-oIdentityAgent=none", "-i", `'${sshKey.replaceAll("'", "'\\''")}'`];
 }
 
 /** Settings in the environment: arguments are seen by every user of the machine, these are not. */

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkout } from "./checkout.ts";
+import { gitCheckout } from "./git-checkout.ts";
 
 describe("checkout", () => {
   let root = "";
@@ -32,7 +32,9 @@ describe("checkout", () => {
   async function fetch(ref: string, from = repository, depth = 1): Promise<{ commit: string; directory: string }> {
     const directory = await mkdtemp(join(root, "work-"));
     const signal = new AbortController().signal;
-    const commit = await checkout({ directory, repository: from, ref, depth, signal, onOutput: () => {} });
+    const access = { credential: { kind: "none" as const }, home: root, localRepositories: true };
+    const what = { directory, repository: from, ref, depth, filter: "" };
+    const commit = await gitCheckout({ ...what, ...access, signal, onOutput: () => {} });
     return { commit, directory };
   }
 
@@ -51,10 +53,12 @@ describe("checkout", () => {
 
   it("refuses options and remote helpers", async () => {
     const ran = join(root, "ran");
-    for (const ref of ["--upload-pack=touch ran", "-x", "", "a\nb"])
+    for (const ref of ["--upload-pack=touch ran", "-x", "", "a\nb", "main:refs/heads/x", "+main:x", "a..b"]) {
       await expect(fetch(ref)).rejects.toThrow("not a ref");
-    for (const from of [`ext::sh -c touch% ${ran}`, `--upload-pack=touch ${ran}`]) {
-      await expect(fetch("main", from)).rejects.toThrow("not a repository");
+    }
+    const repositories = ["-oProxyCommand=touch ran", "ssh://-oProxyCommand=touch/x", "fd::17", "https://me:pw@host/x"];
+    for (const from of [`ext::sh -c touch% ${ran}`, `--upload-pack=touch ${ran}`, ...repositories]) {
+      await expect(fetch("main", from)).rejects.toThrow(/^checkout.repository: /);
     }
     expect(existsSync(ran)).toBe(false);
   });

@@ -3,6 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import { create } from "@bufbuild/protobuf";
 import { type EncodedTree, encodeTree, hexOf, sha256Of } from "@kedge/bus";
 import { comparePaths, TREE_LIMITS } from "@kedge/domain";
+import { readAhead } from "@kedge/kernel";
 import { type TreeEntry, TreeEntryKind, TreeEntrySchema } from "@kedge/proto";
 import { StepFailure } from "../steps/step-failure.ts";
 import { type FoundFile, openInside } from "./find-files.ts";
@@ -26,6 +27,7 @@ interface Piece {
 }
 
 const { chunkBytes } = TREE_LIMITS;
+const READ_AHEAD = 16;
 
 /** Files on the disk, as a tree: what is in it is known, and each chunk can be read again to send it. */
 export class PackedTree {
@@ -47,11 +49,12 @@ export class PackedTree {
       files.map((file) => ({ folder, file, path: rename(file.path) })),
     );
     const packing = new Packing();
-    for (const { folder, file, path } of all.toSorted((a, b) => comparePaths(a.path, b.path))) {
+    const sorted = all.toSorted((a, b) => comparePaths(a.path, b.path));
+    for await (const { folder, file, path, bytes } of readAhead(sorted, withBytes, READ_AHEAD)) {
       signal.throwIfAborted();
       const { kind, target, isExecutable: executable } = file;
       const entry = create(TreeEntrySchema, { path, kind, target, executable });
-      if (kind === TreeEntryKind.FILE) await packing.add(entry, folder, file);
+      if (kind === TreeEntryKind.FILE) await packing.add(entry, folder, file, bytes);
       packing.entries.push(entry);
     }
     packing.flush();
@@ -80,12 +83,12 @@ class Packing {
   #pack: { readonly entry: TreeEntry; readonly piece: Piece; readonly bytes: Uint8Array }[] = [];
   #packBytes = 0;
 
-  async add(entry: TreeEntry, folder: string, file: FoundFile): Promise<void> {
+  /** @param bytes the content of a small file. */
+  async add(entry: TreeEntry, folder: string, file: FoundFile, bytes: Uint8Array | undefined): Promise<void> {
     entry.size = BigInt(file.sizeBytes);
-    await using handle = await openInside(folder, file.path);
     if (file.sizeBytes === 0) entry.sha256 = sha256Of(new Uint8Array());
-    else if (file.sizeBytes <= SMALL_FILE_BYTES) await this.#addSmall(entry, handle, folder, file);
-    else await this.#addLarge(entry, handle, folder, file);
+    else if (bytes !== undefined) this.#addSmall(entry, { ...wholeOf(file), folder }, bytes);
+    else await this.#addLarge(entry, folder, file);
   }
 
   /** Ends the chunk of small files. */
@@ -102,9 +105,7 @@ class Packing {
     );
   }
 
-  async #addSmall(entry: TreeEntry, handle: FileHandle, folder: string, file: FoundFile): Promise<void> {
-    const piece = { folder, path: file.path, offset: 0, length: file.sizeBytes };
-    const bytes = await readPart(handle, piece);
+  #addSmall(entry: TreeEntry, piece: Piece, bytes: Uint8Array): void {
     if (this.#packBytes + bytes.length > chunkBytes) this.flush();
     entry.sha256 = sha256Of(bytes);
     entry.offset = this.#packBytes;
@@ -113,8 +114,9 @@ class Packing {
     if (isPackEnd(entry.path)) this.flush();
   }
 
-  async #addLarge(entry: TreeEntry, handle: FileHandle, folder: string, { path, sizeBytes }: FoundFile): Promise<void> {
+  async #addLarge(entry: TreeEntry, folder: string, { path, sizeBytes }: FoundFile): Promise<void> {
     this.flush();
+    await using handle = await openInside(folder, path);
     const whole = createHash("sha256");
     for (let offset = 0; offset < sizeBytes; offset += chunkBytes) {
       const piece = { folder, path, offset, length: Math.min(chunkBytes, sizeBytes - offset) };
@@ -133,9 +135,20 @@ class Packing {
   }
 }
 
+/** Small files are read while those before them are still at hand: most of their time is spent on opening them. */
+async function withBytes<T extends { readonly folder: string; readonly file: FoundFile }>(item: T) {
+  const { folder, file } = item;
+  const isSmall = file.kind === TreeEntryKind.FILE && file.sizeBytes > 0 && file.sizeBytes <= SMALL_FILE_BYTES;
+  return { ...item, bytes: isSmall ? await readPiece({ ...wholeOf(file), folder }) : undefined };
+}
+
+function wholeOf({ path, sizeBytes }: FoundFile) {
+  return { path, offset: 0, length: sizeBytes };
+}
+
 async function readPiece(piece: Piece): Promise<Uint8Array> {
   await using handle = await openInside(piece.folder, piece.path);
-  return readPart(handle, piece);
+  return await readPart(handle, piece);
 }
 
 async function readPart(handle: FileHandle, { path, offset, length }: Piece): Promise<Uint8Array> {

@@ -50,6 +50,7 @@ test("follows no redirect", async () => {
   receiver.answer = () => ({ status: 307, headers: { location: other.url } });
   expect(await send()).toEqual({
     kind: "failed",
+    status: 307,
     error: "HTTP 307 Temporary Redirect (redirects are not followed)",
   });
   expect(other.received).toEqual([]);
@@ -60,11 +61,12 @@ test("tells what the receiver asks for, and a Slack-like code word, but nothing 
   receiver.answer = () => ({ status: 429, headers: { "retry-after": "7" }, body: "rate_limited" });
   expect(await send()).toEqual({
     kind: "failed",
+    status: 429,
     error: "HTTP 429 Too Many Requests (rate_limited)",
     retryAfterMs: 7_000,
   });
   receiver.answer = () => ({ status: 500, body: "AWS_SECRET=hunter2" });
-  expect(await send()).toEqual({ kind: "failed", error: "HTTP 500 Internal Server Error" });
+  expect(await send()).toEqual({ kind: "failed", status: 500, error: "HTTP 500 Internal Server Error" });
 });
 
 test("an answer without end is not read to its end", async () => {

@@ -37,7 +37,10 @@ export const ERROR_REASONS = {
   INVALID_DEPLOYMENT: entry("INVALID_ARGUMENT", "The deployment file has errors; the message names line and column."),
   INVALID_PAGE_TOKEN: entry("INVALID_ARGUMENT", "The page token was not made by this server for this list."),
   INVALID_OPTION: entry("INVALID_ARGUMENT", "A setting, flag or environment variable has a value it must not have."),
-  INVALID_TREE: entry("INVALID_ARGUMENT", "A list of files names what must not be unpacked, or does not hold together."),
+  INVALID_TREE: entry(
+    "INVALID_ARGUMENT",
+    "A list of files names what must not be unpacked, or does not hold together.",
+  ),
   INVALID_MODEL: entry("INVALID_ARGUMENT", "The pushed files are not a model Kedge can serve."),
   RUN_NOT_FOUND: entry("NOT_FOUND", "No run has this id."),
   JOB_NOT_FOUND: entry("NOT_FOUND", "The run has no job of this name."),

@@ -50,11 +50,11 @@ export class PackedTree {
     );
     const packing = new Packing();
     const sorted = all.toSorted((a, b) => comparePaths(a.path, b.path));
-    for await (const { folder, file, path, bytes } of readAhead(sorted, withBytes, READ_AHEAD)) {
+    for await (const { path, ...item } of readAhead(sorted, withBytes, READ_AHEAD)) {
       signal.throwIfAborted();
-      const { kind, target, isExecutable: executable } = file;
+      const { kind, target, isExecutable: executable } = item.file;
       const entry = create(TreeEntrySchema, { path, kind, target, executable });
-      if (kind === TreeEntryKind.FILE) await packing.add(entry, folder, file, bytes);
+      if (kind === TreeEntryKind.FILE) await packing.add(entry, item);
       packing.entries.push(entry);
     }
     packing.flush();
@@ -76,6 +76,13 @@ export class PackedTree {
   }
 }
 
+/** A file that becomes part of a tree, with its content if it is small. */
+interface LoadedFile {
+  readonly folder: string;
+  readonly file: FoundFile;
+  readonly bytes: Uint8Array | undefined;
+}
+
 /** A tree that is being made, with the chunk that is being filled with small files. */
 class Packing {
   readonly entries: TreeEntry[] = [];
@@ -83,8 +90,7 @@ class Packing {
   #pack: { readonly entry: TreeEntry; readonly piece: Piece; readonly bytes: Uint8Array }[] = [];
   #packBytes = 0;
 
-  /** @param bytes the content of a small file. */
-  async add(entry: TreeEntry, folder: string, file: FoundFile, bytes: Uint8Array | undefined): Promise<void> {
+  async add(entry: TreeEntry, { folder, file, bytes }: LoadedFile): Promise<void> {
     entry.size = BigInt(file.sizeBytes);
     if (file.sizeBytes === 0) entry.sha256 = sha256Of(new Uint8Array());
     else if (bytes !== undefined) this.#addSmall(entry, { ...wholeOf(file), folder }, bytes);

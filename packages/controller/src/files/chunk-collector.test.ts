@@ -125,7 +125,7 @@ describe("chunks", () => {
     const protecting = hold.protect(sha256).then(() => {
       waited = true;
     });
-    await systemClock.sleep(1);
+    await Promise.resolve();
     expect(waited).toBe(false);
     resolve();
     expect(await deleting).toBe(1);

@@ -49,7 +49,7 @@ export function createArtifactService(options: ArtifactServiceOptions): ServiceI
       return { missing: await missingOf(bus, holds.ofTask(task.id), chunks) };
     },
     putArtifact: async (requests, context) => {
-      const { header, tree } = await receive<PutArtifactHeader>(options, requests, context, () => {});
+      const { header, tree } = await receive<PutArtifactHeader>(options, { requests, context, check: () => {} });
       const artifact = await artifacts.put(taskJobOf(stores, context.principal), header.name, tree);
       return { artifact, newBytes: tree.newBytes };
     },
@@ -60,9 +60,8 @@ export function createArtifactService(options: ArtifactServiceOptions): ServiceI
       return {};
     },
     putCache: async (requests, context) => {
-      const { header, tree } = await receive<PutCacheHeader>(options, requests, context, (it) =>
-        caches.assertMayPut(taskJobOf(stores, context.principal), it),
-      );
+      const check = (header: PutCacheHeader) => caches.assertMayPut(taskJobOf(stores, context.principal), header);
+      const { header, tree } = await receive<PutCacheHeader>(options, { requests, context, check });
       return { ...(await caches.put(taskJobOf(stores, context.principal), header, tree)), newBytes: tree.newBytes };
     },
     getCache: async (request, { principal }) => {
@@ -98,12 +97,17 @@ interface UploadPart<H extends object> {
     | { readonly case: undefined; readonly value?: undefined };
 }
 
+interface Upload<H extends object> {
+  readonly requests: AsyncIterable<UploadPart<H>>;
+  readonly context: CallContext;
+  /** Refuses a header before anything is stored. */
+  readonly check: (header: H) => void;
+}
+
 /** Takes an upload; what it holds is kept until the task is long over, so a document may refer to it. */
 async function receive<H extends object>(
   { bus, stores, holds, isLeader }: ArtifactServiceOptions,
-  requests: AsyncIterable<UploadPart<H>>,
-  { principal, signal }: CallContext,
-  check: (header: H) => void,
+  { requests, context: { principal, signal }, check }: Upload<H>,
 ): Promise<{ readonly header: H; readonly tree: UploadedTree }> {
   const { task } = taskJobOf(stores, principal);
   const upload = new TreeUpload(bus, holds.ofTask(task.id));

@@ -10,6 +10,8 @@ import type { RpcClientOptions } from "./client-options.ts";
 import type { RpcClient, RpcMethods } from "./service-types.ts";
 
 const MAX_POOL = 16;
+/** What the server may have on the way: with HTTP/2's own 64 KiB a large message waits for its receiver several times. */
+const FLOW_WINDOW_BYTES = 1024 * 1024;
 
 /** Connections to one server, shared by the clients of several services. */
 export interface RpcConnection {
@@ -51,6 +53,7 @@ function openClient(options: RpcClientOptions): Client {
   return new Client(options.address, serverIdentity(ca, options.serverName ?? host), {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
+    "grpc-node.flow_control_window": FLOW_WINDOW_BYTES,
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.initial_reconnect_backoff_ms": 200,

@@ -22,7 +22,8 @@ import { removeWorkspace } from "../tasks/workspace.ts";
 import { localFileStore } from "./local-files.ts";
 
 /** How tasks are run without a controller. */
-export interface LocalNodeOptions extends Pick<AgentOptions, "dockerSocket" | "runtimes" | "clock" | "logger"> {
+export interface LocalNodeOptions
+  extends Pick<AgentOptions, "dockerSocket" | "runtimes" | "clock" | "logger" | "modelServerEntry"> {
   /** Absolute folder; each local node has one of its own in it while it runs. */
   readonly baseDir: string;
   readonly onEvent: (event: TaskEvent) => void;
@@ -162,9 +163,8 @@ interface LocalParts {
   readonly unlock: () => Promise<void>;
 }
 
-function resolved(options: Partial<AgentOptions>, dataDir: string): ResolvedAgentOptions {
-  // No replica is started here, so the model server's script is of no account.
-  return resolveAgentOptions({ ...options, dataDir, modelServerEntry: "/dev/null" });
+function resolved(options: Omit<AgentOptions, "dataDir">, dataDir: string): ResolvedAgentOptions {
+  return resolveAgentOptions({ ...options, dataDir });
 }
 
 /** Ends what is left of local nodes whose process is gone. */

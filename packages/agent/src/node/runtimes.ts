@@ -17,11 +17,12 @@ export async function openRuntimes(
   nodeId: string,
   gpus: readonly GpuDevice[] = [],
 ): Promise<StepRuntimes> {
-  const { dataDir, clock, logger, runtimes, dockerSocket } = options;
+  const { dataDir, clock, logger, runtimes, dockerSocket, modelServerEntry } = options;
   const wantsProcess = runtimes?.includes("process") ?? true;
   const process = wantsProcess ? createProcessRuntime({ dir: join(dataDir, "processes"), clock, logger }) : undefined;
   const wantsDocker = runtimes?.includes("docker") ?? existsSync(dockerSocket);
-  const none = { process, docker: undefined, images: undefined, networks: undefined, access: undefined, gpus };
+  const always = { process, gpus, modelServerEntry };
+  const none = { ...always, docker: undefined, images: undefined, networks: undefined, access: undefined };
   if (!wantsDocker) return none;
   try {
     logger.info({ version: await engineVersion(dockerSocket) }, "Docker Engine answers");
@@ -30,7 +31,7 @@ export async function openRuntimes(
     if (runtimes === undefined) return none;
   }
   const { runtime, ...engine } = openDocker({ socketPath: dockerSocket, clock, logger, instance: nodeId });
-  return { process, docker: runtime, ...engine, gpus };
+  return { ...always, docker: runtime, ...engine };
 }
 
 /** Kinds of the runtimes that are there, for heartbeats. */

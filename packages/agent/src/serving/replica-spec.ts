@@ -84,13 +84,17 @@ export function replicaWorkload(input: ReplicaSpecInput): { runtime: Runtime; sp
   }
 }
 
+/** The words that the model server's program begins with. */
+export function modelServerProgram(entry: string): string[] {
+  // Sources run as they are under Node's type stripping; an installed agent has built files.
+  return [process.execPath, ...(entry.endsWith(".ts") ? ["-C", "kedge-source"] : []), entry];
+}
+
 function modelServer(input: ReplicaSpecInput): Pick<WorkloadSpec, "command" | "publish"> {
   const { assignment, modelServerEntry, modelDir = "", nodeId, flags: known } = input;
   const { deployment, revision, template } = assignment;
   const version = template?.source.case === "model" ? template.source.value.version : "";
-  // Sources run as they are under Node's type stripping; an installed agent has built files.
-  const flags = modelServerEntry.endsWith(".ts") ? ["-C", "kedge-source"] : [];
-  const server = [process.execPath, ...flags, modelServerEntry, "--model-dir", modelDir, "--name", deployment];
+  const server = [...modelServerProgram(modelServerEntry), "--model-dir", modelDir, "--name", deployment];
   const rest = ["--version", version, "--host", "127.0.0.1", "--node", nodeId, "--revision", String(revision)];
   const flagsFile = ["--flags-file", known.file];
   // The runtime says through PORT which port is the replica's; the server wants a flag.

@@ -1,11 +1,13 @@
 import { buildStep } from "./build-step.ts";
 import { checkoutStep } from "./checkout/checkout-step.ts";
+import { evaluateStep, quantizeStep } from "./evaluate-step.ts";
 import { gateStep } from "./gate-step.ts";
 import { modelStep } from "./model-step.ts";
 import { runStep } from "./run-step.ts";
 import type { StepContext, StepResult } from "./step-context.ts";
 import { StepFailure } from "./step-failure.ts";
 import { readMetricsFile, readOutputsFile } from "./step-files.ts";
+import { tagModelStep } from "./tag-model-step.ts";
 
 /** What a step that succeeded adds to its job. */
 export interface PerformedStep {
@@ -20,10 +22,10 @@ export interface PerformedStep {
  */
 export async function performStep(context: StepContext): Promise<PerformedStep> {
   const { step, workspace } = context;
-  const { outputs } = await act(context);
-  const metrics = step.metricsFile === "" ? {} : await readMetricsFile(workspace, step.metricsFile);
+  const { outputs, metrics } = await act(context);
+  const told = step.metricsFile === "" ? {} : await readMetricsFile(workspace, step.metricsFile);
   const written = step.outputsFile === "" ? {} : await readOutputsFile(workspace, step.outputsFile);
-  return { outputs: { ...outputs, ...written }, metrics };
+  return { outputs: { ...outputs, ...written }, metrics: { ...metrics, ...told } };
 }
 
 function act(context: StepContext): Promise<StepResult> {
@@ -37,6 +39,12 @@ function act(context: StepContext): Promise<StepResult> {
       return buildStep(context, action.value);
     case "model":
       return modelStep(context, action.value);
+    case "tagModel":
+      return tagModelStep(context, action.value);
+    case "evaluate":
+      return evaluateStep(context, action.value);
+    case "quantize":
+      return quantizeStep(context, action.value);
     case "gate":
       return gateStep(context, action.value);
     default:

@@ -37,8 +37,18 @@ export function taskNetwork(taskId: string): string {
  * @throws StepFailure EXIT_CODE, OUT_OF_MEMORY, INVALID, or the reason of the context's signal.
  */
 export async function runStep(context: StepContext, action: RunStep): Promise<StepResult> {
-  const image = action.image || context.offer.job?.image || "";
-  const { runtime, spec } = await specify(context, action, image);
+  const command = action.script === "" ? action.command : ["sh", "-eu", "-c", action.script];
+  if (command.length === 0) throw new StepFailure("INVALID", "the step has neither script nor command");
+  return runCommand(context, command, action.image || context.offer.job?.image || "");
+}
+
+/**
+ * Runs a command as the step's workload, see runStep.
+ *
+ * @param image empty: as a process of the node.
+ */
+export async function runCommand(context: StepContext, command: readonly string[], image: string): Promise<StepResult> {
+  const { runtime, spec } = await specify(context, command, image);
   context.signal.throwIfAborted();
   await startWorkload(runtime, spec, context);
   const exit = await follow(runtime, spec.id, context);
@@ -48,12 +58,10 @@ export async function runStep(context: StepContext, action: RunStep): Promise<St
 
 async function specify(
   context: StepContext,
-  action: RunStep,
+  command: readonly string[],
   image: string,
 ): Promise<{ runtime: Runtime; spec: WorkloadSpec }> {
   const { ref, index, workspace, runtimes, flags, secretsFolder } = context;
-  const command = action.script === "" ? action.command : ["sh", "-eu", "-c", action.script];
-  if (command.length === 0) throw new StepFailure("INVALID", "the step has neither script nor command");
   const ownLabels = taskLabels(ref, dirname(workspace));
   const labels = { ...ownLabels, "kedge.step": String(index) };
   const gpus = context.gpus === undefined ? {} : { gpus: context.gpus };

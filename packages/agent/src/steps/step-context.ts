@@ -14,6 +14,8 @@ export interface StepRuntimes {
   readonly networks: Networks | undefined;
   readonly access: ContainerAccess | undefined;
   readonly gpus: readonly GpuDevice[];
+  /** Main script of the model server, which also evaluates and quantizes models. */
+  readonly modelServerEntry: string;
 }
 
 /** Everything a step's action needs to know. */
@@ -30,6 +32,8 @@ export interface StepContext {
   readonly log: LogPublisher;
   /** Metrics of the steps before this one. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Outputs of the steps before this one. */
+  readonly outputs: Readonly<Record<string, string>>;
   /** What the job's steps came to, for post steps; undefined for the others. */
   readonly jobStatus: JobStatus | undefined;
   /** IPv4 addresses of the job's services by name. */
@@ -54,6 +58,8 @@ export interface StepContext {
 /** What a step that succeeded adds to the job. */
 export interface StepResult {
   readonly outputs: Readonly<Record<string, string>>;
+  /** What it measured itself. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /** Where a step finds itself. */

@@ -62,6 +62,7 @@ it("ends running tasks without a report when the lease runs out", async () => {
       networks: undefined,
       access: undefined,
       gpus: [],
+      modelServerEntry: "/dev/null",
     },
     flags: new NodeFlags({ nodeId: "n1", dataDir: dir, logger: silentLogger, bridgeAddress: async () => undefined }),
     clock: systemClock,

@@ -98,6 +98,7 @@ describe("what tasks leave that are over", () => {
         networks: undefined,
         access: undefined,
         gpus: [],
+        modelServerEntry: "/dev/null",
       };
       const search = { nodeId: "n1", tasksDir: join(controller.dataDir, "tasks"), runtimes, logger };
       await sweepOrphans({ ...search, isLive: (taskId) => taskId === "stray-1" });

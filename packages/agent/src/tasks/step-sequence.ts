@@ -161,8 +161,8 @@ export class StepSequence {
     const ending = AbortSignal.any([signal, limit.signal]);
     const context = { ...rest, ref, offer, step, index, workspace, clock, log, detached };
     try {
-      const { metrics } = progress;
-      const done = await performStep({ ...context, gpus: this.#gpus(), metrics, jobStatus, signal: ending });
+      const { metrics, outputs } = progress;
+      const done = await performStep({ ...context, gpus: this.#gpus(), metrics, outputs, jobStatus, signal: ending });
       for (const [name, value] of Object.entries(done.outputs)) progress.outputs[name] = log.masked(value);
       Object.assign(progress.metrics, done.metrics);
       return undefined;

@@ -44,14 +44,24 @@ export interface LocalRunRequest {
  * job after the other. Ends and removes all that it started.
  */
 export async function runLocally(request: LocalRunRequest): Promise<Run> {
-  // Loaded on demand: no other command needs both.
-  const [agent, controller] = await Promise.all([import("@kedge/agent"), import("@kedge/controller")]);
+  // Loaded on demand: no other command needs all.
+  const [agent, controller, { MODEL_SERVER_ENTRY }] = await Promise.all([
+    import("@kedge/agent"),
+    import("@kedge/controller"),
+    import("@kedge/model-server"),
+  ]);
   const inbox = new Inbox();
   const view = new LocalView(request.output);
   const { baseDir, runtimes } = request;
   const logger = createLogger({ name: "kedge", level: "error" });
   const node = await agent.LocalNode.open({
-    ...{ baseDir, clock, logger, ...(runtimes === undefined ? {} : { runtimes }) },
+    ...{
+      baseDir,
+      clock,
+      logger,
+      modelServerEntry: MODEL_SERVER_ENTRY,
+      ...(runtimes === undefined ? {} : { runtimes }),
+    },
     onEvent: (event) => inbox.put((run) => run.take(event)),
     onLog: (chunk) => view.log(chunk),
   });

@@ -15,7 +15,9 @@ export async function quantizeCommand(args: readonly string[]): Promise<void> {
   const before = await readFile(input);
   const { bytes, weights, maxWeightError } = quantizeModel(before, minElements);
   const next = `${output}.next`;
-  await writeFile(next, bytes);
+  // Whatever lies there may be a link to elsewhere.
+  await rm(next, { force: true });
+  await writeFile(next, bytes, { flag: "wx" });
   try {
     const session = await loadSession(next, 1);
     await session.release();

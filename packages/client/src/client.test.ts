@@ -94,8 +94,12 @@ async function makeModel(): Promise<string> {
 test("submitAndWait answers the ended run, also when the server restarts in between", async () => {
   const run = { id: "r1", jobs: [] };
   let watches = 0;
+  const keys: string[] = [];
   const service = runService({
-    submitRun: async (request) => ({ run: { ...run, idempotencyKey: request.idempotencyKey } }),
+    submitRun: async ({ idempotencyKey }) => {
+      if (keys.push(idempotencyKey) === 1) throw new KedgeError("NOT_LEADER", "moved");
+      return { run };
+    },
     async *watchRun() {
       yield { run: { ...run, state: RunState.RUNNING } };
       if (++watches === 1) throw new KedgeError("NOT_LEADER", "moved");
@@ -107,6 +111,7 @@ test("submitAndWait answers the ended run, also when the server restarts in betw
   const ended = await submitAndWait(connect(server), {}, { onChange: ({ state }) => states.push(state) });
   expect(ended.state).toBe(RunState.SUCCEEDED);
   expect(states).toEqual([RunState.RUNNING, RunState.RUNNING, RunState.SUCCEEDED]);
+  expect(keys).toEqual([expect.stringMatching(/./), keys[0]]);
 });
 
 test("logs come once each after a reconnect, as whole lines", async () => {

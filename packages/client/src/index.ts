@@ -14,5 +14,6 @@ export { collect, type Page, pages } from "./pages.ts";
 export { type PullArtifactTarget, pullArtifact } from "./pull-artifact.ts";
 export { type PullModelTarget, pullModel } from "./pull-model.ts";
 export { pushModelFolder, type TransferOptions, type TransferProgress } from "./push-model.ts";
-export { type ResumeOptions, resumed } from "./resume.ts";
+export { type ResumeOptions, resumed, retried } from "./resume.ts";
+export { type RolloutWaitOptions, waitForRollout } from "./rollout-watch.ts";
 export { type RunWaitOptions, submitAndWait, waitForRun } from "./run-watch.ts";

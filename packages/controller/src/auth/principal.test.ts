@@ -53,7 +53,7 @@ const LEAST: Readonly<Record<string, readonly string[]>> = {
 
 /** What the token of a running task opens. */
 const FOR_TASKS = new Set([
-  ...["pushModel", "pullModel", "getModel"],
+  ...["pushModel", "pullModel", "getModel", "tagModel"],
   ...["findMissingChunks", "putArtifact", "putCache", "getCache"],
 ]);
 

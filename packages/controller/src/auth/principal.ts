@@ -13,6 +13,7 @@ const TASK_METHODS: ReadonlySet<string> = new Set([
   "kedge.v1.ModelService/pushModel",
   "kedge.v1.ModelService/pullModel",
   "kedge.v1.ModelService/getModel",
+  "kedge.v1.ModelService/tagModel",
   "kedge.v1.ArtifactService/findMissingChunks",
   "kedge.v1.ArtifactService/putArtifact",
   "kedge.v1.ArtifactService/putCache",

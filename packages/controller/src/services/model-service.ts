@@ -19,6 +19,7 @@ import { ContentUpload } from "../models/push.ts";
 import type { ModelRegistry } from "../models/registry.ts";
 import type { Stores } from "../stores.ts";
 import { pageOf } from "./paging.ts";
+import { assertMayTag } from "./tag-right.ts";
 
 /** What the model service works with. */
 export interface ModelServiceOptions {
@@ -77,7 +78,10 @@ export function createModelService(options: ModelServiceOptions): ServiceImpleme
       });
       return { versions: page.items, nextPageToken: page.nextPageToken };
     },
-    tagModel: async (request) => ({ model: await models.tag(request.model, request.version, request.tag) }),
+    tagModel: async (request, { principal }) => {
+      assertMayTag(request, principal, (id) => stores.runs.get(id)?.value);
+      return { model: await models.tag(request.model, request.version, request.tag) };
+    },
     deleteModel: async (request) => {
       await models.delete(request.model, request.version);
       return {};

@@ -12,6 +12,7 @@ interface Bench {
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   dispatch: { about: "submit to process started, and 2,000 jobs, durable", script: "test/bench/dispatch.ts" },
+  "big-run": { about: "one run of 1,000 jobs beside 1,000 runs of one", script: "test/bench/big-run.ts" },
   scheduling: { about: "durable placements a second at 5,000 nodes", script: "test/bench/scheduling.ts" },
   messaging: { about: "what NATS allows", script: "packages/bus/bench/messaging.mjs" },
   rpc: { about: "a unary call beside bare grpc-js", script: "packages/rpc/bench/unary.mjs" },

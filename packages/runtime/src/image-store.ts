@@ -14,6 +14,12 @@ export interface BuildOptions {
   /** Build up to this stage. */
   readonly target?: string;
   readonly noCache?: boolean;
+  /** Values by id, for RUN --mount=type=secret,id=...; they get into no layer. They need BuildKit. */
+  readonly secrets?: ReadonlyMap<string, Uint8Array>;
+  /** Images whose layers may be used; the image carries what is needed to be one of them later. */
+  readonly cacheFrom?: readonly string[];
+  /** E.g. "linux/arm64"; default: the engine's own. */
+  readonly platform?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** One line of the build's output, without its line end. */
@@ -38,7 +44,8 @@ export interface TransferOptions {
 export interface ImageStore {
   /**
    * Builds and tags. Fails with `INVALID_FIELD` (field "dockerfile", "contextDir" or "tags"), `IMAGE_UNAVAILABLE` for
-   * a base image that cannot be had, `CANCELLED` when the signal aborts (the engine ends the build).
+   * a base image that cannot be had, `UNSUPPORTED_PLATFORM` for
+   * secrets on an engine without BuildKit, `CANCELLED` when the signal aborts (the engine ends the build).
    */
   build(options: BuildOptions): Promise<BuildResult>;
 

@@ -14,6 +14,11 @@ export async function buildStep(context: StepContext, action: BuildStep): Promis
   if (runtimes.images === undefined) throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
   const [image] = action.tags;
   if (image === undefined) throw new StepFailure("INVALID", "build: the step has no tag");
+  const [platform, another] = action.platforms;
+  if (another !== undefined) {
+    const message = "build.platforms: one step builds for one platform; give each platform a step and a tag, and join them in a run step";
+    throw new StepFailure("INVALID", message);
+  }
   const contextDir = await resolveInside(workspace, action.context || ".", "build.context");
   const lines = new LineLog(context);
   const signal = AbortSignal.any([context.signal, context.detached]);
@@ -28,6 +33,9 @@ export async function buildStep(context: StepContext, action: BuildStep): Promis
     onLog: (line) => lines.add(line),
     ...(action.dockerfile === "" ? {} : { dockerfile: action.dockerfile }),
     ...(action.target === "" ? {} : { target: action.target }),
+    ...(action.secrets.length === 0 ? {} : { secrets: secretsOf(context, action) }),
+    ...(action.cacheFrom.length === 0 ? {} : { cacheFrom: action.cacheFrom }),
+    ...(platform === undefined ? {} : { platform }),
   });
   await lines.flush();
   if (result.kind === "failed") {
@@ -36,12 +44,25 @@ export async function buildStep(context: StepContext, action: BuildStep): Promis
   const outputs: Record<string, string> = { image, image_id: result.imageId };
   if (action.push) {
     for (const tag of action.tags) {
-      const { digest } = await runtimes.images.push(tag, { signal });
+      const { digest } = await runtimes.images.push(tag, { signal, onLog: (line) => lines.add(line) });
+      await lines.flush();
       await context.log.note(step.name, `pushed ${tag} as ${digest}`);
       outputs["digest"] ??= digest;
     }
   }
   return { outputs };
+}
+
+/** Values of the build's secrets by the ids that the Dockerfile has for them. */
+function secretsOf({ secrets }: StepContext, action: BuildStep): Map<string, Uint8Array> {
+  return new Map(
+    action.secrets.map(({ id, secret }) => {
+      const value = secrets.get(secret);
+      if (value === undefined)
+        throw new StepFailure("INVALID", `build.secrets: the job was not given secret ${secret}`);
+      return [id, value];
+    }),
+  );
 }
 
 /** Lines that come by callback, written in order; when the log cannot keep up, lines are dropped and counted. */

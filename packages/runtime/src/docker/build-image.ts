@@ -5,6 +5,7 @@ import type { BuildOptions, BuildResult } from "../image-store.ts";
 import { type BuildContext, openBuildContext, packContext } from "./build-context.ts";
 import { buildFailure } from "./build-failure.ts";
 import { BuildLog } from "./build-log.ts";
+import { openBuildSession } from "./build-session.ts";
 import type { DockerClient } from "./connect.ts";
 import { dockerStatus, mapDockerError } from "./docker-error.ts";
 import { splitTag } from "./image-name.ts";
@@ -35,29 +36,81 @@ async function openBuild(
   context: BuildContext,
   options: BuildOptions,
 ): Promise<Readable> {
-  const start = async (version: "1" | "2"): Promise<Readable> => {
-    const stream = await docker.buildImage(packContext(context, options.signal), {
-      ...buildQuery(context, options),
-      version,
-    });
-    return stream as Readable;
-  };
+  const { secrets } = options;
+  if (secrets !== undefined && secrets.size > 0) {
+    return openWithSecrets(docker, builder, context, { ...options, secrets });
+  }
+  const start = async (version: "1" | "2"): Promise<Readable> =>
+    send(docker, context, options, { ...buildQuery(context, options, version), version });
   if (builder === "classic") return start("1");
   try {
     return await start("2");
   } catch (error) {
-    // 404: an engine without sessions; 501, 500: one whose BuildKit is off. A bad Dockerfile is reported later.
-    const status = dockerStatus(error);
-    if (status !== 404 && status !== 500 && status !== 501) throw error;
+    if (!lacksBuildKit(error)) throw error;
     return start("1");
   }
 }
 
-function buildQuery(context: BuildContext, options: BuildOptions): ImageBuildOptions {
+/** With a session of its own: the client's has nothing to offer but credentials. */
+async function openWithSecrets(
+  docker: DockerClient,
+  builder: Builder,
+  context: BuildContext,
+  options: BuildOptions & Required<Pick<BuildOptions, "secrets">>,
+): Promise<Readable> {
+  if (builder === "classic") throw needsBuildKit();
+  const session = await openBuildSession(docker, options.secrets).catch((error: unknown) => {
+    throw lacksBuildKit(error) ? needsBuildKit(error) : error;
+  });
+  try {
+    // The client opens its session for the text "2", and hands on the number.
+    const query: object = { ...buildQuery(context, options, "2"), version: 2, session: session.id };
+    const stream = await send(docker, context, options, query);
+    stream.once("close", () => session.close());
+    return stream;
+  } catch (error) {
+    session.close();
+    throw lacksBuildKit(error) ? needsBuildKit(error) : error;
+  }
+}
+
+async function send(
+  docker: DockerClient,
+  context: BuildContext,
+  { signal }: BuildOptions,
+  query: ImageBuildOptions,
+): Promise<Readable> {
+  return (await docker.buildImage(packContext(context, signal), query)) as Readable;
+}
+
+/** 404: an engine without sessions; 501, 500: one whose BuildKit is off. A bad Dockerfile is reported later. */
+function lacksBuildKit(error: unknown): boolean {
+  const status = dockerStatus(error);
+  return status === 404 || status === 500 || status === 501;
+}
+
+function needsBuildKit(cause?: unknown): KedgeError {
+  return new KedgeError(
+    "UNSUPPORTED_PLATFORM",
+    "secrets of a build need BuildKit, which this node's engine does not have",
+    {
+      field: "build.secrets",
+      hint: "use Docker 18.09 or newer with BuildKit on, or run the build on another node",
+      cause,
+    },
+  );
+}
+
+function buildQuery(context: BuildContext, options: BuildOptions, version: "1" | "2"): ImageBuildOptions {
+  const { cacheFrom = [], platform = "" } = options;
+  // Without it BuildKit would find nothing to use in what it has built.
+  const inline = cacheFrom.length > 0 && version === "2" ? { BUILDKIT_INLINE_CACHE: "1" } : {};
   return {
     dockerfile: context.dockerfile,
     t: options.tags[0] ?? "",
-    buildargs: { ...options.args },
+    buildargs: { ...inline, ...options.args },
+    ...(cacheFrom.length === 0 ? {} : { cachefrom: JSON.stringify(cacheFrom) }),
+    ...(platform === "" ? {} : { platform }),
     labels: { ...options.labels },
     ...(options.target === undefined || options.target === "" ? {} : { target: options.target }),
     nocache: options.noCache ?? false,

@@ -81,6 +81,34 @@ describe.each(["buildkit", "classic"] as const)("an image store building with %s
     expect(await runBuilt("links", "readlink /app/link")).toBe("/etc/hostname\n");
   });
 
+  it("lends a command secrets, and keeps them out of the image", async () => {
+    const mount = "RUN --mount=type=secret,id=token --mount=type=secret,id=none";
+    const Dockerfile = `FROM ${BASE_IMAGE}\n${mount} wc -c < /run/secrets/token > /size; ls /run/secrets > /names\n`;
+    const secrets = new Map([["token", Buffer.from("hunter2!")]]);
+    if (builder === "classic") {
+      await expect(build({ Dockerfile }, { secrets })).rejects.toThrow("need BuildKit");
+      return;
+    }
+    await build({ Dockerfile }, { secrets, noCache: true });
+    expect(await runBuilt("secrets", "cat /size /names; cat /run/secrets/token 2>&1 || true")).toMatch(
+      /^8\ntoken\ncat: /,
+    );
+    const required = Dockerfile.replace("id=none", "id=none,required=true");
+    await expect(build({ Dockerfile: required }, { secrets })).rejects.toThrow("none");
+    const history: unknown = await docker.getImage(tag).history();
+    expect(JSON.stringify([history, log])).not.toContain("hunter2");
+  });
+
+  it("builds for a platform, with what another image has", async () => {
+    const Dockerfile = `FROM ${BASE_IMAGE}\nRUN echo once\n`;
+    expect(await build({ Dockerfile }, { cacheFrom: [tag, "127.0.0.1:9/nosuch:1"] })).toMatchObject({ kind: "built" });
+    await build({ Dockerfile: `FROM scratch\nCOPY Dockerfile /\n` }, { platform: "linux/arm64" }).then(
+      async () => expect((await docker.getImage(tag).inspect()).Architecture).toBe("arm64"),
+      // The classic builder builds for others only when the engine is experimental.
+      (error: unknown) => expect([builder, String(error)]).toEqual(["classic", expect.stringContaining("platform")]),
+    );
+  });
+
   it("reports a command that fails with its code", async () => {
     const result = await build({ Dockerfile: `FROM ${BASE_IMAGE}\nRUN echo trying; exit 7\n` });
     expect(result).toMatchObject({ kind: "failed", exitCode: 7 });

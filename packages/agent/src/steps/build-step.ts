@@ -16,7 +16,8 @@ export async function buildStep(context: StepContext, action: BuildStep): Promis
   if (image === undefined) throw new StepFailure("INVALID", "build: the step has no tag");
   const [platform, another] = action.platforms;
   if (another !== undefined) {
-    const message = "build.platforms: one step builds for one platform; give each platform a step and a tag, and join them in a run step";
+    const message =
+      "build.platforms: one step builds for one platform; give each platform a step and a tag, and join them in a run step";
     throw new StepFailure("INVALID", message);
   }
   const contextDir = await resolveInside(workspace, action.context || ".", "build.context");

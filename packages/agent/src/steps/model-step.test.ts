@@ -1,6 +1,13 @@
 import { offerTask } from "@kedge/bus";
 import { silentLogger, systemClock } from "@kedge/kernel";
-import { ModelService, type PushModelRequest, Role, TaskState } from "@kedge/proto";
+import {
+  type GetModelRequest,
+  ModelService,
+  type PushModelRequest,
+  Role,
+  type TagModelRequest,
+  TaskState,
+} from "@kedge/proto";
 import { createRpcServer, type RpcServer } from "@kedge/rpc";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningAgent, startAgent } from "../agent.ts";
@@ -10,6 +17,7 @@ let controller: ControllerFixture;
 let agent: RunningAgent;
 let registry: RpcServer;
 const tokens: (string | undefined)[] = [];
+const moved: string[] = [];
 const parts: PushModelRequest["part"][] = [];
 beforeAll(async () => {
   controller = await ControllerFixture.start("n1");
@@ -19,10 +27,13 @@ beforeAll(async () => {
     return { version: { version: 7, digest: "d".repeat(64) }, existed: false };
   };
   const refuse = () => Promise.reject(new Error("not part of this test"));
-  const methods = ModelService.methods.map(({ localName }) => [
-    localName,
-    localName === "pushModel" ? pushModel : refuse,
-  ]);
+  const getModel = ({ version }: GetModelRequest) => Promise.resolve({ version: { version: Number(version) || 3 } });
+  const tagModel = (request: TagModelRequest) => {
+    moved.push(`${request.model}:${request.version} ${request.tag}`);
+    return Promise.resolve({});
+  };
+  const known: Readonly<Record<string, unknown>> = { pushModel, getModel, tagModel };
+  const methods = ModelService.methods.map(({ localName }) => [localName, known[localName] ?? refuse]);
   registry = createRpcServer({
     address: "127.0.0.1:0",
     tls: { ...serverCertificate, caPem },
@@ -73,6 +84,26 @@ it("pushes a folder with the run's token, metrics and lineage", async () => {
     ["model.onnx", "weights"],
     ["sub/empty", ""],
   ]);
+});
+
+it("moves tags to a number, a tag's version, and the version that an output names", async () => {
+  const tag = (name: string, version: string, tags: string[]) => ({
+    name,
+    action: { case: "tagModel" as const, value: { model: "vad", version, tags } },
+  });
+  const offer = controller.offer("tag-1", [
+    { name: "pick", outputsFile: "o", action: { case: "run", value: { script: "echo best=12 > o; echo none= >> o" } } },
+    ...[tag("number", "5", ["a", "b"]), tag("by-tag", "candidate", ["c"]), tag("by-output", "best", ["d"])],
+    tag("empty", "none", ["e"]),
+  ]);
+  offer.controllerAddress = `127.0.0.1:${registry.port}`;
+  offer.runToken = "tag-token";
+  await offerTask(controller.testBus.bus, controller.testBus.authority.signer, offer);
+  const finished = await controller.finished("tag-1");
+  expect(moved).toEqual(["vad:5 a", "vad:5 b", "vad:3 c", "vad:12 d"]);
+  expect(finished.outputs).toMatchObject({ model: "vad", version: "12" });
+  expect(finished.failure?.message).toContain("the output with the version is empty");
+  expect(tokens.at(-1)).toBe("tag-token");
 });
 
 it("refuses a folder outside the workspace", async () => {

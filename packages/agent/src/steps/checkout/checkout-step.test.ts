@@ -7,6 +7,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { CheckoutStepSchema, SourceKind, TaskOfferSchema } from "@kedge/proto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { GitHttpServer } from "../../testing/git-http-server.ts";
+import { SubversionServer } from "../../testing/subversion-server.ts";
 import { type CheckoutContext, checkoutStep } from "./checkout-step.ts";
 
 const LOGIN = "bot:hunter2";
@@ -269,6 +270,23 @@ describe("Subversion", () => {
     "svn://host/\nx",
   ])("refuses %j", async (repository) => {
     await expect(checkout({ kind, repository })).rejects.toThrow(/^checkout.subversion: /);
+  });
+
+  it("sends a password by the program's input, and leaves it nowhere", async () => {
+    const server = await SubversionServer.start(join(root, "svn"), LOGIN);
+    try {
+      const repository = `${server.url}/trunk@2`;
+      await expect(checkout({ kind, repository })).rejects.toThrow(/^svn: E/);
+      expect((await checkout({ kind, repository, credential: "svn" }, { svn: LOGIN })).outputs).toEqual({
+        commit: "2",
+      });
+      await expect(checkout({ kind, repository, credential: "svn" }, { svn: "bot:wrong" })).rejects.toThrow(/^svn: E/);
+    } finally {
+      await server.stop();
+    }
+    const { stdout } = spawnSync("grep", ["-rl", "hunter2", join(workspace, "..")], { encoding: "utf8" });
+    expect(stdout + logged).not.toContain("hunter2");
+    expect(await readdir(join(workspace, ".."))).toEqual(["workspace"]);
   });
 
   it("refuses what is no revision, and says what svn says", async () => {

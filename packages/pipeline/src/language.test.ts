@@ -274,3 +274,8 @@ describe("conditions of branches and paths", () => {
     });
   });
 });
+
+it("builds for one platform a step", () => {
+  const source = "name: p\njobs: { a: { steps: [{ build: { platforms: [linux/amd64, linux/arm64] } }] } }\n";
+  expect(show(lintPipeline(source)).join()).toContain("one step builds for one platform");
+});

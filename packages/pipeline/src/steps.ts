@@ -109,6 +109,12 @@ const build = z
       .default([]),
   })
   .superRefine((value, ctx) => {
+    if (value.platforms.length > 1) {
+      report(ctx, "one step builds for one platform", {
+        path: ["platforms"],
+        hint: "give each platform a step and a tag, and join them in a run step",
+      });
+    }
     if (!value.push || value.tags.length > 0) return;
     report(ctx, "push needs tags: the names to push to", {
       path: ["push"],

@@ -58,7 +58,11 @@ async function trial(number: number): Promise<Trial> {
   const awayMs = 1000 + random() * 59_000;
   const { run } = await cluster.client.runs.submitRun({ pipeline: { case: "pipelineSource", value: source() } });
   const runId = run?.id ?? "";
-  const running = await until(runId, ({ jobs }) => jobs[0]?.tasks.at(-1)?.state === TaskState.RUNNING, 60_000);
+  const running = await until(
+    runId,
+    (it) => it.jobs[0]?.tasks.at(-1)?.state === TaskState.RUNNING || hasEnded(it),
+    RUN_ENDS_MS,
+  );
   await sleep(waitMs);
   const node = names.find((name) => cluster.node(name).id === running.jobs[0]?.tasks.at(-1)?.nodeId);
   let faultAt = Date.now();
@@ -80,6 +84,10 @@ async function trial(number: number): Promise<Trial> {
   const next = tasks.find(({ offeredAt }) => offeredAt !== undefined && timestampMs(offeredAt) > faultAt);
   const noticedMs = !isStruck || next?.offeredAt === undefined ? undefined : timestampMs(next.offeredAt) - faultAt;
   return { fault, attempts: tasks.length, noticedMs, overlapMs: await overlap(runId), state: end.state };
+}
+
+function hasEnded({ state }: Run): boolean {
+  return state >= RunState.SUCCEEDED && state <= RunState.CANCELLED;
 }
 
 async function strike(name: string, fault: Fault, awayMs: number): Promise<void> {

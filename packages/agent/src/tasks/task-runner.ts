@@ -15,6 +15,7 @@ import { TaskFiles } from "../files/task-files.ts";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { openTaskSecrets, type TaskSecrets } from "../secrets/task-secrets.ts";
 import { ServiceSet } from "../services/service-set.ts";
+import { credentialPasswords } from "../steps/checkout/credential.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { givenToken } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
@@ -142,7 +143,8 @@ export class TaskRunner {
     this.#events.post({ case: "started", value: {} });
     const secrets = await this.#openSecrets();
     if (secrets instanceof StepFailure) return failedFinish(secrets);
-    await this.#log.mask(new Map([...secrets.values, ...givenToken(offer)]));
+    const passwords = credentialPasswords(offer.job, secrets.values);
+    await this.#log.mask(new Map([...secrets.values, ...passwords, ...givenToken(offer)]));
     const common = { record: this.#record, runtimes, clock, logger, log: this.#log };
     const services = new ServiceSet(common);
     const files = new TaskFiles({ record: this.#record, store: this.#options.fileStore, log: this.#log });

@@ -1,5 +1,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { JobSpec } from "@kedge/proto";
 import type { GitCredential } from "@kedge/runtime/git";
 import type { StepContext } from "../step-context.ts";
 import { StepFailure } from "../step-failure.ts";
@@ -41,6 +42,34 @@ export async function withCheckoutHome<T>(
   }
 }
 
+/**
+ * The passwords within a job's credentials, for masking: a log may show one without its user.
+ *
+ * @returns values by what to call them.
+ */
+export function credentialPasswords(
+  job: Pick<JobSpec, "work" | "post"> | undefined,
+  secrets: ReadonlyMap<string, Uint8Array>,
+): Map<string, Uint8Array> {
+  const steps = job?.work.case === "steps" ? job.work.value.steps : [];
+  const post = (job?.post ?? []).flatMap(({ step }) => step ?? []);
+  const passwords = new Map<string, Uint8Array>();
+  for (const { action } of [...steps, ...post]) {
+    if (action.case !== "checkout") continue;
+    const { credential } = action.value;
+    const text = Buffer.from(secrets.get(credential) ?? []).toString("utf8");
+    if (PRIVATE_KEY.test(text) || !text.includes(":")) continue;
+    passwords.set(`the password of ${credential}`, Buffer.from(parsePassword(text).password));
+  }
+  return passwords;
+}
+
+function parsePassword(text: string): GitCredential {
+  const line = text.trim();
+  const at = line.indexOf(":");
+  return { user: at < 0 ? TOKEN_USER : line.slice(0, at), password: line.slice(at + 1) };
+}
+
 async function openCredential(
   { secrets }: Pick<StepContext, "secrets">,
   name: string,
@@ -65,7 +94,5 @@ async function openCredential(
       `checkout.credential: secret ${name} must be a token, user:password or a private key`,
     );
   }
-  const at = line.indexOf(":");
-  const user = at < 0 ? TOKEN_USER : line.slice(0, at);
-  return { kind: "password", user, password: line.slice(at + 1) };
+  return { kind: "password", ...parsePassword(line) };
 }

@@ -211,6 +211,7 @@ test("the metrics tell how rollouts ended, each under the type it has", async ()
   const types = [...text.matchAll(/^# TYPE (kedge_\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
   expect(types.toSorted()).toEqual([
     "kedge_alert_deliveries_total counter",
+    "kedge_commit_statuses_total counter",
     "kedge_holds_total counter",
     "kedge_incidents gauge",
     "kedge_jobs_waiting gauge",
@@ -226,6 +227,7 @@ test("the metrics tell how rollouts ended, each under the type it has", async ()
     "kedge_runs gauge",
     "kedge_scheduling_pass_seconds histogram",
     "kedge_task_events_total counter",
+    "kedge_webhooks_total counter",
     "kedge_windows_total counter",
   ]);
   const outcomes = [...text.matchAll(/^kedge_rollouts_total\{outcome="(\w+)"\} (\d+)$/gm)];

@@ -283,7 +283,7 @@ test("shadow: copies alone reach the new revision until enough answers are compa
   expect(eu.routes.get("shadow-good")).toMatchObject({
     splits: [{ revision: 1, basisPoints: 10_000 }],
     mirrors: [{ revision: 2, basisPoints: 2_000 }],
-    windowMs: 250,
+    windowMs: 100,
   });
   eu.traffic = { requests: 1_000, errorPercent: () => 0, differingPercent: 0.5 };
   const live = await web.rolledOut(2);

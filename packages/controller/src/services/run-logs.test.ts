@@ -89,6 +89,8 @@ describe("logs of a run", () => {
     await log("parts", "a", 1, "a1\na2\na3\n");
     await log("parts", "b", 1, "b1\nb2\n");
     await log("parts", "b", 2, "oops 1\noops 2\n", "bad");
+    // What was stored is dated to the millisecond, by the same clock.
+    await systemClock.sleep(5);
     const since = timestampFromMs(systemClock.now());
     await log("parts", "a", 2, "a4\n");
     expect(text(await all("parts", { tail: 2 }))).toBe("a3\noops 1\noops 2\na4\n");

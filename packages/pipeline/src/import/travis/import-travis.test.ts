@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compilePipeline } from "../../pipeline-compile.ts";
+import { assertAnyImport } from "../../testing/any-import.ts";
 import { importTravisFile } from "./import-travis.ts";
 
 const FILE = `language: node_js
@@ -76,21 +76,5 @@ describe("a .travis.yml", () => {
 });
 
 it("any text gives a pipeline that compiles, or an error", () => {
-  const piece = fc.oneof(
-    fc.constantFrom("\n", "  - ", "script:", "jobs:", "{", "}", "env:", "secure", "[", "x=1"),
-    fc.string({ maxLength: 6 }),
-  );
-  const edit = fc.record({ at: fc.nat(FILE.length), cut: fc.nat(20), insert: piece });
-  const texts = fc
-    .array(edit, { minLength: 1, maxLength: 5 })
-    .map((edits) =>
-      edits.reduce((text, { at, cut, insert }) => text.slice(0, at) + insert + text.slice(at + cut), FILE),
-    );
-  fc.assert(
-    fc.property(texts, (text) => {
-      const { source, errors } = importTravisFile(text);
-      expect((source !== undefined) !== errors.length > 0).toBe(true);
-    }),
-    { numRuns: 150 },
-  );
+  assertAnyImport(FILE, ["\n", "  - ", "script:", "jobs:", "{", "}", "env:", "secure", "[", "x=1"], importTravisFile);
 });

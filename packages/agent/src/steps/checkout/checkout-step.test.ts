@@ -98,6 +98,24 @@ describe("credentials", () => {
     expect({ stdout, status }).toEqual({ stdout: "", status: 1 });
   });
 
+  it("lends ssh a private key that nobody else may read", async () => {
+    const bin = join(root, "bin");
+    await mkdir(bin);
+    const script = `#!/bin/sh\nwhile [ "$1" != -i ]; do shift; done\nstat -c %a "$2" > ${bin}/told; cat "$2" >> ${bin}/told\nexit 1\n`;
+    await writeFile(join(bin, "ssh"), script, { mode: 0o755 });
+    const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----";
+    const path = process.env["PATH"];
+    process.env["PATH"] = `${bin}:${path}`;
+    try {
+      const action = { repository: "git@forge.invalid:team/app.git", credential: "key" };
+      await expect(checkout(action, { key })).rejects.toThrow(/^git: /);
+    } finally {
+      process.env["PATH"] = path;
+    }
+    expect(await readFile(join(bin, "told"), "utf8")).toBe(`600\n${key}\n`);
+    expect(await readdir(join(workspace, ".."))).toEqual(["workspace"]);
+  });
+
   it("takes a token alone, and says what it has no use for", async () => {
     const url = `${closed.url}/private.git`;
     await expect(checkout({ repository: url, credential: "git" }, { git: "tok" })).rejects.toThrow(/^git: /);

@@ -92,7 +92,7 @@ describe("sections", () => {
       "pipeline {\n  stages {\n    stage('a') { }\n    foo { }\n  }\n  banana { }\n  post { always { } }\n}\n";
     expect(messages(source).split("\n")).toEqual([
       '1:1 Missing required section "agent"',
-      '3:5 Expected one of "matrix", "parallel", "stages", or "steps" for stage "a"',
+      '3:5 Expected one of "steps", "stages", or "parallel" for stage "a"',
       "4:5 Expected a stage",
       '6:3 Undefined section "banana"',
       expect.stringContaining("No steps specified for branch"),
@@ -107,7 +107,8 @@ describe("sections", () => {
     [top("environment { A = 'a' + b }"), "must be single or double quoted"],
     [top("environment { A = [1] }"), "single quoted, double quoted, or function calls"],
     [top("environment { foo('x') }"), "is not a valid environment expression"],
-    [top("environment { 'A' = 'x' }"), "no variable, property or item"],
+    [top("environment { 'A' = 'x' }"), "[A] is a constant expression, but it should be a variable expression"],
+    [top("options { pipelineTriggers([cron('@daily')]) }"), 'Use the "triggers {...}" directive instead.'],
     [top("options { }"), "options can not be empty"],
     [top("options { timestamps()\ntimestamps() }"), 'Duplicate option name: "timestamps"'],
     [top("options { banana() }"), 'Invalid option type "banana"'],
@@ -160,7 +161,7 @@ describe("sections", () => {
     [stage("agent any\nparallel { stage('a') { steps { echo 'x' } } }"), '"agent" is not allowed in stage "foo"'],
     [
       stage("parallel { stage('a') { parallel { stage('b') { steps { echo 'x' } } } } }"),
-      "can only be included in a top-level stage",
+      'cannot be nested inside another "matrix" or "parallel"',
     ],
     [stage("input { ok 'x' }\nsteps { echo 'x' }"), "No message specified for input"],
     [stage("input { message 'x'\nbanana 'y' }\nsteps { echo 'x' }"), 'Not a valid field for input: "banana"'],
@@ -174,14 +175,25 @@ describe("sections", () => {
       matrix(`axes { axis { name 'OS'; values 'a'; }\naxis { name 'OS'; values 'b' } }\n${INNER}`),
       'Duplicate axis name: "OS"',
     ],
-    [matrix(`axes { axis { name 'OS'; values 'a', 'a' } }\n${INNER}`), 'Duplicate value "a"'],
-    [matrix(`axes { axis { name 'OS'; values "\${x}" } }\n${INNER}`), "Expected string literals"],
+    [matrix(`axes { axis { name 'OS'; values 'a', 'a' } }\n${INNER}`), 'Duplicate axis value: "a"'],
+    [matrix(`axes { axis { name 'OS'; values "\${x}" } }\n${INNER}`), 'Expected string literal but got "${x}"'],
     [matrix(`axes { axis { name 'H-Y'; values 'a' } }\n${INNER}`), "is not a valid identifier"],
+    [matrix(`axes { }\n${INNER}`), "No axis directives specified"],
+    [matrix(`axes { axis { values 'a' } }\n${INNER}`), 'Missing required section "name"'],
+    [matrix(`axes { axis { name 'OS' } }\n${INNER}`), 'Missing required section "values"'],
+    [
+      stage(`parallel { stage('b') { matrix {\n${AXES}\n${INNER}\n} } }`),
+      '"matrix" or "parallel" cannot be nested inside another "matrix" or "parallel".',
+    ],
+    [stage("parallel { }"), "No stages specified"],
+    [stage("steps { echo 'x' }\npost { echo 'done' }"), "post can not be empty"],
+    [stage("environment { FOO }\nsteps { echo 'x' }"), "No variables specified for environment"],
+    [stage("when { changelog '{id}' }\nsteps { echo 'x' }"), "Illegal repetition"],
     [
       matrix(`${AXES}\nexcludes { exclude { axis { name 'OS'; values 'a'; notValues 'b' } } }\n${INNER}`),
       "Only one of",
     ],
-    [matrix(`${AXES}\nexcludes { }\n${INNER}`), "No excludes specified"],
+    [matrix(`${AXES}\nexcludes { }\n${INNER}`), "No exclude directives specified"],
   ])("are refused: %s", (source, message) => {
     expect(messages(source)).toContain(message);
   });
@@ -244,6 +256,29 @@ describe("sections", () => {
         stages: [{ name: "z", agent: { type: "docker", argument: literal("i") } }],
       },
     });
+  });
+
+  it("name what an input asks for as a section of its own", () => {
+    const { pipeline } = JSON.parse(
+      ast(stage("input { message 'Go?'\nparameters { string(name: 'n') } }\nsteps { echo 'x' }")),
+    );
+    expect(pipeline.stages[0].input).toEqual({
+      message: literal("Go?"),
+      parameters: { parameters: [{ name: "string", arguments: [{ key: "name", value: literal("n") }] }] },
+    });
+  });
+
+  it("may split in the middle of a sequence", () => {
+    const inner = "stages { stage('a') { parallel { stage('b') { steps { echo 'x' } } } } }";
+    expect(ast(stage(inner))).toContain('"parallel":[{"name":"b"');
+  });
+
+  it.each([
+    "environment name: 'A', value: '*x', comparator: 'GLOB', ignoreCase: true",
+    "changeset pattern: '.*js', comparator: 'REGEXP', shouldMatchAll: true",
+    String.raw`changelog '\\p{Alpha}{2}\\Q{x}\\E'`,
+  ])("take conditions with %s", (condition) => {
+    expect(ast(when(condition))).toContain('"conditions":[{');
   });
 
   it("may stand in a library's call", () => {

@@ -4,6 +4,7 @@ import { typeLength } from "./lookahead.ts";
 import type { Expression } from "./nodes.ts";
 import { call, readElements, readPath, readPrimary } from "./paths.ts";
 import { BUILT_IN_TYPES, GroovySyntaxError } from "./tokens.ts";
+import { unassignable } from "./unassignable.ts";
 
 /** How tight binary operators bind. */
 const LEVELS: readonly (readonly string[])[] = [
@@ -44,13 +45,8 @@ export function readExpression(cursor: Cursor): Expression {
 
 /** Groovy refuses what could not be assigned to while it builds its tree. */
 function refuseUnassignable(left: Expression, cursor: Cursor): void {
-  const isPlace =
-    left.kind === "variable" ||
-    left.kind === "property" ||
-    left.kind === "list" ||
-    (left.kind === "binary" && left.operator === "[");
-  if (isPlace) return;
-  throw new GroovySyntaxError("what stands before the = is no variable, property or item", cursor.peek().start);
+  const problem = unassignable(left);
+  if (problem !== undefined) throw new GroovySyntaxError(problem, cursor.peek().start);
 }
 
 function readConditional(cursor: Cursor): Expression {

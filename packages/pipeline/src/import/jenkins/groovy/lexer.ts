@@ -116,8 +116,11 @@ class Lexer {
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#source);
     if (match === null) return undefined;
-    if (this.#source[this.#at + match[0].length] === "_")
-      throw new GroovySyntaxError("expecting a digit after the _ in a number", this.#at + match[0].length);
+    const stop = this.#at + match[0].length;
+    if (this.#source[stop] === "_") {
+      const found = this.#source[stop + 1] ?? "the end of the file";
+      throw new GroovySyntaxError(`expecting token in range: '0'..'9', found '${found}'`, stop);
+    }
     const [text, radix, digits = "", fraction, exponent = "", suffix = ""] = match;
     const range = { type: "number", text, start: this.#at, end: this.#at + text.length } as const;
     if (radix !== undefined) return { ...range, value: whole(radix.replaceAll("_", "")) };

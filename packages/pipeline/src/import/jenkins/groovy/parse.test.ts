@@ -54,7 +54,11 @@ describe("strings", () => {
     ["(a]", "expecting ')', found ']'"],
     ["/* a", "expecting */"],
     ["x = ¬", "unexpected char"],
-    ["x = 1_", "expecting a digit"],
+    ["x = 1_", "expecting token in range: '0'..'9'"],
+    ["1_A = 2", "expecting token in range: '0'..'9', found 'A'"],
+    ["'a' = 2", "[a] is a constant expression, but it should be a variable expression"],
+    ["a-b.c = 2", "(a - b.c) is a binary expression, but it should be a variable expression"],
+    ["f(1) = 2", '"this.f(1)" is a method call expression, but it should be a variable expression'],
   ])("%s is refused", (source, message) => {
     expect(() => parseGroovy(source)).toThrow(message);
   });

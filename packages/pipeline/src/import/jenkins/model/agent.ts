@@ -6,6 +6,7 @@ import { readOnly } from "./sections.ts";
 import { readValue } from "./values.ts";
 
 const ONLY_THESE = 'Only "agent none", "agent any" or "agent {...}" are allowed.';
+const AGENT_TYPES = `[${[...BARE_AGENTS, ...AGENTS.keys()].sort().join(", ")}]`;
 
 /** An `agent` section; undefined when it says nothing that could be used, which is reported. */
 export function readAgent(statement: Statement, reading: Reading): Agent | undefined {
@@ -32,7 +33,7 @@ function readAgentBlock(at: number, { statements }: Block, reading: Reading): Ag
   const { problems } = reading;
   const [first, second] = statements;
   if (first === undefined) {
-    problems.add(`No agent type specified. Must be one of [${[...BARE_AGENTS, ...AGENTS.keys()].join(", ")}]`, at);
+    problems.add(`No agent type specified. Must be one of ${AGENT_TYPES}`, at);
     return undefined;
   }
   if (second !== undefined) {
@@ -77,8 +78,7 @@ function checkAgent({ type, fields, argument }: Agent, at: number, { problems }:
   const known = AGENTS.get(type);
   if (BARE_AGENTS.has(type) || OPEN_AGENTS.has(type)) return;
   if (known === undefined) {
-    const types = [...BARE_AGENTS, ...AGENTS.keys()].join(", ");
-    problems.add(`Invalid agent type "${type}" specified. Must be one of [${types}]`, at);
+    problems.add(`Invalid agent type "${type}" specified. Must be one of ${AGENT_TYPES}`, at);
     return;
   }
   if (fields === undefined) {

@@ -1,7 +1,7 @@
 import type { Statement } from "../groovy/nodes.ts";
 import { blockOf, callOf, matchName, type Reading, readText, sectionBlock } from "./match.ts";
 import type { Axis, Value } from "./model.ts";
-import { repeated } from "./sections.ts";
+import { isIdentifier, notAnIdentifier, repeated } from "./sections.ts";
 import { readValue } from "./values.ts";
 
 /** The `axes` of a matrix. */
@@ -13,7 +13,7 @@ export function readAxes(statement: Statement, reading: Reading): readonly Axis[
 export function readExcludes(statement: Statement, reading: Reading): readonly (readonly Axis[])[] {
   const block = sectionBlock(statement, "excludes", reading);
   if (block === undefined) return [];
-  if (block.statements.length === 0) reading.problems.add("No excludes specified", statement.start);
+  if (block.statements.length === 0) reading.problems.add("No exclude directives specified", statement.start);
   return block.statements.flatMap((one): (readonly Axis[])[] => {
     if (blockOf(one)?.name === "exclude") return [readAxisList(one, "exclude", reading)];
     reading.problems.add("Expected an exclude", one.start);
@@ -25,8 +25,7 @@ function readAxisList(statement: Statement, section: "axes" | "exclude", reading
   const { problems } = reading;
   const block = sectionBlock(statement, section, reading);
   if (block === undefined) return [];
-  if (block.statements.length === 0)
-    problems.add(section === "axes" ? "No axes specified" : "No axes specified for exclude", statement.start);
+  if (block.statements.length === 0) problems.add("No axis directives specified", statement.start);
   const axes = block.statements.flatMap((one): Axis[] => {
     const axis = blockOf(one);
     if (axis?.name === "axis") return [readAxis(one, section === "exclude", reading)];
@@ -72,16 +71,14 @@ function isAxisField(field: string, isExclude: boolean): boolean {
 }
 
 function checkAxis({ name, values, at }: Axis, seen: ReadonlySet<string>, { problems }: Reading): void {
-  if (!seen.has("name")) problems.add("Expected a name for the axis", at);
-  else if (name.trim() === "") problems.add("The name of an axis can not be blank", at);
-  else if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
-    problems.add(`"${name}" is not a valid identifier and cannot be used for an axis name`, at);
+  if (!seen.has("name")) problems.add('Missing required section "name"', at);
+  else if (!isIdentifier(name)) problems.add(notAnIdentifier(name), at);
   if (seen.has("values") && seen.has("notValues")) problems.add('Only one of "values" and "notValues" is allowed', at);
-  if (values.length === 0) problems.add(`No values specified for axis "${name}"`, at);
+  if (values.length === 0) problems.add('Missing required section "values"', at);
   for (const value of values) {
-    if (!value.isLiteral || typeof value.value === "object")
-      problems.add(`Expected string literals for the values of axis "${name}"`, value.at);
+    if (!value.isLiteral || value.value === null)
+      problems.add(`Expected string literal but got ${value.value}`, value.at);
   }
   for (const value of repeated(values.map((it) => String(it.value))))
-    problems.add(`Duplicate value "${value}" for axis "${name}"`, at);
+    problems.add(`Duplicate axis value: "${value}"`, at);
 }

@@ -135,7 +135,7 @@ export const OPTIONS = words(
   ansiColor authorizationMatrix authorizationProject buildBlocker buildDiscarder catchError checkoutToSubdirectory
   copyArtifactPermission disableConcurrentBuilds disableRestartFromStage disableResume durabilityHint githubProjectProperty
   gitLabConnection gitlabBuilds gitlabCommitStatus jiraSite lock logstash newContainerPerStage node office365ConnectorWebhooks
-  overrideIndexTriggers parallelsAlwaysFailFast parameters preserveStashes provisioningTimeout quietPeriod rateLimitBuilds retry script
+  overrideIndexTriggers parallelsAlwaysFailFast preserveStashes provisioningTimeout quietPeriod rateLimitBuilds retry script
   sidebarLinks skipDefaultCheckout skipStagesAfterUnstable throttle throttleJobProperty timeout timestamps waitUntil
   warnError withContext withCredentials withEnv withFolderProperties withAWS withSonarQubeEnv wrap ws podTemplate
   buildUser dir container githubNotify milestone skipPublishingChecks`.trim(),
@@ -181,9 +181,9 @@ export const CONDITIONS: ReadonlyMap<string, Signature> = new Map([
   ["branch", signature("pattern! comparator:any")],
   ["buildingTag", signature("")],
   ["changelog", signature("pattern!")],
-  ["changeset", signature("pattern glob caseSensitive:any comparator:any")],
+  ["changeset", signature("pattern glob caseSensitive:any comparator:any shouldMatchAll:any")],
   ["changeRequest", signature("id target branch fork url title author authorDisplayName authorEmail comparator:any")],
-  ["environment", signature("name! value! ignoreCase:any")],
+  ["environment", signature("name! value! ignoreCase:any comparator:any")],
   ["equals", signature("expected:any! actual:any!")],
   ["tag", signature("pattern comparator:any")],
   ["triggeredBy", signature("type cause:any detail:any")],

@@ -23,6 +23,13 @@ const CALL_SECTIONS = {
   },
 } as const;
 
+/** Job properties that are sections of their own. */
+const OWN_SECTIONS: Readonly<Record<string, string | undefined>> = {
+  parameters: "parameters",
+  pipelineTriggers: "triggers",
+  triggers: "triggers",
+};
+
 /** `options`, `triggers` or `parameters`. */
 export function readCalls(statement: Statement, kind: keyof typeof CALL_SECTIONS, reading: Reading): Calls {
   const section = kind === "stageOptions" ? "options" : kind;
@@ -53,6 +60,15 @@ function readCall(statement: Statement, kind: keyof typeof CALL_SECTIONS, readin
     return undefined;
   }
   const read = readMethodCall(call, reading);
+  const section = one === "option" ? OWN_SECTIONS[read.name] : undefined;
+  if (section !== undefined) {
+    problems.add(
+      `The "${section}" job property can't be used in the "options" directive. ` +
+        `Use the "${section} {...}" directive instead.`,
+      statement.start,
+    );
+    return read;
+  }
   if (read.name !== "error" && !known.has(read.name))
     problems.add(`Invalid ${one} type "${read.name}". Valid ${one} types: [${[...known].join(", ")}]`, read.at);
   else checkCall(read, problems);
@@ -111,8 +127,7 @@ export function readLibraries(statement: Statement, reading: Reading): readonly 
   const block = sectionBlock(statement, "libraries", reading);
   const { problems } = reading;
   if (block === undefined) return [];
-  if (block.statements.length === 0) problems.add("libraries can not be empty", statement.start);
-  return block.statements.flatMap((one): Value[] => {
+  const libraries = block.statements.flatMap((one): Value[] => {
     const call = callOf(one);
     const refuse = (): Value[] => {
       problems.add(`Expected a "lib(...)" but got ${sourceText(one, reading)}`, one.start);
@@ -126,6 +141,8 @@ export function readLibraries(statement: Statement, reading: Reading): readonly 
     const [only, ...others] = readMethodCall(call, reading).args;
     return only?.kind === "value" && others.length === 0 ? [only] : refuse();
   });
+  if (libraries.length === 0) problems.add("libraries can not be empty", statement.start);
+  return libraries;
 }
 
 /** The `post` section of a stage or pipeline. */
@@ -149,7 +166,7 @@ export function readPost(statement: Statement, reading: Reading): Post {
       problems.add(`Invalid condition "${block.name}" - valid conditions are ${valid}`, one.start);
     return [{ condition: block.name, branch: readBranch("default", block.body, reading), at: one.start }];
   });
-  if (body.statements.length === 0) problems.add("post can not be empty", at);
+  if (conditions.length === 0) problems.add("post can not be empty", at);
   for (const name of repeated(conditions.map((it) => it.condition)))
     problems.add(`Duplicate build condition name: "${name}"`, at);
   return { conditions, at };
@@ -171,7 +188,6 @@ export function readEnvironment(statement: Statement, reading: Reading): Environ
   const { problems } = reading;
   const { start: at } = statement;
   if (block === undefined) return { entries: [], at };
-  if (block.statements.length === 0) problems.add("No variables specified for environment", at);
   const seen = new Set<string>();
   const entries = block.statements.flatMap((one): Pair<EnvironmentValue>[] => {
     const entry = readVariable(one, reading);
@@ -180,6 +196,7 @@ export function readEnvironment(statement: Statement, reading: Reading): Environ
     seen.add(entry.key);
     return [entry];
   });
+  if (entries.length === 0) problems.add("No variables specified for environment", at);
   return { entries, at };
 }
 
@@ -189,7 +206,7 @@ function readVariable(statement: Statement, reading: Reading): Pair<EnvironmentV
   const pair = statement.kind === "expression" ? statement.expression : undefined;
   if (pair?.kind !== "binary" || pair.operator !== "=") {
     const text = sourceText(statement, reading);
-    if (text.includes("=")) refuseIdentifier(text.split("=")[0]?.trim() ?? "", at, reading);
+    if (text.includes("=")) problems.add(notAnIdentifier(text.split("=")[0]?.trim() ?? ""), at);
     else
       problems.add(
         `"${text}" is not a valid environment expression. Use "key = value" pairs with valid Java/shell keys.`,
@@ -199,16 +216,19 @@ function readVariable(statement: Statement, reading: Reading): Pair<EnvironmentV
     return undefined;
   }
   const key = readText(pair.left, reading);
-  if (!IDENTIFIER.test(key) || JAVA_WORDS.has(key)) refuseIdentifier(key, at, reading);
+  if (!isIdentifier(key)) reading.problems.add(notAnIdentifier(key), at);
   const value = readVariableValue(pair.right, reading);
   return value === undefined ? undefined : { key, value, at };
 }
 
-function refuseIdentifier(key: string, at: number, { problems }: Reading): void {
-  problems.add(
-    `"${key}" is not a valid identifier and cannot be used for an environment variable. Identifiers must start with a ` +
-      "letter or underscore and can contain only letters, numbers or underscores.",
-    at,
+/** Can be the name of an environment variable or axis. */
+export const isIdentifier = (name: string): boolean => IDENTIFIER.test(name) && !JAVA_WORDS.has(name);
+
+/** What to say of a name that can not. */
+export function notAnIdentifier(name: string): string {
+  return (
+    `"${name}" is not a valid identifier and cannot be used for an environment variable. Identifiers must start with a ` +
+    "letter or underscore and can contain only letters, numbers or underscores."
   );
 }
 

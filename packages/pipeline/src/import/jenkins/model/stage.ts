@@ -24,13 +24,10 @@ export function readStages(
 ): readonly Stage[] {
   const block = sectionBlock(statement, section, reading);
   if (block === undefined) return [];
-  if (block.statements.length === 0 && section === "stages")
-    reading.problems.add("No stages specified", statement.start);
   const stages = block.statements.flatMap((one) => readStage(one, { isWithinParallel }, reading) ?? []);
-  for (const name of repeated(stages.map((stage) => stage.name))) {
-    const what = section === "parallel" ? "parallel branch" : "stage";
-    reading.problems.add(`Duplicate ${what} name: "${name}"`, statement.start);
-  }
+  if (stages.length === 0) reading.problems.add("No stages specified", statement.start);
+  for (const name of repeated(stages.map((stage) => stage.name)))
+    reading.problems.add(`Duplicate stage name: "${name}"`, statement.start);
   return stages;
 }
 
@@ -165,14 +162,16 @@ function readMatrix(statement: Statement, reading: Reading): Matrix {
 
 function checkStage(stage: Stage, { isWithinParallel }: StageOptions, { problems }: Reading): void {
   const { name, branches, stages, parallel, matrix, at } = stage;
-  const isSplit = (parallel?.length ?? 0) > 0 || matrix !== undefined;
-  const bodies = [matrix, (parallel?.length ?? 0) > 0 ? parallel : undefined, stages, branches[0]];
-  const count = bodies.filter((body) => body !== undefined).length;
-  const allowed = '"matrix", "parallel", "stages", or "steps"';
+  const isSplit = parallel !== undefined || matrix !== undefined;
+  const count = [matrix, parallel, stages, branches[0]].filter((body) => body !== undefined).length;
   if (isWithinParallel && (branches.length > 1 || isSplit))
-    problems.add("Parallel stages or branches can only be included in a top-level stage.", parallel?.[0]?.at ?? at);
-  else if (count > 1) problems.add(`Only one of ${allowed} allowed for stage "${name}"`, at);
-  else if (count === 0) problems.add(`Expected one of ${allowed} for stage "${name}"`, at);
+    problems.add(
+      '"matrix" or "parallel" cannot be nested inside another "matrix" or "parallel".',
+      matrix?.at ?? parallel?.[0]?.at ?? at,
+    );
+  else if (count > 1)
+    problems.add(`Only one of "matrix", "parallel", "stages", or "steps" allowed for stage "${name}"`, at);
+  else if (count === 0) problems.add(`Expected one of "steps", "stages", or "parallel" for stage "${name}"`, at);
   else if (isSplit) {
     for (const section of ["agent", "tools"] as const) {
       const own = stage[section];

@@ -170,6 +170,6 @@ function entriesJson({ entries }: Environment | Tools): Json {
 function inputJson({ fields, parameters }: Input): Json {
   return {
     ...Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, valueJson(value)])),
-    ...(parameters.length === 0 ? {} : { parameters: parameters.map(callJson) }),
+    ...(parameters.length === 0 ? {} : { parameters: { parameters: parameters.map(callJson) } }),
   };
 }

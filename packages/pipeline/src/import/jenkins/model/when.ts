@@ -91,15 +91,19 @@ function checkPattern(args: Arguments, problems: Reading["problems"]): void {
   if (problem !== undefined) problems.add(`"${value.value}" is not a valid regular expression. ${problem}`, value.at);
 }
 
+/** A backslash, and what belongs to it: quoted text, a class or character by name, else one character. */
+const ESCAPE = /^\\(Q[\s\S]*?(?:\\E|$)|[pPxN]\{[^}]*\}|.)/;
+
 function patternProblem(pattern: string): string | undefined {
   let depth = 0;
   let isInClass = false;
   for (let i = 0; i < pattern.length; i++) {
     const char = pattern[i];
-    if (char === "\\") i++;
+    if (char === "\\") i += ESCAPE.exec(pattern.slice(i))?.[1]?.length ?? 1;
     else if (isInClass) isInClass = char !== "]";
     else if (char === "[") isInClass = true;
     else if (char === "(") depth++;
+    else if (char === "{" && !/[0-9]/.test(pattern[i + 1] ?? "")) return "Illegal repetition";
     else if (char === ")" && --depth < 0) return "Unmatched closing ')'";
   }
   if (isInClass) return "Unclosed character class";

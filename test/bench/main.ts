@@ -55,6 +55,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   logs: { about: "a 1 GB log from a step to who follows it, and single lines", script: "test/bench/logs.ts" },
   masking: { about: "secrets taken out of logs, beside a copy", script: "packages/domain/bench/masking.mjs" },
   "lost-agents": { about: "kills, freezes and cuts while jobs run", script: "test/bench/lost-agents.ts" },
+  fuzz: { about: "hostile texts into everything that reads them", script: "test/fuzz/main.ts" },
   memory: { about: "an agent at rest", script: "test/bench/memory.ts" },
 };
 

@@ -24,16 +24,22 @@ export function readYaml(source: string, asWritten: AsWritten): YamlText {
     const message = `the file has ${size} bytes; at most ${LIMITS.sourceBytes} (1 MiB) are read`;
     return { value: undefined, findings: [{ path: [], message, offset: 0 }], positions: places };
   }
-  const document = parseDocument(source, {
-    lineCounter: lines,
-    prettyErrors: false,
-    logLevel: "error",
-    // Checked by the reader: the library compares every key with every other one.
-    uniqueKeys: false,
-  });
+  const document = parsed(source, lines);
   const problems = [...document.errors, ...document.warnings].map(toFinding);
   if (problems.length > 0) return { value: undefined, findings: problems, positions: places };
   return readDocument(document, places, asWritten);
+}
+
+/** The library makes an Error of everything that is wrong, and a hostile file has half a million: none needs its stack. */
+function parsed(source: string, lineCounter: LineCounter): Document.Parsed {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    // Whether keys are unique is checked by the reader: the library compares every key with every other one.
+    return parseDocument(source, { lineCounter, prettyErrors: false, logLevel: "error", uniqueKeys: false });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 function readDocument(document: Document.Parsed, places: YamlPlaces, asWritten: AsWritten): YamlText {

@@ -179,6 +179,10 @@ describe("sections", () => {
     [matrix(`axes { axis { name 'OS'; values "\${x}" } }\n${INNER}`), 'Expected string literal but got "${x}"'],
     [matrix(`axes { axis { name 'H-Y'; values 'a' } }\n${INNER}`), "is not a valid identifier"],
     [matrix(`axes { }\n${INNER}`), "No axis directives specified"],
+    [matrix(`${AXES}\n${INNER}\nbanana { }`), 'Undefined section "banana"'],
+    [matrix(`axes { axis { name 'OS'; values 'a'; notValues 'b' } }\n${INNER}`), 'Undefined section "notValues"'],
+    [matrix(`axes { axis { name 'OS', 'V'; values 'a' } }\n${INNER}`), 'Too many arguments for field "name"'],
+    [matrix(`axes { axis 'OS' }\n${INNER}`), "Expected a block for axis"],
     [matrix(`axes { axis { values 'a' } }\n${INNER}`), 'Missing required section "name"'],
     [matrix(`axes { axis { name 'OS' } }\n${INNER}`), 'Missing required section "values"'],
     [

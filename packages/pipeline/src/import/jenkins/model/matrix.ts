@@ -1,8 +1,11 @@
 import type { Statement } from "../groovy/nodes.ts";
-import { blockOf, callOf, matchName, type Reading, readText, sectionBlock } from "./match.ts";
+import { blockOf, callOf, type Reading, readName, readText, sectionBlock, sourceText } from "./match.ts";
 import type { Axis, Value } from "./model.ts";
-import { isIdentifier, notAnIdentifier, repeated } from "./sections.ts";
+import { isIdentifier, notAnIdentifier, readOnly, repeated } from "./sections.ts";
 import { readValue } from "./values.ts";
+
+/** What to say of a `name` without a name, or with several. */
+const NAME = { none: 'No argument for field "name"', many: 'Too many arguments for field "name"' } as const;
 
 /** The `axes` of a matrix. */
 export function readAxes(statement: Statement, reading: Reading): readonly Axis[] {
@@ -15,8 +18,9 @@ export function readExcludes(statement: Statement, reading: Reading): readonly (
   if (block === undefined) return [];
   if (block.statements.length === 0) reading.problems.add("No exclude directives specified", statement.start);
   return block.statements.flatMap((one): (readonly Axis[])[] => {
-    if (blockOf(one)?.name === "exclude") return [readAxisList(one, "exclude", reading)];
-    reading.problems.add("Expected an exclude", one.start);
+    const exclude = blockOf(one);
+    if (exclude?.name === "exclude") return [readAxisList(one, "exclude", reading)];
+    reading.problems.add(exclude === undefined ? "Expected a block for exclude" : "Expected an exclude", one.start);
     return [];
   });
 }
@@ -29,11 +33,11 @@ function readAxisList(statement: Statement, section: "axes" | "exclude", reading
   const axes = block.statements.flatMap((one): Axis[] => {
     const axis = blockOf(one);
     if (axis?.name === "axis") return [readAxis(one, section === "exclude", reading)];
-    problems.add("Expected an axis", one.start);
+    problems.add(axis === undefined ? "Expected a block for axis" : "Expected an axis", one.start);
     return [];
   });
-  for (const name of repeated(axes.map((axis) => axis.name)))
-    problems.add(`Duplicate axis name: "${name}"`, statement.start);
+  const names = axes.map((axis) => axis.name).filter((name) => name !== "");
+  for (const name of repeated(names)) problems.add(`Duplicate axis name: "${name}"`, statement.start);
   return axes;
 }
 
@@ -46,28 +50,31 @@ function readAxis(statement: Statement, isExclude: boolean, reading: Reading): A
   let inverse: boolean | undefined;
   for (const one of blockOf(statement)?.body.statements ?? []) {
     const call = callOf(one);
-    const field = call === undefined ? undefined : matchName(call);
-    if (field !== undefined && seen.has(field)) problems.add(`Multiple occurrences of the ${field} section`, one.start);
-    if (call === undefined || field === undefined || !isAxisField(field, isExclude)) {
-      const allowed = isExclude ? '"name", "values" or "notValues"' : '"name" or "values"';
-      problems.add(`Expected ${allowed} in an axis`, one.start);
+    if (call === undefined) {
+      problems.add(
+        `Not a valid section definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
+        one.start,
+      );
       continue;
     }
+    const field = readName(call, reading);
+    if (seen.has(field)) problems.add(`Multiple occurrences of the ${field} section`, one.start);
     seen.add(field);
-    const [only] = call.args;
-    if (field !== "name") {
+    if (field === "name") {
+      const only = readOnly(call, NAME, reading);
+      if (only !== undefined) name = readText(only, reading);
+    } else if (holdsValues(field, isExclude)) {
       values = call.args.map((arg) => readValue(arg, reading));
       if (field === "notValues") inverse = true;
-    } else if (call.args.length === 1 && only !== undefined) name = readText(only, reading);
-    else problems.add("Expected one name for an axis", one.start);
+    } else if (field !== "error") problems.add(`Undefined section "${field}"`, one.start);
   }
   const axis: Axis = { name, values, at, ...(inverse === undefined ? {} : { inverse }) };
   checkAxis(axis, seen, reading);
   return axis;
 }
 
-function isAxisField(field: string, isExclude: boolean): boolean {
-  return field === "name" || field === "values" || (isExclude && field === "notValues");
+function holdsValues(field: string, isExclude: boolean): boolean {
+  return field === "values" || (isExclude && field === "notValues");
 }
 
 function checkAxis({ name, values, at }: Axis, seen: ReadonlySet<string>, { problems }: Reading): void {

@@ -47,7 +47,7 @@ function readStage(statement: Statement, options: StageOptions, reading: Reading
     return undefined;
   }
   const stage: Mutable<Stage> = { name: readText(nameNode, reading), branches: [], at };
-  readSections(block.body, reading, (name, one) => {
+  readSections(block.body, { reading, owner: "stage" }, (name, one) => {
     if (readStageBody(stage, name, { statement: one, options }, reading)) return true;
     return readBaseSection(stage, name, { statement: one, reading });
   });
@@ -56,14 +56,19 @@ function readStage(statement: Statement, options: StageOptions, reading: Reading
 }
 
 /** Reads the sections of a stage or matrix; each may be there once. */
-function readSections(block: Block, reading: Reading, read: (name: string, statement: Statement) => boolean): void {
+function readSections(
+  block: Block,
+  { reading, owner }: { readonly reading: Reading; readonly owner: "stage" | "matrix" },
+  read: (name: string, statement: Statement) => boolean,
+): void {
   const { problems } = reading;
+  const kind = owner === "stage" ? "stage section" : "section";
   const seen = new Set<string>();
   for (const one of block.statements) {
     const call = callOf(one);
     if (call === undefined) {
       problems.add(
-        `Not a valid stage section definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
+        `Not a valid ${kind} definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
         one.start,
       );
       continue;
@@ -71,11 +76,9 @@ function readSections(block: Block, reading: Reading, read: (name: string, state
     const name = readName(call, reading);
     if (seen.has(name)) problems.add(`Multiple occurrences of the ${name} section`, one.start);
     seen.add(name);
-    if (!read(name, one))
-      problems.add(
-        `Unknown stage section "${name}". Starting with version 0.5, steps in a stage must be in a ‘steps’ block.`,
-        one.start,
-      );
+    if (read(name, one)) continue;
+    const unknown = `Unknown stage section "${name}". Starting with version 0.5, steps in a stage must be in a ‘steps’ block.`;
+    problems.add(owner === "stage" ? unknown : `Undefined section "${name}"`, one.start);
   }
 }
 
@@ -148,7 +151,7 @@ function readMatrix(statement: Statement, reading: Reading): Matrix {
   const matrix: Mutable<Matrix> = { at };
   const block = sectionBlock(statement, "matrix", reading);
   if (block === undefined) return matrix;
-  readSections(block, reading, (name, one) => {
+  readSections(block, { reading, owner: "matrix" }, (name, one) => {
     if (name === "axes") matrix.axes = readAxes(one, reading);
     else if (name === "excludes") matrix.excludes = readExcludes(one, reading);
     else if (name === "stages") matrix.stages = readStages(one, { section: "stages", isWithinParallel: true }, reading);

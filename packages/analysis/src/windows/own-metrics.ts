@@ -89,7 +89,7 @@ function momentsOf({ lower, upper }: MetricSpec, { count, sum, sumSquares }: Met
   const isMean = sum >= count * lower - slack && sum <= count * upper + slack;
   const most = count * Math.max(lower * lower, upper * upper);
   const isSpread = sumSquares * count >= sum * sum * (1 - 1e-9) - 1e-9 && sumSquares <= most * (1 + 1e-9) + 1e-9;
-  return count <= MAX_REPORTED && isMean && isSpread ? { count, sum, sumSquares } : undefined;
+  return count <= MAX_REPORTED && isMean && isSpread ? { count, sum, sumSquares: Math.max(0, sumSquares) } : undefined;
 }
 
 function sumOf(counts: readonly number[]): number {

@@ -167,12 +167,15 @@ function tell(all: readonly Trial[]): void {
 }
 
 async function until(runId: string, isDone: (run: Run) => boolean, withinMs: number): Promise<Run> {
+  let seen: Run | undefined;
   for (const end = Date.now() + withinMs; Date.now() < end; ) {
-    const { run } = await cluster.client.runs.getRun({ runId });
-    if (run !== undefined && isDone(run)) return run;
+    seen = (await cluster.client.runs.getRun({ runId })).run;
+    if (seen !== undefined && isDone(seen)) return seen;
     await sleep(250);
   }
-  throw new Error(`run ${runId} did not get there within ${withinMs / 1000} s`);
+  const [job] = seen?.jobs ?? [];
+  const tasks = job?.tasks.map((task) => `${task.id} on ${task.nodeId} ${TaskState[task.state]}`).join(", ");
+  throw new Error(`run ${runId} did not get there within ${withinMs / 1000} s: ${job?.reason}; ${tasks}`);
 }
 
 /** Has a node speak to NATS through a link that can be cut. */

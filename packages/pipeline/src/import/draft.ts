@@ -98,6 +98,12 @@ export function textOf(value: unknown): string {
   return typeof value === "object" && value !== null ? "" : String(value);
 }
 
+/** A scalar as a number; NaN when it is none. A mapping has no text: turned into a number it throws. */
+export function numberOf(value: unknown): number {
+  const text = textOf(value ?? "");
+  return text === "" ? Number.NaN : Number(text);
+}
+
 /** As the texts of a list of scalars. */
 export function asTexts(value: unknown): string[] {
   return asList(value)

@@ -1,4 +1,4 @@
-import { asPlain, asTexts, isPlain, nameOf, type Plain, textOf } from "../draft.ts";
+import { asPlain, asTexts, isPlain, nameOf, numberOf, type Plain, textOf } from "../draft.ts";
 
 /** What an action of the marketplace became. */
 export interface TranslatedAction {
@@ -85,7 +85,7 @@ function checkout(fields: Plain): TranslatedAction {
     ...(ref === undefined || ref === "" ? {} : { ref }),
     ...(path === undefined ? {} : { path: textOf(path).replace(/^\.\//, "") }),
     ...(repository === undefined ? {} : { repository: `https://github.com/${textOf(repository)}` }),
-    ...(depth === undefined ? {} : { depth: Number(depth) === 0 ? WHOLE_HISTORY : Number(depth) || 1 }),
+    ...(depth === undefined ? {} : { depth: numberOf(depth) === 0 ? WHOLE_HISTORY : numberOf(depth) || 1 }),
     ...(submodules === true || submodules === "true" || submodules === "recursive" ? { submodules: true } : {}),
     ...(lfs === true || lfs === "true" ? { lfs: true } : {}),
   };
@@ -109,7 +109,7 @@ function cache(fields: Plain): TranslatedAction {
 }
 
 function upload(fields: Plain): TranslatedAction {
-  const days = Number(fields["retention-days"]);
+  const days = numberOf(fields["retention-days"]);
   const paths = lines(fields["path"]).flatMap((path) => {
     const plain = path.replace(/^\.\//, "").replace(/\/$/, "/**");
     return /[*?.]/.test(plain.split("/").at(-1) ?? "") || plain.startsWith("!") ? [plain] : [plain, `${plain}/**`];

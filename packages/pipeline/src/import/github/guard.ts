@@ -1,4 +1,4 @@
-import { asPlain, asTexts, type Plain, textOf } from "../draft.ts";
+import { asPlain, asTexts, numberOf, type Plain, textOf } from "../draft.ts";
 
 /** A test for a shell, and the variables that it reads. */
 export interface ShellGuard {
@@ -34,8 +34,8 @@ function partOf(key: string, value: unknown, env: Record<string, string>): strin
 function valueTest(condition: Plain, env: Record<string, string>): string {
   const name = variable(textOf(condition["value"] ?? ""), env);
   const { "at-least": least, "at-most": most, equals, glob } = condition;
-  if (least !== undefined) return `[ "\${${name}:-0}" -ge ${Number(least)} ]`;
-  if (most !== undefined) return `[ "\${${name}:-0}" -le ${Number(most)} ]`;
+  if (least !== undefined) return `[ "\${${name}:-0}" -ge ${numberOf(least)} ]`;
+  if (most !== undefined) return `[ "\${${name}:-0}" -le ${numberOf(most)} ]`;
   if (equals === undefined) return caseOf(name, asTexts(glob));
   return `{ ${asTexts(equals)
     .map((text) => `[ "$${name}" = ${quoted(text)} ]`)

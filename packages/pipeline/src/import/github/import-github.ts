@@ -1,6 +1,17 @@
 import type { Path } from "../../finding.ts";
 import { readYaml } from "../../yaml-text.ts";
-import { asList, asPlain, asTexts, ImportDraft, isPlain, nameOf, namesOf, type Plain, textOf } from "../draft.ts";
+import {
+  asList,
+  asPlain,
+  asTexts,
+  ImportDraft,
+  isPlain,
+  nameOf,
+  namesOf,
+  numberOf,
+  type Plain,
+  textOf,
+} from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
 import { artifactName, fieldsOf } from "./actions.ts";
 import { translateIf } from "./condition.ts";
@@ -83,7 +94,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
     ...matrixOf(body, path, draft),
     ...{ image, services, environment: environmentOf(body["environment"]) },
     concurrency: body["concurrency"] === undefined ? undefined : groupOf(body["concurrency"], path, draft),
-    timeout: Number(body["timeout-minutes"]) > 0 ? `${Math.ceil(Number(body["timeout-minutes"]))}m` : "6h",
+    timeout: numberOf(body["timeout-minutes"]) > 0 ? `${Math.ceil(numberOf(body["timeout-minutes"]))}m` : "6h",
     "allow-failure": body["continue-on-error"] === true ? true : undefined,
     env: { ...container.env, ...env },
     secrets: [...all].map(([variable, secret]) => (variable === secret ? secret : { secret, env: variable })),
@@ -198,7 +209,7 @@ function matrixOf(body: Plain, path: Path, draft: ImportDraft): Plain {
     return { matrix: { value: ["unknown"] } };
   }
   draft.exact([...path, "strategy", "matrix"], "matrix");
-  const most = Number(strategy["max-parallel"]);
+  const most = numberOf(strategy["max-parallel"]);
   return { matrix, "fail-fast": strategy["fail-fast"] !== false, "max-parallel": most > 0 ? most : undefined };
 }
 

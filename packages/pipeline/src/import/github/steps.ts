@@ -1,5 +1,5 @@
 import type { Path } from "../../finding.ts";
-import { asList, asPlain, asTexts, type ImportDraft, type Plain, textOf } from "../draft.ts";
+import { asList, asPlain, asTexts, type ImportDraft, numberOf, type Plain, textOf } from "../draft.ts";
 import { fieldsOf, translateAction } from "./actions.ts";
 import { translateIf } from "./condition.ts";
 import { shellGuard } from "./guard.ts";
@@ -139,7 +139,7 @@ function addInputs(
 }
 
 function common(fields: Plain, runIf: string | undefined): Plain {
-  const minutes = Number(fields["timeout-minutes"]);
+  const minutes = numberOf(fields["timeout-minutes"]);
   return {
     name:
       fields["name"] === undefined

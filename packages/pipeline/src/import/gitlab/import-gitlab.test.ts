@@ -91,3 +91,11 @@ it("any text gives a pipeline that compiles, or an error", () => {
     importGitlabFile,
   );
 });
+
+it("numbers that are mappings or lists are none", () => {
+  for (const odd of ["[{}]", "-5", "0.5", "{ a: 1 }", "[[1]]"]) {
+    const { source = "" } = importGitlabFile(`a: { script: [x], parallel: ${odd}, retry: { max: ${odd} } }\n`);
+    const { spec, diagnostics } = compilePipeline(source);
+    expect([odd, diagnostics, spec?.jobs.length]).toEqual([odd, [], 1]);
+  }
+});

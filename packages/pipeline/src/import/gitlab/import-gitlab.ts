@@ -8,6 +8,7 @@ import {
   literal,
   nameOf,
   namesOf,
+  numberOf,
   type Plain,
   textOf,
 } from "../draft.ts";
@@ -26,6 +27,9 @@ const RETRY_ON: Readonly<Record<string, string>> = {
   scheduler_failure: "infrastructure",
   data_integrity_failure: "infrastructure",
 };
+
+/** Of a matrix; a pipeline has no more jobs. */
+const MAX_ROWS = 1000;
 
 interface Context {
   readonly draft: ImportDraft;
@@ -295,7 +299,7 @@ function retryOf(key: string, body: Plain, draft: ImportDraft): Plain {
   const { retry } = body;
   if (retry === undefined) return {};
   const fields: Plain = isPlain(retry) ? retry : { max: retry };
-  const attempts = Math.min(20, 1 + (Number(fields["max"]) || 0));
+  const attempts = Math.min(20, 1 + Math.max(0, Math.trunc(numberOf(fields["max"]) || 0)));
   const kinds = asTexts(fields["when"])
     .map((kind) => RETRY_ON[kind])
     .filter((kind) => kind !== undefined);
@@ -309,7 +313,7 @@ function matrixOf(key: string, body: Plain, draft: ImportDraft): Plain {
   if (parallel === undefined) return {};
   const rows = isPlain(parallel) ? asList(parallel["matrix"]).map(asPlain) : [];
   if (!isPlain(parallel)) {
-    const count = Math.min(200, Number(parallel) || 1);
+    const count = Math.min(200, Math.max(1, numberOf(parallel) || 1));
     draft.exact([key, "parallel"], "matrix");
     return { matrix: { CI_NODE_INDEX: Array.from({ length: count }, (_, i) => textOf(i + 1)) } };
   }
@@ -321,7 +325,13 @@ function matrixOf(key: string, body: Plain, draft: ImportDraft): Plain {
 function product(axes: readonly [string, unknown][]): Record<string, string>[] {
   return axes.reduce<Record<string, string>[]>(
     (rows, [axis, values]) =>
-      rows.flatMap((row) => asTexts(values).map((value) => ({ ...row, [axis]: value }))).slice(0, 1000),
+      rows
+        .flatMap((row) =>
+          asTexts(values)
+            .slice(0, MAX_ROWS)
+            .map((value) => ({ ...row, [axis]: value })),
+        )
+        .slice(0, MAX_ROWS),
     [{}],
   );
 }

@@ -4,6 +4,8 @@ import type { FuzzTarget } from "./targets.ts";
 
 const SMALL_BYTES = 4 * 1024;
 const LARGE_BYTES = 32 * 1024;
+/** What is nested so deep overflows the stack of whoever reads it by recursion. */
+const DEEP_BYTES = 512 * 1024;
 /** What takes less tells nothing of how it grows. */
 const SUSPECT_MS = 50;
 /** Times as long for a text twice as long: in proportion 2, squared 4; the garbage collector and the cache take their part. */
@@ -31,7 +33,7 @@ export function measureGrowth(target: FuzzTarget, first: number, goesOn: (number
     tried += 1;
     try {
       const large = checkGrowth(target, textOf);
-      if (large.ms > worst.ms) worst = { shape, ...large };
+      if (large.ms * worst.bytes >= worst.ms * large.bytes) worst = { shape, ...large };
     } catch (error) {
       const what = `${shape}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
       findings.push({ what, text: textOf(LARGE_BYTES) });
@@ -62,7 +64,8 @@ type Timed = Pick<WorstGrowth, "bytes" | "ms">;
 function checkGrowth(target: FuzzTarget, textOf: (bytes: number) => string): Timed {
   let small = timed(target, textOf(SMALL_BYTES));
   let large = timed(target, textOf(LARGE_BYTES));
-  if (large.ms < SUSPECT_MS || isInProportion(small, large)) return large;
+  if (large.ms < SUSPECT_MS) return timed(target, textOf(DEEP_BYTES));
+  if (isInProportion(small, large)) return large;
   small = fastest(target, textOf(LARGE_BYTES));
   large = fastest(target, textOf(4 * LARGE_BYTES));
   if (isInProportion(small, large)) return large;

@@ -24,6 +24,9 @@ export async function runTests(args) {
   if (breaking !== 0) return breaking;
   const layers = await runNode([`${root}/deploy/setup/lint-layers.mjs`]);
   if (layers !== 0) return layers;
+  // Tests run on the Node that the set-up brings; users may have the oldest one that is supported.
+  const starts = await run(process.execPath, [`${root}/packages/cli/bin/kedge.mjs`, "version"]);
+  if (starts !== 0) return starts;
   const results = [];
   for (const project of PHASES) results.push(await runVitest(project, ["--project", project]));
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);

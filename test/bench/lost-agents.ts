@@ -115,6 +115,8 @@ function source(): string {
   return `name: lost-agents
 jobs:
   work:
+    # More than half of a node: no two trials strike the same one.
+    resources: { cpu: 1100m }
     retry: { attempts: 10, on-lost: retry }
     steps:
       - env: { RUN: "\${{ run.id }}", DIR: ${JSON.stringify(effects)} }

@@ -1,6 +1,8 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+// Names that an older Node does not have must not be imported by name: the whole program would not start.
+import zlib from "node:zlib";
 
-const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+const { constants, zstdCompressSync, zstdDecompressSync } = zlib;
+const FAST = { params: { [constants.ZSTD_c_compressionLevel ?? 100]: 1 } };
 
 /** Whether this Node can compress and decompress: from 22.15 on. */
 export const hasZstd = typeof zstdCompressSync === "function";

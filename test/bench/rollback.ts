@@ -16,8 +16,12 @@ const NAME = "voice";
 const GOAL_OVER_EVIDENCE_MS = 250;
 /** Reports of the callers come ten times a second. */
 const LAST_REPORTS_MS = 1500;
-/** As the judge's defaults. */
-const LATENCY = { tolerance: { part: 0.1, floor: 2 }, settle: 50 };
+/** As the controller judges these deployments: a tenth of alpha is the nodes', and the metrics share the rest. */
+const OBSERVER = {
+  alpha: 0.9 * ALPHA,
+  latency: { tolerance: { part: 0.1, floor: 2 }, settle: 50 },
+  shares: { errors: 1, latency: 1, predictions: 1 },
+};
 
 interface Trial {
   readonly requests: number;
@@ -113,7 +117,7 @@ function measure({ rollout }: Deployment, version: string, fault: Fault): Trial 
 
 /** When a judge who looks after every answer would have decided. */
 function evidenceTime(seen: readonly Answer[], isBad: (answer: Answer) => boolean): number {
-  const judge = createJudge({ alpha: ALPHA, latency: LATENCY });
+  const judge = createJudge(OBSERVER);
   const none = { requests: 0, errors: 0, latencyMs: [] as number[], predictions: {} };
   for (const answer of seen.toSorted((a, b) => a.at - b.at)) {
     const failed = answer.failure !== "";

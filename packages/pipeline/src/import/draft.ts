@@ -137,6 +137,15 @@ export function namesOf(keys: readonly string[], maxLength = MAX_NAME): Map<stri
   return names;
 }
 
+/** A step that fails and says what has to be ported by hand: neither run nor skipped by mistake. */
+export function portStep(what: string, name = what): Plain {
+  const shown = what
+    .slice(0, 200)
+    .replaceAll(/[\r\n\0]/g, " ")
+    .replaceAll("'", "'\\''");
+  return { name: `port ${literal(name).slice(0, 80)}`, run: `echo 'to be ported: ${literal(shown)}' >&2\nexit 1` };
+}
+
 /** Text that a pipeline takes literally, whatever it holds. */
 export function literal(text: string): string {
   return text.replaceAll("${{", () => "$${{");

@@ -3,54 +3,70 @@ import { textOf } from "../draft.ts";
 import { type Expression, parseExpression } from "./expression.ts";
 import { contextText } from "./text.ts";
 
-/** What an `if` became. */
+/** What an `if` became; with a problem, nothing of it may be relied on. */
 export interface TranslatedIf {
   readonly runIf?: "always" | "failure";
   readonly when?: Plain;
-  /** A part that could not be translated. */
+  /** Why it could not be translated. */
   readonly problem?: string;
 }
 
-const STATUS = new Set(["always", "failure", "success", "cancelled"]);
+type Status = "always" | "failure" | "success";
+
+const STATUS: ReadonlySet<string> = new Set(["always", "failure", "success", "cancelled"]);
 
 /** Translates the `if` of a job or step; `jobs` are the names of jobs in the pipeline. */
 export function translateIf(source: string, jobs: ReadonlyMap<string, string>): TranslatedIf {
   const inner = /^\s*\$\{\{([\s\S]*)\}\}\s*$/.exec(source)?.[1] ?? source;
   const expression = parseExpression(inner);
   if (expression === undefined) return { problem: `not an expression: ${source.slice(0, 80)}` };
-  const runIf = statusOf(expression);
-  const rest = withoutStatus(expression);
-  const status = runIf === undefined ? {} : { runIf };
-  if (rest === undefined) return status;
-  const when = conditionOf(rest, jobs);
-  return typeof when === "string" ? { ...status, problem: when } : { ...status, when };
+  const parts = conjuncts(expression);
+  const statuses = parts.flatMap((part) => statusOf(part) ?? []);
+  const rest = parts.filter((part) => statusOf(part) === undefined);
+  if (rest.some(callsStatus))
+    return { problem: "always(), failure(), success() and cancelled() are known beside &&, or alone" };
+  const whens = rest.map((part) => conditionOf(part, jobs));
+  const problem = whens.find((when) => typeof when === "string");
+  if (typeof problem === "string") return { problem };
+  const conditions = whens.filter((when) => typeof when !== "string");
+  const [first] = conditions;
+  const when = conditions.length > 1 ? { all: conditions } : first;
+  const runIf = strictest(statuses);
+  return { ...(runIf === undefined ? {} : { runIf }), ...(when === undefined ? {} : { when }) };
 }
 
-function statusOf(expression: Expression): "always" | "failure" | undefined {
-  const names = callsOf(expression);
-  if (names.has("always") || names.has("cancelled")) return "always";
-  return names.has("failure") ? (names.has("success") ? "always" : "failure") : undefined;
+function conjuncts(expression: Expression): Expression[] {
+  if (expression.kind !== "binary" || expression.operator !== "&&") return [expression];
+  return [...conjuncts(expression.left), ...conjuncts(expression.right)];
 }
 
-function callsOf(expression: Expression): Set<string> {
-  if (expression.kind === "call") return new Set([expression.name]);
-  if (expression.kind === "not") return callsOf(expression.of);
-  if (expression.kind !== "binary") return new Set();
-  return new Set([...callsOf(expression.left), ...callsOf(expression.right)]);
-}
-
-/** What is left beside always(), failure() and success(); undefined for nothing. */
-function withoutStatus(expression: Expression): Expression | undefined {
-  if (expression.kind === "call" && STATUS.has(expression.name)) return undefined;
-  if (expression.kind === "not") {
-    const inner = withoutStatus(expression.of);
-    return inner === undefined ? undefined : { kind: "not", of: inner };
+/** What a status function, its opposite, or a choice of them asks for; undefined when it is something else. */
+function statusOf(expression: Expression): Status | undefined {
+  if (expression.kind === "call") {
+    const { name } = expression;
+    return name === "always" || name === "failure" || name === "success" ? name : undefined;
   }
-  if (expression.kind !== "binary" || !["&&", "||"].includes(expression.operator)) return expression;
-  const left = withoutStatus(expression.left);
-  const right = withoutStatus(expression.right);
-  if (left === undefined || right === undefined) return left ?? right;
-  return { ...expression, left, right };
+  if (expression.kind === "not" && expression.of.kind === "call") {
+    return ({ cancelled: "always", failure: "success", success: "failure" } as const)[
+      expression.of.name as "cancelled"
+    ];
+  }
+  if (expression.kind !== "binary" || expression.operator !== "||") return undefined;
+  const [left, right] = [statusOf(expression.left), statusOf(expression.right)];
+  if (left === undefined || right === undefined) return undefined;
+  return left === right ? left : "always";
+}
+
+/** All of them must hold. */
+function strictest(statuses: readonly Status[]): "always" | "failure" | undefined {
+  if (statuses.includes("failure")) return "failure";
+  return statuses.includes("always") && !statuses.includes("success") ? "always" : undefined;
+}
+
+function callsStatus(expression: Expression): boolean {
+  if (expression.kind === "call") return STATUS.has(expression.name);
+  if (expression.kind === "not") return callsStatus(expression.of);
+  return expression.kind === "binary" && (callsStatus(expression.left) || callsStatus(expression.right));
 }
 
 /** The condition, or what could not be translated. */

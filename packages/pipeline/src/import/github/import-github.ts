@@ -10,6 +10,7 @@ import {
   namesOf,
   numberOf,
   type Plain,
+  portStep,
   textOf,
 } from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
@@ -70,10 +71,14 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
   const { draft, names } = shared;
   const path = ["jobs", key];
   const needs = asTexts(body["needs"]).flatMap((need) => names.get(need) ?? []);
-  const when = jobCondition(body, path, shared);
+  const { problem, ...when } = jobCondition(body, path, shared);
   const outline = { needs, ...when, title: titleOf(body) };
-  if (typeof body["uses"] === "string") return { ...outline, ...callOf(body, path, shared) };
-  const secrets = { secrets: new Map<string, string>() };
+  const ported = problem === undefined ? [] : [portStep(`the condition of the job: ${problem}`, "condition")];
+  if (typeof body["uses"] === "string") {
+    const call = callOf(body, path, shared);
+    return ported.length > 0 ? { ...outline, steps: ported } : { ...outline, ...call };
+  }
+  const secrets = { secrets: new Map<string, string>(), lost: 0 };
   const workflowEnv = asPlain(shared.root["env"]);
   const known = new Map(
     Object.entries({ ...workflowEnv, ...asPlain(body["env"]) }).map(([name, value]) => [name, textOf(value)]),
@@ -100,7 +105,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
     secrets: [...all].map(([variable, secret]) => (variable === secret ? secret : { secret, env: variable })),
     inputs: steps.inputs.filter((input) => needs.includes(textOf(asPlain(input)["job"]))),
     cache: steps.caches.slice(0, 10),
-    steps: steps.steps.length > 0 ? steps.steps : [{ run: "true" }],
+    steps: [...ported, ...(steps.steps.length > 0 ? steps.steps : [{ run: "true" }])],
     artifacts: steps.artifacts,
   };
 }
@@ -115,11 +120,14 @@ function scopeOf(body: Plain, { draft, names, root, uploads }: Shared, source: P
   };
 }
 
-function jobCondition(body: Plain, path: Path, { draft, names }: Shared): Plain {
+function jobCondition(body: Plain, path: Path, { draft, names }: Shared): Plain & { readonly problem?: string } {
   if (body["if"] === undefined) return {};
   const { runIf, when, problem } = translateIf(textOf(body["if"]), names);
-  if (problem !== undefined) draft.unsupported([...path, "if"], `the job runs whatever it says: ${problem}`);
-  else draft.exact([...path, "if"], "when and run-if");
+  if (problem !== undefined) {
+    draft.unsupported([...path, "if"], `the job fails until this is ported: ${problem}`);
+    return { problem };
+  }
+  draft.exact([...path, "if"], "when and run-if");
   return { ...(runIf === undefined ? {} : { "run-if": runIf }), ...(when === undefined ? {} : { when }) };
 }
 

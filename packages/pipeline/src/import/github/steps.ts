@@ -1,8 +1,8 @@
 import type { Path } from "../../finding.ts";
-import { asList, asPlain, asTexts, type ImportDraft, numberOf, type Plain, textOf } from "../draft.ts";
+import { asList, asPlain, asTexts, type ImportDraft, numberOf, type Plain, portStep, textOf } from "../draft.ts";
+import { type ShellGuard, shellGuard } from "../shell-guard.ts";
 import { fieldsOf, translateAction } from "./actions.ts";
 import { translateIf } from "./condition.ts";
-import { shellGuard } from "./guard.ts";
 import { type TextScope, translateText } from "./text.ts";
 
 /** What the steps of a job became, and what they gave the job. */
@@ -14,6 +14,8 @@ export interface TranslatedSteps {
   /** By variable. */
   readonly secrets: Map<string, string>;
   image: string | undefined;
+  /** Expressions that had no counterpart. */
+  lost: number;
 }
 
 /** What a job's steps are translated with. */
@@ -40,6 +42,7 @@ export function translateSteps(steps: unknown, path: Path, scope: StepScope): Tr
     inputs: [],
     secrets: new Map(),
     image: undefined,
+    lost: 0,
   };
   const usesEnvFile = asList(steps).some((step) => textOf(asPlain(step)["run"] ?? "").includes("GITHUB_ENV"));
   for (const [i, step] of asList(steps).entries()) {
@@ -61,13 +64,19 @@ function runStep(
   const { draft } = scope;
   const shell = fields["shell"] ?? scope.shell;
   if (shell !== undefined && !["bash", "sh"].includes(textOf(shell))) {
-    result.steps.push(todo(fields, `shell: ${textOf(shell)}`));
+    result.steps.push(portStep(`shell: ${textOf(shell)}`, textOf(fields["name"] ?? "shell")));
     draft.unsupported([...path, "shell"], "steps are scripts for sh or bash");
     return;
   }
+  const lost = result.lost;
   const translated = translate(textOf(fields["run"]), [...path, "run"], scope, true, result);
-  const status = statusOf(fields, [...path, "if"], scope, true);
+  const status = statusOf(fields, [...path, "if"], scope);
   const { env, outputs } = environment(fields, path, scope, result);
+  if (status.problem !== undefined || result.lost > lost) {
+    const what = status.problem ?? "expressions that have no counterpart";
+    result.steps.push(portStep(what, textOf(fields["name"] ?? "run")));
+    return;
+  }
   const folder = fields["working-directory"] ?? scope.folder;
   const lines = [
     ...(status.guard === undefined ? [] : [`${status.guard.test} || exit 0`]),
@@ -97,17 +106,23 @@ function environment(fields: Plain, path: Path, scope: StepScope, result: Transl
 
 function usesStep(fields: Plain, path: Path, scope: StepScope, result: TranslatedSteps): void {
   const uses = textOf(fields["uses"]);
+  const lost = result.lost;
   const inputs = Object.fromEntries(
     Object.entries(fieldsOf(fields)).map(([key, value]) => {
       return [key, typeof value === "string" ? translate(value, [...path, "with", key], scope, false, result) : value];
     }),
   );
   const action = translateAction(uses, inputs);
-  const status = statusOf(fields, [...path, "if"], scope, false);
+  const status = statusOf(fields, [...path, "if"], scope);
   scope.draft.note(action.fidelity, [...path, "uses"], action.message, `uses: ${uses.slice(0, 80)}`);
-  if (action.fidelity === "unsupported") result.steps.push(todo(fields, `uses: ${uses}`));
-  if (action.step === "checkout" && status.runIf === undefined) result.steps.push("checkout");
-  else if (action.step !== undefined) {
+  const isKept = status.problem === undefined && status.guard === undefined && result.lost === lost;
+  const name = textOf(fields["name"] ?? uses);
+  if (action.fidelity === "unsupported") result.steps.push(portStep(`uses: ${uses}`, name));
+  else if (action.step === "checkout" && status.runIf === undefined) result.steps.push("checkout");
+  else if (action.step !== undefined && action.step !== "checkout" && !isKept) {
+    scope.draft.unsupported(path, "only scripts can be kept to a condition, and no expression may be lost");
+    result.steps.push(portStep(status.problem ?? `the condition or an expression of uses: ${uses}`, name));
+  } else if (action.step !== undefined) {
     const step = action.step === "checkout" ? { checkout: {} } : action.step;
     result.steps.push({ ...common(fields, status.runIf), ...step });
   }
@@ -153,14 +168,19 @@ function common(fields: Plain, runIf: string | undefined): Plain {
   };
 }
 
-function statusOf(fields: Plain, path: Path, scope: StepScope, canGuard: boolean) {
-  if (fields["if"] === undefined) return { runIf: undefined, guard: undefined };
+function statusOf(
+  fields: Plain,
+  path: Path,
+  scope: StepScope,
+): { runIf?: string; guard?: ShellGuard; problem?: string } {
+  if (fields["if"] === undefined) return {};
   const { runIf, when, problem } = translateIf(textOf(fields["if"]), scope.jobs);
-  if (problem !== undefined) scope.draft.unsupported(path, `the step runs whatever it says: ${problem}`);
-  else if (when !== undefined && !canGuard)
-    scope.draft.unsupported(path, "only scripts can be kept to a condition: the step always runs");
-  else scope.draft.exact(path, when === undefined ? "run-if" : "a test at the beginning of the script");
-  return { runIf, guard: when !== undefined && canGuard ? shellGuard(when) : undefined };
+  if (problem !== undefined) {
+    scope.draft.unsupported(path, `the step has to be ported: ${problem}`);
+    return { problem };
+  }
+  scope.draft.exact(path, when === undefined ? "run-if" : "a test at the beginning of the script");
+  return { ...(runIf === undefined ? {} : { runIf }), ...(when === undefined ? {} : { guard: shellGuard(when) }) };
 }
 
 /** Translates variables; those that are secrets become secrets of the job. */
@@ -168,7 +188,7 @@ export function translateEnv(
   env: unknown,
   path: Path,
   scope: TextSource,
-  result: Pick<TranslatedSteps, "secrets">,
+  result: Pick<TranslatedSteps, "secrets" | "lost">,
 ): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [name, value] of Object.entries(asPlain(env))) {
@@ -191,22 +211,14 @@ function translate(
   path: Path,
   scope: TextSource,
   isScript: boolean,
-  result: Pick<TranslatedSteps, "secrets">,
+  result: Pick<TranslatedSteps, "secrets" | "lost">,
 ): string {
   const textScope: TextScope = { jobs: scope.jobs, env: scope.env, isScript };
   const { text: translated, secrets, problems } = translateText(text, textScope);
   for (const secret of secrets) result.secrets.set(secret, secret);
-  for (const problem of problems) scope.draft.unsupported(path, `${problem} has no counterpart and is left out`);
+  for (const problem of problems) scope.draft.unsupported(path, `${problem} has no counterpart`);
+  result.lost += problems.length;
   return translated;
-}
-
-/** A step that fails until somebody has ported what it stands for. */
-function todo(fields: Plain, what: string): Plain {
-  const name = textOf(fields["name"] ?? what).slice(0, 80);
-  return {
-    name: `port ${name}`,
-    run: `echo ${quoted(`to be ported: ${what.slice(0, 200)}`.replaceAll(/[\r\n]/g, " "))} >&2\nexit 1`,
-  };
 }
 
 function quoted(text: string): string {

@@ -76,7 +76,6 @@ export function translateText(source: string, scope: TextScope): TranslatedText 
 function counterpart(expression: Expression, scope: TextScope, secrets: string[]): string | undefined {
   if (expression.kind === "literal") return literal(textOf(expression.value ?? ""));
   if (expression.kind === "call") return callText(expression);
-  // `a || b`: the first that is there; both cannot be known, so the first is taken.
   if (expression.kind !== "context") return undefined;
   const { name } = expression;
   const secret = /^secrets\.([A-Za-z_]\w{0,127})$/.exec(name)?.[1];

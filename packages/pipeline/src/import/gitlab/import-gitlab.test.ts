@@ -84,6 +84,20 @@ describe("a .gitlab-ci.yml", () => {
   });
 });
 
+it.each([
+  ["a condition that is not known", '[{ if: "$CUSTOM == \\"x\\"" }]'],
+  ["rules that differ in when", '[{ if: "$CI_COMMIT_TAG", when: manual }, { when: on_success }]'],
+])("%s fails the job before its script", (_, rules) => {
+  const { source, notes } = importGitlabFile(`a:\n  script: [deploy]\n  rules: ${rules}\n`);
+  const jobs = compilePipeline(source ?? "").spec?.jobs ?? [];
+  const work = jobs.find((it) => it.name === "a")?.work;
+  const [first] = work?.case === "steps" ? work.value.steps : [];
+  expect(first?.action).toMatchObject({
+    value: { script: expect.stringMatching(/^echo 'to be ported: rules.*exit 1$/s) },
+  });
+  expect(notes.some((note) => note.fidelity === "unsupported")).toBe(true);
+});
+
 it("any text gives a pipeline that compiles, or an error", () => {
   assertAnyImport(
     FILE,

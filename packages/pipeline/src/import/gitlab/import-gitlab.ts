@@ -10,6 +10,7 @@ import {
   namesOf,
   numberOf,
   type Plain,
+  portStep,
   textOf,
 } from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
@@ -89,7 +90,7 @@ function translateJob(key: string, body: Plain, context: Context): Record<string
   const name = names.get(key) ?? key;
   const rules = translateRules(body);
   for (const problem of rules.problems)
-    draft.unsupported([key, "rules"], `${problem} is not kept: the job runs whatever it says`);
+    draft.unsupported([key, "rules"], `the job fails until this is ported: ${problem}`);
   const isNever = rules.isNever ? { when: { values: [{ value: "never", equals: ["run"] }] } } : {};
   const outline = {
     stage: nameOf(stageOf(body), "stage"),
@@ -97,7 +98,8 @@ function translateJob(key: string, body: Plain, context: Context): Record<string
     ...(rules.when === undefined ? {} : { when: rules.when }),
     ...isNever,
   };
-  const work = workOf(key, body, context);
+  const ported = rules.problems.map((problem) => portStep(`rules: ${problem}`, "rules"));
+  const work = ported.length > 0 ? withSteps(workOf(key, body, context), ported) : workOf(key, body, context);
   const manual = rules.isManual ? `${name.slice(0, 55)}-approve` : undefined;
   if (manual === undefined)
     return {
@@ -109,6 +111,11 @@ function translateJob(key: string, body: Plain, context: Context): Record<string
     [manual]: before,
     [name]: { ...outline, needs: [manual, ...asList(outline.needs)], ...work, "allow-failure": allows(body, true) },
   };
+}
+
+/** With steps in front; in place of what is no steps. */
+function withSteps(work: Plain, first: readonly Plain[]): Plain {
+  return Array.isArray(work["steps"]) ? { ...work, steps: [...first, ...work["steps"]] } : { steps: [...first] };
 }
 
 function allows(body: Plain, byRule: boolean): boolean | undefined {

@@ -55,21 +55,24 @@ function rulesOf(rules: readonly unknown[]): Partial<TranslatedRules> & Pick<Tra
   const before: Plain[] = [];
   const ways: Plain[] = [];
   let isOpen = false;
-  let last: Plain = {};
+  const taken: Plain[] = [];
   for (const rule of rules.flat()) {
     const fields = asPlain(rule);
     const condition = ruleCondition(fields, problems);
     const excluded = before.map((it) => ({ not: it }));
     if (fields["when"] !== "never") {
-      last = fields;
+      taken.push(fields);
       if (condition === undefined && excluded.length === 0) isOpen = true;
       else ways.push({ all: [...excluded, ...(condition === undefined ? [] : [condition])] });
     }
     if (condition === undefined) break;
     before.push(condition);
   }
-  const status = statusOf(textOf(last["when"] ?? "on_success"));
-  const found = { ...status, allowsFailure: last["allow_failure"] === true, problems };
+  const kinds = new Set(taken.map((rule) => textOf(rule["when"] ?? "on_success")));
+  if (kinds.size > 1) problems.push(`when differs from rule to rule (${[...kinds].join(", ")})`);
+  const [first = {}] = taken;
+  const status = statusOf(textOf(first["when"] ?? "on_success"));
+  const found = { ...status, allowsFailure: taken.some((rule) => rule["allow_failure"] === true), problems };
   if (isOpen) return found;
   if (ways.length === 0) return { ...found, isNever: true };
   return { ...found, when: flat(ways.length === 1 ? (ways[0] ?? {}) : { any: ways }) };

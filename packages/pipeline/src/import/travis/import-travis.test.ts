@@ -62,6 +62,16 @@ describe("a .travis.yml", () => {
     ]);
   });
 
+  it("deploys what was pushed to the branch alone", () => {
+    const [job] =
+      spec("language: minimal\ndeploy: { provider: script, script: ./release, on: { branch: prod } }\n")?.jobs ?? [];
+    const step = job?.work.case === "steps" ? job.work.value.steps.at(-1) : undefined;
+    expect(step?.env).toEqual({ IF_1: "${" + "{ run.event }}", IF_2: "${" + "{ run.branch }}" });
+    expect(step?.action).toMatchObject({
+      value: { script: expect.stringMatching(/case "\$IF_2" in prod\).* \|\| exit 0\n\.\/release$/s) },
+    });
+  });
+
   it("says what has to be ported", () => {
     const { notes } = importTravisFile(FILE);
     const unsupported = notes

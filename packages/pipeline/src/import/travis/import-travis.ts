@@ -9,9 +9,11 @@ import {
   nameOf,
   namesOf,
   type Plain,
+  portStep,
   textOf,
 } from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
+import { shellGuard } from "../shell-guard.ts";
 import { imageOf, type Language, languageOf, NO_LANGUAGE } from "./languages.ts";
 
 const PHASES = ["before_install", "install", "before_script", "script"] as const;
@@ -134,11 +136,10 @@ function translateJob(body: Plain, { draft, allowed, excluded, stages }: Context
   const image = version?.startsWith("${{") ? `${language.image}:${version}` : imageOf(language, version);
   const post = postOf(body, draft);
   const condition = body["if"] === undefined ? undefined : textOf(body["if"]);
+  const ported = condition === undefined ? [] : [portStep(`if: ${condition}`, "if")];
   if (condition !== undefined)
-    draft.unsupported(["jobs"], `if: ${condition.slice(0, 80)} is not kept: write it as when`);
-  const deploys = asList(body["deploy"])
-    .map((deploy) => deployStep(asPlain(deploy), draft))
-    .filter((step) => step !== undefined);
+    draft.unsupported(["jobs"], `the job fails until this is ported: ${condition.slice(0, 80)}`);
+  const deploys = asList(body["deploy"]).map((deploy) => deployStep(asPlain(deploy), draft));
   return {
     title: body["name"] === undefined ? undefined : literal(textOf(body["name"])),
     stage: stages.length > 0 ? nameOf(textOf(body["stage"] ?? "test"), "stage") : undefined,
@@ -151,7 +152,7 @@ function translateJob(body: Plain, { draft, allowed, excluded, stages }: Context
     "allow-failure":
       allowed.some((it) => Object.entries(it).every(([key, value]) => textOf(body[key]) === textOf(value))) ||
       undefined,
-    steps: ["checkout", ...phases(body, language, draft), ...deploys],
+    steps: [...ported, "checkout", ...phases(body, language, draft), ...deploys],
     post: Object.keys(post).length > 0 ? post : undefined,
   };
 }
@@ -187,14 +188,26 @@ function postOf(body: Plain, draft: ImportDraft): Plain {
   );
 }
 
-function deployStep(deploy: Plain, draft: ImportDraft): Plain | undefined {
-  if (deploy["provider"] === "script") {
-    draft.approximate(["deploy"], "a step at the end; its conditions on branch and tag are not kept");
-    return { name: "deploy", run: ["set +u", ...asTexts(deploy["script"])].map(literal).join("\n") };
+/** Travis deploys what was pushed to one branch, unless `on` says otherwise; never what a pull request brings. */
+function deployStep(deploy: Plain, draft: ImportDraft): Plain {
+  const on = asPlain(deploy["on"]);
+  const { condition, repo } = on;
+  if (deploy["provider"] !== "script" || condition !== undefined || repo !== undefined) {
+    draft.unsupported(["deploy"], "the provider, or the condition, has to be ported");
+    return portStep(`deploy with ${textOf(deploy["provider"] ?? "unknown")}`, "deploy");
   }
-  draft.unsupported(["deploy"], `the provider ${textOf(deploy["provider"])} has to be ported`);
-  const what = textOf(deploy["provider"] ?? "unknown").replaceAll(/[^A-Za-z0-9_-]/g, " ");
-  return { name: "port deploy", run: `echo 'to be ported: deploy with ${what}' >&2\nexit 1` };
+  draft.exact(["deploy"], "a step at the end, with a test of branch and event");
+  const branches = asTexts(on["branch"]);
+  const isEvery = textOf(on["all_branches"]) === "true";
+  const wanted =
+    textOf(on["tags"]) === "true"
+      ? { tag: ["*"] }
+      : isEvery
+        ? {}
+        : { branch: branches.length > 0 ? branches : ["master", "main"] };
+  const { env, test } = shellGuard({ not: { event: ["pull-request"] }, ...wanted });
+  const lines = [`${test} || exit 0`, ...asTexts(deploy["script"]).map(literal)];
+  return { name: "deploy", env, run: ["set +u", ...lines].join("\n") };
 }
 
 /** A combination for each version and row of variables, as `include` lists them. */

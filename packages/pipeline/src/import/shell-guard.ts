@@ -1,4 +1,4 @@
-import { asPlain, asTexts, numberOf, type Plain, textOf } from "../draft.ts";
+import { asPlain, asTexts, numberOf, type Plain, textOf } from "./draft.ts";
 
 /** A test for a shell, and the variables that it reads. */
 export interface ShellGuard {

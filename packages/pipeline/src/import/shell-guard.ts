@@ -53,7 +53,8 @@ function caseOf(name: string, globs: readonly string[]): string {
   const patterns = globs.map((glob) =>
     glob.replaceAll("**", "*").replaceAll(/[^A-Za-z0-9_./*?[\]-]/g, (char) => `\\${char}`),
   );
-  return `case "$${name}" in ${patterns.join(" | ")}) true ;; *) false ;; esac`;
+  // As everywhere, what is empty fits no glob.
+  return `{ [ -n "$${name}" ] && case "$${name}" in ${patterns.join(" | ")}) true ;; *) false ;; esac; }`;
 }
 
 /** One word of the shell. */

@@ -40,6 +40,7 @@ export function expand(root: unknown, options: ExpandOptions): Expanded {
   for (const [job, body] of Object.entries(staged)) {
     const known = matrixOf(job, body, options.parameters);
     if (known === undefined) {
+      findings.push(...matrixKeyFindings(job, body));
       bodies.push([job, body]);
       continue;
     }
@@ -65,6 +66,15 @@ export function expand(root: unknown, options: ExpandOptions): Expanded {
     expanded[job] = expandJob(job, body, { ...options, groups, names, origins, findings });
   }
   return { value: { ...root, jobs: expanded }, findings, origins, cells, used };
+}
+
+/** Keys that say how the jobs of a matrix go together. */
+function matrixKeyFindings(job: string, body: unknown): Finding[] {
+  return ["fail-fast", "max-parallel"].flatMap((key): Finding[] => {
+    if (valueAt(body, [key]) === undefined) return [];
+    const message = `${key} does nothing: the job has no matrix`;
+    return [{ path: ["jobs", job, key], atKey: true, warning: true, message }];
+  });
 }
 
 interface JobContext extends ExpandOptions {

@@ -6,10 +6,10 @@ import { fileURLToPath } from "node:url";
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { connectBus, openAuthority, openStore, type Store } from "@kedge/bus";
-import { silentLogger, systemClock } from "@kedge/kernel";
+import { freePort, silentLogger, systemClock } from "@kedge/kernel";
 import { parseDeployment } from "@kedge/pipeline";
 import { type Deployment, RolloutState, RouteSchema } from "@kedge/proto";
-import { freePort, startBenchCluster, until } from "./bench-cluster.ts";
+import { startBenchCluster, until } from "./bench-cluster.ts";
 import type { Arrival } from "./simulated-serving-nodes.ts";
 
 const SIZES = (process.env["KEDGE_BENCH_FLEETS"] ?? "1,10,100,1000").split(",").map(Number);

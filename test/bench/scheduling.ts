@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bus, connectBus, openAuthority } from "@kedge/bus";
 import { collect, createKedgeClient, type KedgeClient, readContexts } from "@kedge/client";
-import { silentLogger, systemClock } from "@kedge/kernel";
+import { freePort, silentLogger, systemClock } from "@kedge/kernel";
 import { JobState, NodeState } from "@kedge/proto";
-import { freePort, startBenchCluster, until } from "./bench-cluster.ts";
+import { startBenchCluster, until } from "./bench-cluster.ts";
 import { StoredPlacements } from "./stored-placements.ts";
 
 const NODES = Number(process.env["KEDGE_BENCH_NODES"] ?? 5_000);

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createKedgeClient, type KedgeClient, loadContext } from "@kedge/client";
+import { freePort } from "@kedge/kernel";
 import { type Node, NodeState } from "@kedge/proto";
 import { endContainersOf } from "./containers.ts";
 import { KedgeProcess } from "./kedge.ts";
@@ -131,16 +131,4 @@ export class Cluster implements AsyncDisposable {
     if (!this.controller.running) throw new Error("the controller ended");
     this.#client = createKedgeClient(await loadContext({ env: this.env }));
   }
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, "127.0.0.1", resolve);
-  await promise;
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { KedgeError } from "@kedge/domain";
-import type { Clock, Component, Logger } from "@kedge/kernel";
+import { type Clock, type Component, freePort, type Logger } from "@kedge/kernel";
 import type { Authority } from "./authority.ts";
 import type { NatsBinary } from "./nats-binary.ts";
 import type { NatsConfigOptions } from "./nats-config.ts";
 import { writeNatsFiles } from "./nats-files.ts";
-import { endServer, freePort, greetingServerName, isOurServer, startDetached } from "./nats-process.ts";
+import { endServer, greetingServerName, isOurServer, startDetached } from "./nats-process.ts";
 import { readTextFile, writePrivateFile } from "./private-file.ts";
 
 /** How the embedded server runs. */

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { KedgeError } from "@kedge/domain";
 import type { Clock } from "@kedge/kernel";
 
@@ -75,21 +75,6 @@ export function greetingServerName(host: string, port: number): Promise<string |
       text += bytes.toString("utf8");
       if (text.includes("\r\n")) finish(/"server_name":"([^"]*)"/.exec(text)?.[1]);
       else if (text.length > 65_536) finish(undefined);
-    });
-  });
-}
-
-/** A TCP port nobody listens on at the moment. */
-export function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, host, () => {
-      const address = server.address();
-      server.close(() => {
-        if (typeof address === "object" && address !== null) resolve(address.port);
-        else reject(new KedgeError("INTERNAL", "a listening socket has no address"));
-      });
     });
   });
 }

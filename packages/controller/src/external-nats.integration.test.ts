@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer } from "@kedge/bus";
-import { silentLogger } from "@kedge/kernel";
+import { freePort, silentLogger } from "@kedge/kernel";
 import { TokenService } from "@kedge/proto";
 import { createRpcClient } from "@kedge/rpc";
 import { expect, onTestFinished, test } from "vitest";
@@ -56,13 +55,3 @@ test("the place of the server must be known", async () => {
   const options = { dataDir: "/nowhere", outDir: "/nowhere", storeDir: "/nowhere", logger };
   await expect(writeNatsConfig(options)).rejects.toMatchObject({ reason: "INVALID_OPTION", field: "natsExternal" });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("a listening server has no port");
-  return address.port;
-}

@@ -1,8 +1,7 @@
 import { chmodSync, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { errorMessage, KedgeError } from "@kedge/domain";
-import type { Component } from "@kedge/kernel";
+import { type Component, freePort } from "@kedge/kernel";
 import { type AppliedRoute, AppliedRouteSchema } from "@kedge/proto";
 import type { TableEntry } from "./backend-tables.ts";
 import {
@@ -344,15 +343,4 @@ function grownUntilFits(plan: GatewayPlan, services: readonly GatewayService[], 
     if (result.of === "backends") capacity = { ...capacity, backends: capacity.backends * 2 };
     else capacity = { ...capacity, serversPerBackend: capacity.serversPerBackend * 2 };
   }
-}
-
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, host, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -1,4 +1,5 @@
 export { type Clock, systemClock } from "./clock.ts";
+export { freePort } from "./free-port.ts";
 export { createLogger, type LogFields, type Logger, type LoggerOptions, silentLogger } from "./logger.ts";
 export { aborted, terminationSignal } from "./process-signals.ts";
 export { jitter, newId, secureBytes } from "./random.ts";

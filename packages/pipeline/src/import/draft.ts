@@ -111,12 +111,12 @@ export function asTexts(value: unknown): string[] {
     .map(String);
 }
 
-/** A legal name out of any text; not unique. */
-export function nameOf(text: string, fallback: string): string {
+/** A legal name out of any text: what is no lower-case letter or digit becomes a dash. Not unique. */
+export function nameOf(text: string, fallback: string, length = MAX_NAME): string {
   const slug = text
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, "-")
-    .slice(0, MAX_NAME)
+    .slice(0, length)
     .replaceAll(/^-+|-+$/g, "");
   return slug === "" ? fallback : slug;
 }

@@ -1,6 +1,7 @@
 import { Diagnostic_Severity } from "@kedge/proto";
 import { stringify } from "yaml";
 import { lintPipeline } from "../../pipeline-compile.ts";
+import { nameOf } from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
 import { duration } from "./convert/arguments.ts";
 import type { PipelineDraft } from "./convert/draft.ts";
@@ -8,7 +9,7 @@ import { convertEnvironment } from "./convert/environment.ts";
 import type { Job } from "./convert/job.ts";
 import { Layout } from "./convert/layout.ts";
 import { addJobPost, OUTCOMES, UNKNOWN_OUTCOMES } from "./convert/post.ts";
-import { Report, slug } from "./convert/report.ts";
+import { Report } from "./convert/report.ts";
 import { BUILT_IN, run, Scope } from "./convert/scope.ts";
 import { convertSteps } from "./convert/steps.ts";
 import { convertOptions, convertParameters, convertTriggers } from "./convert/triggers.ts";
@@ -23,7 +24,7 @@ export function importJenkinsfile(source: string, name = "jenkins"): ImportResul
   const { pipeline, errors, places } = readJenkinsfile(source);
   if (pipeline === undefined) return { notes: [], errors };
   const report = new Report(places);
-  const draft = convertPipeline(pipeline, { source, report, name: slug(name, "jenkins") });
+  const draft = convertPipeline(pipeline, { source, report, name: nameOf(name, "jenkins", 40) });
   const text = stringify(draft, { lineWidth: 0, aliasDuplicateObjects: false });
   const wrong = lintPipeline(text).filter((it) => it.severity === Diagnostic_Severity.ERROR);
   if (wrong.length === 0) return { source: text, notes: report.list(), errors: [] };

@@ -1,8 +1,8 @@
+import { nameOf } from "../../draft.ts";
 import type { Expression } from "../groovy/nodes.ts";
 import type { Step } from "../model/model.ts";
 import { argument, entry, items, literalText } from "./arguments.ts";
 import type { JobDraft } from "./draft.ts";
-import { slug } from "./report.ts";
 import type { Scope } from "./scope.ts";
 import { partsOf } from "./text.ts";
 
@@ -12,7 +12,7 @@ export function readCall({ args }: Step, scope: Scope): JobDraft["call"] {
   const parameters = readParameters(argument(args, "parameters"), scope);
   if (name === undefined || parameters === undefined) return undefined;
   return {
-    pipeline: slug(name.split("/").at(-1) ?? name, "pipeline"),
+    pipeline: nameOf(name.split("/").at(-1) ?? name, "pipeline", 40),
     ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
     ...(literalText(argument(args, "wait")) === "false" ? { detach: true } : {}),
   };

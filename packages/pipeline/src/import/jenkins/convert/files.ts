@@ -1,8 +1,8 @@
 import { isInnerPath } from "../../../fields.ts";
+import { nameOf } from "../../draft.ts";
 import type { Step } from "../model/model.ts";
 import { argument, isTrue, literalText } from "./arguments.ts";
 import type { ArtifactDraft, StepDraft } from "./draft.ts";
-import { slug } from "./report.ts";
 import { type StepContext, todoStep } from "./step-context.ts";
 import { partsOf } from "./text.ts";
 
@@ -76,7 +76,7 @@ export function keepStash(step: Step, context: StepContext): readonly StepDraft[
   const hasPatterns = argument(step.args, "includes") !== undefined || argument(step.args, "excludes") !== undefined;
   const paths = hasPatterns ? stashed(step, context) : ["**"];
   if (name === undefined || paths === undefined) return unknownFiles(step, context);
-  const artifact = context.job.addArtifact({ name: slug(`stash-${name}`, "stash", 60), paths });
+  const artifact = context.job.addArtifact({ name: nameOf(`stash-${name}`, "stash", 60), paths });
   context.stashes.set(name, { job: context.job, artifact });
   context.report.exact(step.at, "stash", `the artifact ${artifact} of the job`);
   return [];

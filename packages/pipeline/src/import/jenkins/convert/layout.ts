@@ -1,3 +1,4 @@
+import { nameOf } from "../../draft.ts";
 import type { Agent, Branch, Input, Matrix, Stage, StageBase } from "../model/model.ts";
 import { convertAgent, type Place } from "./agents.ts";
 import { approvalOf, reportApproval } from "./approvals.ts";
@@ -9,7 +10,7 @@ import { convertEnvironment } from "./environment.ts";
 import { Job } from "./job.ts";
 import { matrixAxes } from "./matrix.ts";
 import { addStagePost } from "./post.ts";
-import { Names, type Report, slug } from "./report.ts";
+import { Names, type Report } from "./report.ts";
 import { Scope } from "./scope.ts";
 import { type StepContext, todoStep } from "./step-context.ts";
 import { convertSteps } from "./steps.ts";
@@ -55,7 +56,7 @@ export class Layout {
 
   /** A job that comes after all others, for what a pipeline does at its end. */
   addJob(wanted: string, draft: JobDraft): Job {
-    const job = new Job(this.#names.take(slug(wanted, "job", 60)), draft);
+    const job = new Job(this.#names.take(nameOf(wanted, "job", 60)), draft);
     this.jobs.set(job.name, job);
     return job;
   }

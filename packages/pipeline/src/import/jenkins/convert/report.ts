@@ -36,16 +36,6 @@ export class Report {
   }
 }
 
-/** Makes names of jobs, artifacts and the like: what is no lower-case letter or digit becomes a dash. */
-export function slug(text: string, fallback: string, length = 40): string {
-  const plain = text
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, "-")
-    .slice(0, length)
-    .replaceAll(/^-+|-+$/g, "");
-  return plain === "" ? fallback : plain;
-}
-
 /** Gives names that nobody else was given. */
 export class Names {
   readonly #taken = new Set<string>();

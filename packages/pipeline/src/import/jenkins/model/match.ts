@@ -55,6 +55,35 @@ export function sectionBlock(statement: Statement, name: string, { problems }: R
   return block?.body;
 }
 
+/** An entry of a section: a call on the script itself, which names it. */
+export interface NamedEntry {
+  readonly name: string;
+  readonly call: Call;
+  readonly statement: Statement;
+}
+
+/** The entries of a section, one after the other; what is no call, and what comes twice, is reported on the way. */
+export function* namedEntries(
+  statements: readonly Statement[],
+  reading: Reading,
+  kind = "section",
+): Iterable<NamedEntry> {
+  const { problems } = reading;
+  const seen = new Set<string>();
+  for (const statement of statements) {
+    const call = callOf(statement);
+    if (call === undefined) {
+      const text = `Not a valid ${kind} definition: "${sourceText(statement, reading)}". Some extra configuration is required.`;
+      problems.add(text, statement.start);
+      continue;
+    }
+    const name = readName(call, reading);
+    if (seen.has(name)) problems.add(`Multiple occurrences of the ${name} section`, statement.start);
+    seen.add(name);
+    yield { name, call, statement };
+  }
+}
+
 /** Text that a string or a bare name stands for. */
 export function matchText(expression: Expression): string | undefined {
   if (expression.kind === "variable") return expression.name;

@@ -1,5 +1,5 @@
 import type { Statement } from "../groovy/nodes.ts";
-import { blockOf, callOf, type Reading, readName, readText, sectionBlock, sourceText } from "./match.ts";
+import { blockOf, namedEntries, type Reading, readText, sectionBlock } from "./match.ts";
 import type { Axis, Value } from "./model.ts";
 import { isIdentifier, notAnIdentifier, readOnly, repeated } from "./sections.ts";
 import { readValue } from "./values.ts";
@@ -48,17 +48,8 @@ function readAxis(statement: Statement, isExclude: boolean, reading: Reading): A
   let name = "";
   let values: readonly Value[] = [];
   let inverse: boolean | undefined;
-  for (const one of blockOf(statement)?.body.statements ?? []) {
-    const call = callOf(one);
-    if (call === undefined) {
-      problems.add(
-        `Not a valid section definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
-        one.start,
-      );
-      continue;
-    }
-    const field = readName(call, reading);
-    if (seen.has(field)) problems.add(`Multiple occurrences of the ${field} section`, one.start);
+  const entries = namedEntries(blockOf(statement)?.body.statements ?? [], reading);
+  for (const { name: field, call, statement: one } of entries) {
     seen.add(field);
     if (field === "name") {
       const only = readOnly(call, NAME, reading);

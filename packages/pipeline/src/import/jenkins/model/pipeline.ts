@@ -1,6 +1,6 @@
 import type { Block, Statement } from "../groovy/nodes.ts";
 import { readAgent } from "./agent.ts";
-import { blockOf, callOf, matchName, type Reading, readName, sourceText } from "./match.ts";
+import { blockOf, callOf, matchName, namedEntries, type Reading } from "./match.ts";
 import type { Pipeline } from "./model.ts";
 import { readCalls, readEnvironment, readLibraries, readPost, readTools } from "./sections.ts";
 import { readStages } from "./stage.ts";
@@ -69,17 +69,7 @@ function readPipelineStep(statement: Statement, reading: Reading): Pipeline | un
   }
   const pipeline: Mutable<Pipeline> = { at };
   const seen = new Set<string>();
-  for (const one of block.body.statements) {
-    const call = callOf(one);
-    if (call === undefined) {
-      problems.add(
-        `Not a valid section definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
-        one.start,
-      );
-      continue;
-    }
-    const name = readName(call, reading);
-    if (seen.has(name)) problems.add(`Multiple occurrences of the ${name} section`, one.start);
+  for (const { name, statement: one } of namedEntries(block.body.statements, reading)) {
     seen.add(name);
     if (!readSection(pipeline, name, { statement: one, reading }))
       problems.add(RENAMED[name] ?? `Undefined section "${name}"`, one.start);

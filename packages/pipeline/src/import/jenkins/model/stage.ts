@@ -1,6 +1,6 @@
 import type { Block, Statement } from "../groovy/nodes.ts";
 import { readAgent } from "./agent.ts";
-import { blockOf, callOf, type Reading, readName, readText, sectionBlock, sourceText } from "./match.ts";
+import { blockOf, callOf, namedEntries, type Reading, readText, sectionBlock } from "./match.ts";
 import { readAxes, readExcludes } from "./matrix.ts";
 import type { Input, Matrix, MethodCall, Stage, StageBase, Value } from "./model.ts";
 import { readCalls, readEnvironment, readOnly, readPost, readTools, repeated } from "./sections.ts";
@@ -63,19 +63,7 @@ function readSections(
 ): void {
   const { problems } = reading;
   const kind = owner === "stage" ? "stage section" : "section";
-  const seen = new Set<string>();
-  for (const one of block.statements) {
-    const call = callOf(one);
-    if (call === undefined) {
-      problems.add(
-        `Not a valid ${kind} definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
-        one.start,
-      );
-      continue;
-    }
-    const name = readName(call, reading);
-    if (seen.has(name)) problems.add(`Multiple occurrences of the ${name} section`, one.start);
-    seen.add(name);
+  for (const { name, statement: one } of namedEntries(block.statements, reading, kind)) {
     if (read(name, one)) continue;
     const unknown = `Unknown stage section "${name}". Starting with version 0.5, steps in a stage must be in a ‘steps’ block.`;
     problems.add(owner === "stage" ? unknown : `Undefined section "${name}"`, one.start);
@@ -197,17 +185,7 @@ function readInput(statement: Statement, reading: Reading): Input {
   const block = sectionBlock(statement, "input", reading);
   if (block === undefined) return { fields, parameters, at };
   const seen = new Set<string>();
-  for (const one of block.statements) {
-    const call = callOf(one);
-    if (call === undefined) {
-      problems.add(
-        `Not a valid section definition: "${sourceText(one, reading)}". Some extra configuration is required.`,
-        one.start,
-      );
-      continue;
-    }
-    const name = readName(call, reading);
-    if (seen.has(name)) problems.add(`Multiple occurrences of the ${name} section`, one.start);
+  for (const { name, call, statement: one } of namedEntries(block.statements, reading)) {
     seen.add(name);
     const missing = { none: `No argument for field "${name}"`, many: `Too many arguments for field "${name}"` };
     const only = readOnly(call, missing, reading);

@@ -471,3 +471,12 @@ describe("any pipeline", () => {
     expect(read).toBeGreaterThan(60);
   });
 });
+
+it("says what of the file is beside the pipeline", () => {
+  const { notes } = importJenkinsfile(
+    "@Library('x') _\nimport a.B\ndef helper() { 1 }\npipeline { agent any\nstages { stage('A') { steps { sh 'x' } } } }\nprintln 'end'\n",
+  );
+  const lines = notes.filter((note) => note.construct === "Groovy outside of pipeline").map((note) => note.line);
+  expect(lines).toEqual(expect.arrayContaining([3, 6]));
+  expect(lines).not.toContain(4);
+});

@@ -21,9 +21,11 @@ import { readJenkinsfile } from "./parse-jenkinsfile.ts";
  * be said becomes a step that fails and shows what to port. Never throws; the source it gives compiles.
  */
 export function importJenkinsfile(source: string, name = "jenkins"): ImportResult {
-  const { pipeline, errors, places } = readJenkinsfile(source);
+  const { pipeline, outside = [], errors, places } = readJenkinsfile(source);
   if (pipeline === undefined) return { notes: [], errors };
   const report = new Report(places);
+  for (const at of outside)
+    report.unsupported(at, "Groovy outside of pipeline", "not run: port what the pipeline needs of it");
   const draft = convertPipeline(pipeline, { source, report, name: nameOf(name, "jenkins", 40) });
   const text = stringify(draft, { lineWidth: 0, aliasDuplicateObjects: false });
   const wrong = lintPipeline(text).filter((it) => it.severity === Diagnostic_Severity.ERROR);

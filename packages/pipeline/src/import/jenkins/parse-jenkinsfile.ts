@@ -12,6 +12,8 @@ export const MAX_SOURCE = 1024 * 1024;
 /** A declarative pipeline, absent when there are errors. */
 export interface ReadJenkinsfile {
   readonly pipeline?: Pipeline;
+  /** Where Groovy stands beside the pipeline: imports, definitions, scripted parts. */
+  readonly outside?: readonly number[];
   readonly errors: readonly ImportError[];
   readonly places: Places;
 }
@@ -31,11 +33,14 @@ export function readJenkinsfile(source: string): ReadJenkinsfile {
   }
 }
 
-function readModel(source: string, places: Places): { pipeline?: Pipeline; errors: ImportError[] } {
+function readModel(source: string, places: Places): Omit<ReadJenkinsfile, "places"> {
   const problems = new Problems(places);
-  const pipeline = readPipeline(parseGroovy(source), { source, problems });
+  const script = parseGroovy(source);
+  const pipeline = readPipeline(script, { source, problems });
   if (pipeline === undefined && !problems.any) problems.add(NO_PIPELINE, 0);
-  return pipeline === undefined || problems.any ? { errors: problems.list() } : { pipeline, errors: [] };
+  if (pipeline === undefined || problems.any) return { errors: problems.list() };
+  const beside = script.statements.filter(({ start, end }) => pipeline.at < start || pipeline.at >= end);
+  return { pipeline, outside: beside.map(({ start }) => start), errors: [] };
 }
 
 const NO_PIPELINE =

@@ -1,10 +1,9 @@
 import { readFileSync } from "node:fs";
-import { Agent, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { MatchKind, RequestSource } from "@kedge/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Gateway } from "./gateway.ts";
-import { eventually, type RuleInit, service, TestBed } from "./testing/test-bed.ts";
+import { eventually, type RuleInit, service, sum, TestBed, tolerance } from "./testing/test-bed.ts";
 import { UserSketch } from "./user-sketch.ts";
 
 const PATH = "/v2/models/m/infer";
@@ -13,9 +12,6 @@ beforeEach(() => {
   bed = new TestBed();
 });
 afterEach(() => bed.close());
-
-/** Four standard errors of a share seen in `count` requests. */
-const tolerance = (share: number, count: number): number => 4 * Math.sqrt((share * (1 - share)) / count);
 
 /** A gateway with one replica of revision 1 and one of 2, which answer with their revision's number. */
 async function twoRevisions() {
@@ -44,14 +40,6 @@ async function revisionsOf(gateway: Gateway, requests: readonly Record<string, s
   await Promise.all(Array.from({ length: 8 }, worker));
   return answers;
 }
-
-const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-const counted = (revision: number): number =>
-  sum(
-    bed.windows.flatMap(({ revisions }) =>
-      revisions.filter((each) => each.revision === revision).map((each) => each.requests),
-    ),
-  );
 
 test("each request is assigned by chance, on its own", async () => {
   const { gateway, apply } = await twoRevisions();
@@ -155,10 +143,10 @@ describe("match rules", () => {
     for (const [headers, revision] of cases)
       expect([headers, await revisionOf(gateway, headers)]).toEqual([headers, revision]);
     await eventually(
-      () => counted(1),
+      () => bed.counted(1),
       (count) => count === 4,
     );
-    expect(counted(2)).toBe(0);
+    expect(bed.counted(2)).toBe(0);
     const matched = bed.windows.flatMap((window) => window.matched);
     expect(sum(matched.filter(({ revision }) => revision === 2).map(({ requests }) => requests))).toBe(4);
   });
@@ -284,7 +272,7 @@ test("a preview is reached by path too, by no other, and is in no window", async
   );
   const matched = () => sum(bed.windows.flatMap((window) => window.matched.map(({ requests }) => requests)));
   await eventually(matched, (count) => count === 1);
-  expect([counted(1), counted(2)]).toEqual([0, 0]);
+  expect([bed.counted(1), bed.counted(2)]).toEqual([0, 0]);
 });
 
 test("a preview is reached by header alone, only when allowed, and is not counted in windows", async () => {
@@ -299,113 +287,9 @@ test("a preview is reached by header alone, only when allowed, and is not counte
   const stats = () => gateway.stats().deployments[0];
   await eventually(stats, (each) => each?.previewed === 1 && each.unserved === 2);
   await eventually(
-    () => counted(1),
+    () => bed.counted(1),
     (count) => count === 2,
   );
-  expect(counted(2)).toBe(0);
+  expect(bed.counted(2)).toBe(0);
   expect(stats()?.revisions.find(({ revision }) => revision === 2)?.requests).toBe(1);
-});
-
-describe("counting", () => {
-  test("a revision that closes connections fails no user, and every request meant for it is its error", async () => {
-    const gateway = await bed.gateway();
-    const good = await bed.replica("good", 1);
-    const closing = await bed.replica("closing", 2, (_, res) => res.destroy());
-    await gateway.apply([service({ 1: 7_000, 2: 3_000 }, [good, closing], { windowMs: 20 })]);
-    expect(await bed.load(gateway, 1_000)).toEqual(new Map([[200, 1_000]]));
-    await eventually(
-      () => counted(1) + counted(2),
-      (count) => count === 1_000,
-    );
-    const arms = bed.windows.flatMap(({ revisions }) => revisions);
-    const errors = (revision: number) => sum(arms.filter((arm) => arm.revision === revision).map((arm) => arm.errors));
-    expect(Math.abs(counted(2) / 1_000 - 0.3)).toBeLessThan(tolerance(0.3, 1_000));
-    expect([errors(1), errors(2)]).toEqual([0, counted(2)]);
-    const retried = bed.windows.flatMap(({ revisions }) => revisions).filter((arm) => arm.revision === 2);
-    expect(sum(retried.map((arm) => arm.retried))).toBe(counted(2));
-  });
-
-  test.each([
-    ["two revisions", { 1: 5_000, 2: 5_000 }],
-    ["one revision", { 2: 10_000 }],
-  ])("%s: requests on kept-alive connections that nobody answers are errors too, each once", async (_, splits) => {
-    const gateway = await bed.gateway();
-    // Both die of the same request, so that no try is answered.
-    const dies = (req: IncomingMessage, res: ServerResponse) => {
-      if (req.headers["x-poison"]) req.socket.destroy();
-      else res.end("ok");
-    };
-    const endpoints = await Promise.all([1, 2].map((revision) => bed.replica(`r${revision}`, revision, dies)));
-    await gateway.apply([service(splits, endpoints, { windowMs: 20 })]);
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    bed.onClose(async () => agent.destroy());
-    // The first audit settles what was before.
-    await bed.load(gateway, 8);
-    await eventually(
-      () => gateway.stats().audits,
-      (audits) => audits > 0,
-    );
-    const sent = 30;
-    let silent = 0;
-    for (let i = 0; i < sent; i++) {
-      expect((await bed.get(gateway, PATH, {}, agent)).status).toBe(200);
-      const { status } = await bed.get(gateway, PATH, { "x-poison": "1" }, agent);
-      if (status === 0) silent++;
-      else expect(status).toBe(502);
-    }
-    expect(silent).toBeGreaterThan(sent / 2);
-    const all = 2 * sent + 8;
-    const stats = await eventually(
-      () => gateway.stats().deployments[0],
-      (each) => each?.silent === silent && sum(each.revisions.map(({ requests }) => requests)) === all,
-    );
-    expect(sum(stats?.revisions.map((each) => each.errors) ?? [])).toBe(sent);
-    const failed = () => sum(bed.windows.flatMap(({ revisions }) => revisions.map((arm) => arm.errors)));
-    await eventually(
-      () => [counted(1) + counted(2), failed()],
-      (counts) => counts[0] === all && counts[1] === sent,
-    );
-    await bed.load(gateway, 50);
-    await eventually(
-      () => counted(1) + counted(2),
-      (count) => count === all + 50,
-    );
-    expect(gateway.stats().deployments[0]?.silent).toBe(silent);
-  });
-
-  test.each([{ seconds: 1 }, { requests: 40 }, { seconds: 1, requests: 40 }])(
-    "a replica that is warming up (%j) serves without being judged, and is judged when it is warm",
-    async (warmUp) => {
-      const gateway = await bed.gateway();
-      const old = await bed.replica("old", 1);
-      await gateway.apply([service({ 1: 10_000 }, [old], { windowMs: 20 })]);
-      await bed.load(gateway, 20);
-      await eventually(
-        () => counted(1),
-        (count) => count === 20,
-      );
-      const current = await bed.replica("new", 2);
-      await gateway.apply([service({ 1: 5_000, 2: 5_000 }, [old, current], { windowMs: 20, rules: { warmUp } })]);
-      await bed.load(gateway, 40);
-      const warming = () => sum(bed.windows.flatMap(({ revisions }) => revisions.map((arm) => arm.warming)));
-      await eventually(
-        () => warming() + counted(1),
-        (count) => count === 60,
-      );
-      expect(counted(2)).toBe(0);
-      expect(current.served()).toBeGreaterThan(0);
-      await eventually(
-        async () => {
-          await bed.load(gateway, 10);
-          return counted(2);
-        },
-        (count) => count > 0,
-      );
-      const judged = bed.windows.find(({ revisions }) =>
-        revisions.some((arm) => arm.revision === 2 && arm.requests > 0),
-      );
-      expect(judged?.revisions.map((arm) => arm.basisPoints)).toEqual([5_000, 5_000]);
-      expect(warming()).toBeGreaterThanOrEqual(warmUp.requests ?? 1);
-    },
-  );
 });

@@ -21,12 +21,24 @@ export interface TestReplica extends GatewayEndpoint {
   close(): Promise<void>;
 }
 
+/** What numbers add up to. */
+export const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+/** Four standard errors of a share seen in `count` requests. */
+export const tolerance = (share: number, count: number): number => 4 * Math.sqrt((share * (1 - share)) / count);
+
 /** Gateways, replicas and clients of one test, and the way to be rid of them all. */
 export class TestBed {
   readonly dir = mkdtempSync(join(tmpdir(), "kedge-gw-"));
   readonly windows: Window[] = [];
   readonly #cleanups: (() => Promise<unknown>)[] = [];
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+
+  /** Requests that windows have told of a revision so far. */
+  counted(revision: number): number {
+    const own = this.windows.flatMap(({ revisions }) => revisions.filter((each) => each.revision === revision));
+    return sum(own.map((each) => each.requests));
+  }
 
   /** A gateway in the bed's folder, started. */
   async gateway(options: Partial<GatewayOptions> = {}): Promise<Gateway> {

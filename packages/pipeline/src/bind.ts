@@ -30,7 +30,10 @@ export interface BoundTree {
   readonly unknown: ReadonlySet<string>;
 }
 
-/** A plain file, which is called so in findings, knows no expressions; a pipeline has parameters and late-bound ones. */
+/**
+ * A plain file, which is called so in findings, knows no expressions; a pipeline has parameters and late-bound ones; the steps
+ * of a component have inputs, and leave `run.<field>` to the pipeline.
+ */
 export type BindOptions =
   | { readonly mode: "plain"; readonly called: string }
   | {
@@ -38,8 +41,10 @@ export type BindOptions =
       readonly parameters: ReadonlyMap<string, BoundParameter>;
       /** Values of matrices by job. */
       readonly cells: ReadonlyMap<string, { readonly job: string; readonly values: Readonly<Record<string, string>> }>;
-    };
+    }
+  | { readonly mode: "component"; readonly inputs: ReadonlyMap<string, BoundParameter> };
 
+type BoundMode = Exclude<BindOptions, { mode: "plain" }>;
 type PipelineOptions = Extract<BindOptions, { mode: "pipeline" }>;
 
 /** Fills parameters into every value of a file. Keys, `name` and `parameters` at the top are left alone. */
@@ -71,7 +76,8 @@ class Binder {
     if (typeof value !== "object" || value === null) return value;
     const result: Record<string, unknown> = Object.create(null);
     for (const [key, item] of Object.entries(value)) {
-      const literal = path.length === 0 && (key === "name" || key === "parameters");
+      const isTop = path.length === 0 && this.#options.mode !== "component";
+      const literal = isTop && (key === "name" || key === "parameters");
       result[key] = literal ? item : this.bind(item, [...path, key]);
     }
     return result;
@@ -87,7 +93,8 @@ class Binder {
     const text = untokenise(bound);
     if (text !== undefined) return text;
     const hint = 'a "$" or "{" next to the expression changes its meaning; put something between them';
-    this.findings.push({ path, message: "the value of a parameter runs into an expression", hint });
+    const what = options.mode === "component" ? "an input" : "a parameter";
+    this.findings.push({ path, message: `the value of ${what} runs into an expression`, hint });
     return source;
   }
 
@@ -100,17 +107,21 @@ class Binder {
     return tokens.map((token) => (token.kind === "text" ? token.text : token.source)).join("");
   }
 
-  #bindToken(token: Token, options: PipelineOptions, path: Path): Token {
+  #bindToken(token: Token, options: BoundMode, path: Path): Token {
     if (token.kind === "text") return token;
     if (token.kind === "open") {
-      this.findings.push(unclosed(path));
+      this.findings.push({ path, message: `\${{ has no closing }}`, hint: "for a literal ${{ write $${{" });
       return token;
     }
     const known = this.#known(token, options, path);
     if (known !== undefined) return { kind: "text", text: known.text };
+    const reference = parseReference(token.name);
+    if (options.mode === "component") {
+      if (reference?.kind !== "run") this.findings.push(noInput(token.name, options.inputs, path));
+      return token;
+    }
     const name = parameterName(token.name);
     const scoped = scopedName(token.name);
-    const reference = parseReference(token.name);
     if (name !== undefined) {
       const hint = () => nearHint(name, options.parameters.keys());
       this.findings.push({ path, message: `no parameter ${quote(name)} is declared`, hint });
@@ -120,18 +131,24 @@ class Binder {
     return token;
   }
 
-  /** The parameter, or value of the job's matrix, that a token asks for, if there is one. */
-  #known(token: Token | undefined, { parameters, cells }: PipelineOptions, path: Path): BoundParameter | undefined {
+  /** The parameter, input, or value of the job's matrix, that a token asks for, if there is one. */
+  #known(token: Token | undefined, options: BoundMode, path: Path): BoundParameter | undefined {
     if (token?.kind !== "lookup") return undefined;
     const scoped = scopedName(token.name);
+    if (options.mode === "component")
+      return this.#use(scoped?.scope === "inputs" ? scoped.name : undefined, options.inputs, path);
+    const { parameters, cells } = options;
     const cell = scoped?.scope === "matrix" ? cells.get(String(path[1])) : undefined;
     if (scoped !== undefined && cell !== undefined) {
       // A combination that `include` added may lack what others have.
       const isAxis = Object.hasOwn(cell.values, scoped.name) || axesOf(path, cells).has(scoped.name);
       return isAxis ? scalar(cell.values[scoped.name] ?? "") : undefined;
     }
-    const name = parameterName(token.name);
-    const parameter = name === undefined ? undefined : parameters.get(name);
+    return this.#use(parameterName(token.name), parameters, path);
+  }
+
+  #use(name: string | undefined, known: ReadonlyMap<string, BoundParameter>, path: Path): BoundParameter | undefined {
+    const parameter = name === undefined ? undefined : known.get(name);
     if (name === undefined || parameter === undefined) return undefined;
     this.used.add(name);
     if (parameter.isSecret === true) {
@@ -179,9 +196,10 @@ function noSuchScope(
   return { path, message: `the matrix has no axis ${quote(name)}`, hint: () => nearHint(name, axes) };
 }
 
-/** What is said of an expression that does not end. */
-export function unclosed(path: Path): Finding {
-  return { path, message: `\${{ has no closing }}`, hint: "for a literal ${{ write $${{" };
+function noInput(name: string, inputs: ReadonlyMap<string, BoundParameter>, path: Path): Finding {
+  const message = `a component knows its inputs and run.<field> only, not ${quote(name)}`;
+  const known = () => [...inputs.keys()].map((it) => `inputs.${it}`);
+  return { path, message, hint: () => nearHint(name, known()) };
 }
 
 /** A value of a matrix, typed as YAML would read it. */

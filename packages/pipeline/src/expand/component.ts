@@ -1,5 +1,6 @@
 import type { Diagnostic, Parameter } from "@kedge/proto";
 import { z } from "zod";
+import { bindTree } from "../bind.ts";
 import { name, text } from "../fields.ts";
 import { type Finding, formatPath, type Path, quote, toDiagnostics } from "../finding.ts";
 import { bindParameters, declaredParameters, parametersSchema } from "../parameters.ts";
@@ -7,7 +8,6 @@ import { knownKeys, schemaFindings, valueAt } from "../schema-findings.ts";
 import { stepsSchema } from "../steps.ts";
 import { isTextField } from "../text-fields.ts";
 import { readYaml } from "../yaml-text.ts";
-import { BoundInputs } from "./bound-inputs.ts";
 
 /** A file of steps that pipelines use, pinned by its digest. */
 const componentSchema = z.strictObject({
@@ -38,21 +38,21 @@ export function parseComponent(source: string, file = "component.yaml"): Compone
   if (yaml.value === undefined) return { diagnostics: toDiagnostics(yaml.findings, yaml.positions, file) };
   const inputs = declaredParameters(valueAt(yaml.value, ["inputs"]));
   const { bound } = bindParameters(inputs, undefined);
-  const binder = new BoundInputs(bound);
-  const steps = binder.bind(valueAt(yaml.value, ["steps"]), ["steps"]);
+  const tree = bindTree({ steps: valueAt(yaml.value, ["steps"]) }, { mode: "component", inputs: bound });
+  const steps = valueAt(tree.value, ["steps"]);
   const parsed = componentSchema.safeParse({ ...Object(yaml.value), steps });
   const root = { ...Object(yaml.value), steps };
   const shape = schemaFindings(parsed.error?.issues ?? [], root, (path) => knownKeys(componentSchema, path));
   const unused: Finding[] = inputs
-    .filter((input) => !binder.used.has(input.name))
+    .filter((input) => !tree.used.has(input.name))
     .map((input) => ({
       path: ["inputs", input.name],
       atKey: true,
       warning: true,
       message: `the input ${quote(input.name)} is not used`,
     }));
-  const known = (finding: Finding): boolean => !binder.unknown.has(formatPath(finding.path));
-  const findings = [...yaml.findings, ...binder.findings, ...shape.filter(known), ...unused];
+  const known = (finding: Finding): boolean => !tree.unknown.has(formatPath(finding.path));
+  const findings = [...yaml.findings, ...tree.findings, ...shape.filter(known), ...unused];
   const diagnostics = toDiagnostics(findings, yaml.positions, file);
   const written = valueAt(yaml.value, ["steps"]);
   if (!parsed.success || findings.some((it) => it.warning !== true) || !Array.isArray(written)) return { diagnostics };
@@ -68,14 +68,14 @@ export function stepsOfComponent(
 ): { readonly steps: readonly unknown[]; readonly findings: Finding[] } {
   const values = textsOf(given);
   const { bound, findings } = bindParameters(component.inputs, values);
-  const binder = new BoundInputs(bound);
-  const steps = binder.bind(component.steps, path);
+  const tree = bindTree(component.steps, { mode: "component", inputs: bound });
   const own = findings.map((finding): Finding => {
     const { hint: _, ...rest } = finding;
     const message = finding.message.replace("the pipeline has no parameter", "the component has no input");
     return { ...rest, path, message: message.replace("the parameter", "the input") };
   });
-  return { steps: Array.isArray(steps) ? steps : [], findings: [...own, ...binder.findings] };
+  const below = tree.findings.map((finding): Finding => ({ ...finding, path }));
+  return { steps: Array.isArray(tree.value) ? tree.value : [], findings: [...own, ...below] };
 }
 
 function textsOf(given: unknown): Record<string, string> {

@@ -35,6 +35,7 @@ export interface NewRunOptions {
 }
 
 const DEFAULT_RUN_TIMEOUT_SECONDS = 3600;
+const FORK_PREFIX = "fork/";
 
 /** The first state of a run: every job waits, and so may the run. */
 export function newRun(options: NewRunOptions): Run {
@@ -43,7 +44,7 @@ export function newRun(options: NewRunOptions): Run {
     pipeline: options.spec.name,
     parameters: { ...options.parameters },
     secretParameters: [...(options.secretParameters ?? [])],
-    ...(options.source === undefined ? {} : { source: options.source }),
+    ...(options.source === undefined ? {} : { source: toldApart(options.source) }),
     jobs: options.spec.jobs.map((spec) => create(JobSchema, { spec, state: JobState.WAITING })),
     createdAt: timestampFromMs(options.nowMs),
     submittedBy: options.submittedBy,
@@ -58,6 +59,16 @@ export function newRun(options: NewRunOptions): Run {
   if (concurrency !== undefined) run.concurrency = concurrency;
   enterBeginning(run);
   return run;
+}
+
+/**
+ * Names of a fork's branches are its owner's choice: called "main", one must not pass for the repository's own, neither in
+ * conditions and concurrency groups nor in the scope of secrets, even once a person has let the commit in.
+ */
+function toldApart(source: Source): Source {
+  if (!source.fork) return source;
+  const told = (name: string): string => (name === "" || name.startsWith(FORK_PREFIX) ? name : FORK_PREFIX + name);
+  return { ...source, branch: told(source.branch), tag: told(source.tag), ref: told(source.ref) };
 }
 
 /** The group that the run is in, its name filled in. */

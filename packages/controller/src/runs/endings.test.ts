@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   FailureClass,
   JobState,
+  RetryOn,
   type Run,
   RunSchema,
   RunState,
@@ -95,12 +96,24 @@ describe("a task that must end", () => {
     });
   });
 
-  it("to make room waits again once it is given up", () => {
+  it("to make room waits again when its agent has ended it", () => {
     const run = running({ task: { preemptedBy: "other/job" } });
     at(0, run);
-    at(GIVE_UP_MS, run);
+    finish(run, 10);
+    at(10, run);
     expect(run.jobs[0]).toMatchObject({ state: JobState.PENDING, tasks: [{ state: TaskState.PREEMPTED }] });
-    expect(run.jobs[0]?.reason).toMatch(/^made room for other\/job; node n1 was told/);
+  });
+
+  it.each([
+    ["made room", { task: { preemptedBy: "other/job" } }, 0],
+    ["took too long", { spec: { retry: [{ on: [RetryOn.TIMEOUT] }] } }, 600_000 + GIVE_UP_MS],
+  ])("is not tried again once it is given up, as it may still run: one that %s", (_, given, toldMs) => {
+    const run = running(given);
+    at(toldMs, run);
+    at(toldMs + GIVE_UP_MS, run);
+    expect(run.jobs[0]).toMatchObject({ state: JobState.FAILED, tasks: [{ state: TaskState.FAILED }] });
+    expect(run.jobs[0]?.reason).toMatch(/node n1 was told to end it .* it may still run there$/);
+    expect(run.state).toBe(RunState.FAILED);
   });
 
   it("is cancelled when its agent does as it was told", () => {

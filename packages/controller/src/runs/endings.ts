@@ -14,7 +14,7 @@ import {
 import { LEASE_MARGIN_MS, LEASE_MS } from "../nodes/registry.ts";
 import { isCalling } from "./calling.ts";
 import { Matrices } from "./matrix.ts";
-import { currentTask, endTold, preemptionReason } from "./task-events.ts";
+import { currentTask, giveUp, preemptionReason } from "./task-events.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 3600;
 const DEFAULT_CLEANUP_SECONDS = 300;
@@ -63,7 +63,7 @@ function endTask(context: Context, task: Task): boolean {
   if (task.state === TaskState.OFFERED || timestampMs(at) < givenUpAtMs(job, task)) return false;
   const seconds = Math.round((timestampMs(at) - timestampMs(task.endingSince ?? at)) / 1000);
   const truth = `node ${task.nodeId} was told to end it and has not for ${seconds} s: given up, it may still run there`;
-  endTold({ run, job, task }, `${task.ending.message}; ${truth}`, at);
+  giveUp({ run, job, task }, `${task.ending.message}; ${truth}`, at);
   return true;
 }
 

@@ -74,7 +74,7 @@ export function loseTask(job: Job, task: Task, message: string, at: Timestamp): 
 }
 
 /**
- * Ends a task that was told to end, and did or is given up, in place. What becomes of the job depends on why: it waits
+ * Ends a task that was told to end, and did, in place. What becomes of the job depends on why: it waits
  * again if the task made room, is cancelled with its run or matrix, and has failed if it took too long.
  */
 export function endTold({ run, job, task }: Told, message: string, at: Timestamp): void {
@@ -90,6 +90,24 @@ export function endTold({ run, job, task }: Told, message: string, at: Timestamp
     endAttempt(job, task, TaskState.CANCELLED, failure, at);
     cancelJob(job, failure.message, at);
   }
+}
+
+/**
+ * Gives up a task whose node answers and does not end it, in place. It may still run there, so the job is not tried again
+ * whatever its rules say: two attempts would be at work at once.
+ */
+export function giveUp(told: Told, message: string, at: Timestamp): void {
+  const { run, job, task } = told;
+  const waits = task.preemptedBy !== "" || task.ending?.class === FailureClass.TIMEOUT;
+  if (run.cancelRequested || !waits) {
+    endTold(told, message, at);
+    return;
+  }
+  const isLate = task.ending?.class === FailureClass.TIMEOUT;
+  const cause = isLate ? FailureClass.TIMEOUT : FailureClass.INFRASTRUCTURE;
+  const failure = create(FailureSchema, { class: cause, message: clipText(message) });
+  endAttempt(job, task, TaskState.FAILED, failure, at);
+  failJob(job, failure, at);
 }
 
 /** A task that must end, with its job and run. */

@@ -156,7 +156,10 @@ steps:
     ],
     [`use: other@${DIGEST}`, /^5:16 jobs.a.steps\[0\].use: no component is called/],
     [`use: npm-test@${DIGEST}, with: { depth: x }`, /must be a number; "x" was given/],
-    [`use: npm-test@${DIGEST}, with: { dri: x }`, /the component has no input "dri"/],
+    [
+      `use: npm-test@${DIGEST}, with: { dri: x }`,
+      /the component has no input "dri", which was given \(did you mean "dir"\?\)/,
+    ],
     [`use: npm-test@${DIGEST}, env: {}`, /env cannot stand beside use/],
   ])("is refused: %s", (use, expected) => {
     const found = show(compilePipeline(source(use), { components }).diagnostics)[0];

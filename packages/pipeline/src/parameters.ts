@@ -93,10 +93,31 @@ export function declaredParameters(section: unknown): Parameter[] {
     });
 }
 
+/** What a declared value is called, whose it is and how one is given, for what is reported. */
+interface Wording {
+  readonly noun: string;
+  readonly owner: string;
+  readonly give: (name: string) => string;
+}
+
+const PARAMETER: Wording = {
+  noun: "parameter",
+  owner: "pipeline",
+  give: (name) => `give it with --param ${name}=...`,
+};
+
+/** The values that a step gives to a component. */
+export const INPUT: Wording = {
+  noun: "input",
+  owner: "component",
+  give: (name) => `give it as with: { ${name}: ... }`,
+};
+
 /** The values of one run. `given` is undefined when only linting: nothing is missing then. */
 export function bindParameters(
   declared: readonly Parameter[],
   given: Readonly<Record<string, string>> | undefined,
+  wording: Wording = PARAMETER,
 ): { readonly bound: ReadonlyMap<string, BoundParameter>; readonly findings: Finding[] } {
   const names = declared.map((parameter) => parameter.name);
   const findings: Finding[] = Object.keys(given ?? {})
@@ -104,12 +125,12 @@ export function bindParameters(
     .map((name) => ({
       path: ["parameters"],
       atKey: true,
-      message: `the pipeline has no parameter ${quote(name)}, which was given`,
+      message: `the ${wording.owner} has no ${wording.noun} ${quote(name)}, which was given`,
       hint: () => nearHint(name, names),
     }));
   const bound = new Map<string, BoundParameter>();
   for (const parameter of declared) {
-    const result = bindParameter(parameter, given);
+    const result = bindParameter(parameter, given, wording);
     if ("message" in result) findings.push({ path: ["parameters", parameter.name], atKey: true, ...result });
     bound.set(parameter.name, "message" in result ? placeholder(parameter) : result);
   }
@@ -119,13 +140,14 @@ export function bindParameters(
 function bindParameter(
   parameter: Parameter,
   given: Readonly<Record<string, string>> | undefined,
+  { noun, give }: Wording,
 ): BoundParameter | { readonly message: string; readonly hint: string } {
   const own = given !== undefined && Object.hasOwn(given, parameter.name) ? given[parameter.name] : undefined;
   const written = own ?? parameter.defaultValue;
-  const hint = `give it with --param ${parameter.name}=...`;
+  const hint = give(parameter.name);
   if (written === undefined) {
     if (given === undefined) return placeholder(parameter);
-    return { message: `the parameter ${quote(parameter.name)} is required`, hint };
+    return { message: `the ${noun} ${quote(parameter.name)} is required`, hint };
   }
   if (parameter.type === ParameterType.SECRET) return placeholder(parameter);
   const { choices, pattern, minimum, maximum } = parameter;
@@ -134,7 +156,7 @@ function bindParameter(
   if ("value" in parsed) return { text: written, value: parsed.value, unknown: false };
   if (own === undefined) return placeholder(parameter);
   return {
-    message: `the parameter ${quote(parameter.name)} must be ${parsed.expected}; ${quote(own)} was given`,
+    message: `the ${noun} ${quote(parameter.name)} must be ${parsed.expected}; ${quote(own)} was given`,
     hint,
   };
 }

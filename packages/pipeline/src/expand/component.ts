@@ -3,7 +3,7 @@ import { z } from "zod";
 import { bindTree } from "../bind.ts";
 import { name, text } from "../fields.ts";
 import { type Finding, formatPath, type Path, quote, toDiagnostics } from "../finding.ts";
-import { bindParameters, declaredParameters, parametersSchema } from "../parameters.ts";
+import { bindParameters, declaredParameters, INPUT, parametersSchema } from "../parameters.ts";
 import { knownKeys, schemaFindings, valueAt } from "../schema-findings.ts";
 import { stepsSchema } from "../steps.ts";
 import { isTextField } from "../text-fields.ts";
@@ -67,13 +67,9 @@ export function stepsOfComponent(
   path: Path,
 ): { readonly steps: readonly unknown[]; readonly findings: Finding[] } {
   const values = textsOf(given);
-  const { bound, findings } = bindParameters(component.inputs, values);
+  const { bound, findings } = bindParameters(component.inputs, values, INPUT);
   const tree = bindTree(component.steps, { mode: "component", inputs: bound });
-  const own = findings.map((finding): Finding => {
-    const { hint: _, ...rest } = finding;
-    const message = finding.message.replace("the pipeline has no parameter", "the component has no input");
-    return { ...rest, path, message: message.replace("the parameter", "the input") };
-  });
+  const own = findings.map((finding): Finding => ({ ...finding, path }));
   const below = tree.findings.map((finding): Finding => ({ ...finding, path }));
   return { steps: Array.isArray(tree.value) ? tree.value : [], findings: [...own, ...below] };
 }

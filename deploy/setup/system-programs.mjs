@@ -35,6 +35,11 @@ const TEST_PROGRAMS = [
     why: "generates the client of another language that a test uses",
   },
   { program: "svnserve", packages: ["subversion"], why: "is checked out from in tests, and checks out" },
+  {
+    program: "docker-registry",
+    packages: ["docker-registry", "openssl"],
+    why: "is pushed to and pulled from in tests",
+  },
   { program: "git-lfs", packages: ["git-lfs"], why: "gets large files of repositories in tests" },
 ];
 

@@ -1,4 +1,6 @@
 import type { Readable } from "node:stream";
+import type { PlatformImage } from "./registry/image-index.ts";
+import type { RegistryLogins } from "./registry/registry-logins.ts";
 
 /** What to build an image from. */
 export interface BuildOptions {
@@ -20,6 +22,8 @@ export interface BuildOptions {
   readonly cacheFrom?: readonly string[];
   /** E.g. "linux/arm64"; default: the engine's own. */
   readonly platform?: string;
+  /** For base images and those of `cacheFrom`. */
+  readonly logins?: RegistryLogins;
   readonly labels?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** One line of the build's output, without its line end. */
@@ -36,8 +40,8 @@ export interface TransferOptions {
   readonly signal: AbortSignal;
   /** One line of progress. Default: dropped. */
   readonly onLog?: (line: string) => void;
-  /** For a registry that asks for them. */
-  readonly credentials?: { readonly username: string; readonly password: string };
+  /** For registries that ask for one. */
+  readonly logins?: RegistryLogins;
 }
 
 /** The images of one Docker Engine. All methods fail with `DOCKER_UNAVAILABLE` when it does not answer. */
@@ -51,6 +55,16 @@ export interface ImageStore {
 
   /** Sends a tagged image to the registry its name says; the digest is the registry's. */
   push(tag: string, options: TransferOptions): Promise<{ readonly digest: string }>;
+
+  /**
+   * Makes a tag of a registry stand for several images that were pushed to the same repository: who pulls it gets the one
+   * of his platform. The digest is the index's. Fails with `IMAGE_UNAVAILABLE`.
+   */
+  pushIndex(
+    tag: string,
+    images: readonly PlatformImage[],
+    options: TransferOptions,
+  ): Promise<{ readonly digest: string }>;
 
   /** Fetches an image by tag or digest. Fails with `IMAGE_UNAVAILABLE`. */
   pull(image: string, options: TransferOptions): Promise<void>;

@@ -1,4 +1,5 @@
 import type { RuntimeKind } from "@kedge/proto";
+import type { RegistryLogins } from "./registry/registry-logins.ts";
 
 /** A folder or file of the host inside the workload. Containers only. */
 export interface Mount {
@@ -27,8 +28,10 @@ export interface WorkloadSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** Program and arguments, no shell. Empty: what the image starts by itself (containers only). */
   readonly command: readonly string[];
-  /** Containers only, where it is required. */
+  /** Containers only, where it is required. One that is not there is pulled. */
   readonly image?: string;
+  /** For pulling the image. */
+  readonly logins?: RegistryLogins;
   /** The whole environment but PATH, HOME, LANG, PORT and what names GPUs; nothing of the agent's own is passed on. */
   readonly env: Readonly<Record<string, string>>;
   /** Absolute folder of the host: working folder and HOME of a process, mounted as /workspace of a container. */

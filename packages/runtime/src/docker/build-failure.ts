@@ -1,5 +1,6 @@
 import { KedgeError } from "@kedge/domain";
 import type { BuildResult } from "../image-store.ts";
+import { loginHint } from "../registry/registry-logins.ts";
 import type { ProgressEvent } from "./progress.ts";
 
 /**
@@ -10,9 +11,11 @@ export function buildFailure(event: ProgressEvent, failedStep: string | undefine
   const message = event.errorDetail?.message ?? event.error ?? "the build failed";
   const exitCode = event.errorDetail?.code ?? trailingExitCode(message);
   if (exitCode !== undefined && exitCode !== 0) return { kind: "failed", exitCode, message };
-  if (failedStep !== undefined && isBaseImageStep(failedStep)) {
+  const baseImage = failedStep === undefined ? undefined : baseImageOf(failedStep);
+  if (baseImage !== undefined) {
     throw new KedgeError("IMAGE_UNAVAILABLE", `a base image of the build cannot be had: ${message}`, {
       hint: "check the image's name in FROM and that its registry is reached from the node",
+      ...loginHint(baseImage, message),
     });
   }
   throw new KedgeError("INVALID_FIELD", `the image cannot be built: ${message}`, { field: "dockerfile" });
@@ -25,6 +28,6 @@ function trailingExitCode(message: string): number | undefined {
 }
 
 /** "[1/3] FROM x" and "[internal] load metadata for x" of BuildKit, "Step 1/3 : FROM x" of the classic builder. */
-function isBaseImageStep(step: string): boolean {
-  return /^(Step \d+\/\d+ : |\[[^\]]*\] )(FROM|load metadata for) /.test(step);
+function baseImageOf(step: string): string | undefined {
+  return /^(?:Step \d+\/\d+ : |\[[^\]]*\] )(?:FROM|load metadata for) (\S*)/.exec(step)?.[1];
 }

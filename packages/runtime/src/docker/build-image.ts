@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { KedgeError } from "@kedge/domain";
 import type { ImageBuildOptions } from "dockerode";
 import type { BuildOptions, BuildResult } from "../image-store.ts";
+import { registryConfig } from "../registry/registry-logins.ts";
 import { type BuildContext, openBuildContext, packContext } from "./build-context.ts";
 import { buildFailure } from "./build-failure.ts";
 import { BuildLog } from "./build-log.ts";
@@ -36,32 +37,24 @@ async function openBuild(
   context: BuildContext,
   options: BuildOptions,
 ): Promise<Readable> {
-  const { secrets } = options;
-  if (secrets !== undefined && secrets.size > 0) {
-    return openWithSecrets(docker, builder, context, { ...options, secrets });
-  }
-  const start = async (version: "1" | "2"): Promise<Readable> =>
-    send(docker, context, options, { ...buildQuery(context, options, version), version });
-  if (builder === "classic") return start("1");
   try {
-    return await start("2");
+    if (builder === "buildkit") return await openBuildKit(docker, context, options);
   } catch (error) {
     if (!lacksBuildKit(error)) throw error;
-    return start("1");
   }
+  const { secrets = new Map(), logins = new Map() } = options;
+  if (secrets.size > 0) throw needsBuildKit();
+  return send(docker, context, options, {
+    ...buildQuery(context, options, "1"),
+    version: "1",
+    ...(logins.size === 0 ? {} : { registryconfig: registryConfig(logins) }),
+  });
 }
 
-/** With a session of its own: the client's has nothing to offer but credentials. */
-async function openWithSecrets(
-  docker: DockerClient,
-  builder: Builder,
-  context: BuildContext,
-  options: BuildOptions & Required<Pick<BuildOptions, "secrets">>,
-): Promise<Readable> {
-  if (builder === "classic") throw needsBuildKit();
-  const session = await openBuildSession(docker, options.secrets).catch((error: unknown) => {
-    throw lacksBuildKit(error) ? needsBuildKit(error) : error;
-  });
+/** With a session of its own: the client's has nothing to offer but one login. */
+async function openBuildKit(docker: DockerClient, context: BuildContext, options: BuildOptions): Promise<Readable> {
+  const { secrets = new Map(), logins = new Map() } = options;
+  const session = await openBuildSession(docker, { secrets, logins });
   try {
     // The client opens its session for the text "2", and hands on the number.
     const query: object = { ...buildQuery(context, options, "2"), version: 2, session: session.id };
@@ -70,7 +63,7 @@ async function openWithSecrets(
     return stream;
   } catch (error) {
     session.close();
-    throw lacksBuildKit(error) ? needsBuildKit(error) : error;
+    throw error;
   }
 }
 
@@ -89,14 +82,13 @@ function lacksBuildKit(error: unknown): boolean {
   return status === 404 || status === 500 || status === 501;
 }
 
-function needsBuildKit(cause?: unknown): KedgeError {
+function needsBuildKit(): KedgeError {
   return new KedgeError(
     "UNSUPPORTED_PLATFORM",
     "secrets of a build need BuildKit, which this node's engine does not have",
     {
       field: "build.secrets",
       hint: "use Docker 18.09 or newer with BuildKit on, or run the build on another node",
-      cause,
     },
   );
 }

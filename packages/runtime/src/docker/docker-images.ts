@@ -1,11 +1,14 @@
 import type { Readable } from "node:stream";
 import { KedgeError } from "@kedge/domain";
 import type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "../image-store.ts";
+import { type PlatformImage, pushIndex } from "../registry/image-index.ts";
+import { imagePlace, loginFor } from "../registry/registry-logins.ts";
 import { buildImage } from "./build-image.ts";
 import type { DockerClient } from "./connect.ts";
 import { callDocker, dockerMessage, dockerStatus, mapDockerError } from "./docker-error.ts";
 import { splitTag } from "./image-name.ts";
 import { pullImage, pushImage } from "./image-transfer.ts";
+import { isInsecure } from "./insecure-registries.ts";
 import { readProgress } from "./progress.ts";
 
 /** What an image store needs. */
@@ -35,6 +38,13 @@ class DockerImageStore implements ImageStore {
 
   async push(tag: string, options: TransferOptions): Promise<{ readonly digest: string }> {
     return { digest: await pushImage(this.#docker, tag, options) };
+  }
+
+  async pushIndex(tag: string, images: readonly PlatformImage[], options: TransferOptions) {
+    const { signal, logins } = options;
+    const insecure = await isInsecure(this.#docker, imagePlace(tag).registry);
+    const login = loginFor(tag, logins);
+    return { digest: await pushIndex(tag, images, { insecure, signal, ...(login === undefined ? {} : { login }) }) };
   }
 
   pull(image: string, options: TransferOptions): Promise<void> {

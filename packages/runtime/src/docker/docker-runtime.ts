@@ -135,7 +135,10 @@ class DockerRuntime implements Runtime {
     } catch (error) {
       if (dockerStatus(error) !== 404) return this.#nameTaken(error, spec.id);
     }
-    await pullImage(docker, spec.image ?? "", { signal });
+    await pullImage(docker, spec.image ?? "", {
+      signal,
+      ...(spec.logins === undefined ? {} : { logins: spec.logins }),
+    });
     try {
       return await create();
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import { KedgeError } from "@kedge/domain";
 import type { TransferOptions } from "../image-store.ts";
+import { loginFor, loginHint } from "../registry/registry-logins.ts";
 import type { DockerClient } from "./connect.ts";
 import { dockerMessage, dockerStatus, mapDockerError } from "./docker-error.ts";
 import { withTag } from "./image-name.ts";
@@ -10,10 +11,10 @@ import { auxField, type ProgressEvent, readProgress } from "./progress.ts";
 export async function pullImage(docker: DockerClient, image: string, options: TransferOptions): Promise<void> {
   const doing = `image ${image} is pulled`;
   try {
-    const stream = await docker.pull(withTag(image), { ...auth(options), abortSignal: options.signal });
-    await follow(stream as Readable, options, unavailable(doing));
+    const stream = await docker.pull(withTag(image), { ...auth(image, options), abortSignal: options.signal });
+    await follow(stream as Readable, options, unavailable(doing, image));
   } catch (error) {
-    throw transferError(error, doing);
+    throw transferError(error, doing, image);
   }
 }
 
@@ -25,26 +26,28 @@ export async function pushImage(docker: DockerClient, tag: string, options: Tran
     // The engine wants credentials, empty ones if need be.
     const stream = await docker
       .getImage(withTag(tag))
-      .push({ authconfig: { username: "", password: "" }, ...auth(options), abortSignal: options.signal });
+      .push({ authconfig: { username: "", password: "" }, ...auth(tag, options), abortSignal: options.signal });
     await follow(stream as Readable, options, (event) => {
-      unavailable(doing)(event);
+      unavailable(doing, tag)(event);
       digest = auxField(event, "Digest") ?? digest;
     });
   } catch (error) {
     if (dockerStatus(error) === 404) throw mapDockerError(error, doing, "tag");
-    throw transferError(error, doing);
+    throw transferError(error, doing, tag);
   }
   if (digest !== undefined) return digest;
   throw new KedgeError("INTERNAL", `${doing}: the registry named no digest`);
 }
 
-function auth(options: TransferOptions) {
-  return options.credentials === undefined ? {} : { authconfig: options.credentials };
+function auth(image: string, { logins }: TransferOptions) {
+  const login = loginFor(image, logins);
+  return login === undefined ? {} : { authconfig: login };
 }
 
-function unavailable(doing: string): (event: ProgressEvent) => void {
-  return (event) => {
-    if (event.error !== undefined) throw new KedgeError("IMAGE_UNAVAILABLE", `${doing}: ${event.error}`);
+function unavailable(doing: string, image: string): (event: ProgressEvent) => void {
+  return ({ error }) => {
+    if (error === undefined) return;
+    throw new KedgeError("IMAGE_UNAVAILABLE", `${doing}: ${error}`, loginHint(image, error));
   };
 }
 
@@ -59,8 +62,9 @@ async function follow(stream: Readable, options: TransferOptions, see: (event: P
 }
 
 /** An answer of the engine means that the registry refused; without one the engine itself is at fault. */
-function transferError(error: unknown, doing: string): KedgeError {
+function transferError(error: unknown, doing: string, image: string): KedgeError {
   const status = dockerStatus(error);
   if (status === undefined || status === 400) return mapDockerError(error, doing, "image");
-  return new KedgeError("IMAGE_UNAVAILABLE", `${doing}: ${dockerMessage(error)}`, { cause: error });
+  const words = dockerMessage(error);
+  return new KedgeError("IMAGE_UNAVAILABLE", `${doing}: ${words}`, { cause: error, ...loginHint(image, words) });
 }

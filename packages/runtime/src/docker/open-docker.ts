@@ -76,6 +76,7 @@ export function openDocker(options: OpenDockerOptions): DockerParts {
     images: {
       build: (build) => open().images.build(build),
       push: (tag, transfer) => open().images.push(tag, transfer),
+      pushIndex: (tag, parts, transfer) => open().images.pushIndex(tag, parts, transfer),
       pull: (image, transfer) => open().images.pull(image, transfer),
       find: (image) => open().images.find(image),
       importTar: (tag, tar) => open().images.importTar(tag, tar),

@@ -19,7 +19,7 @@ import { checkPlacement } from "./placement-check.ts";
 import { compileResources, resourcesSchema } from "./resources.ts";
 import { retrySchema } from "./retry.ts";
 import { RUN_ON, runOn } from "./run-on.ts";
-import { secretsSchema, servicesSchema } from "./services.ts";
+import { registriesSchema, secretsSchema, servicesSchema } from "./services.ts";
 import { needsDocker, stepsSchema } from "./steps.ts";
 import { whenSchema } from "./when.ts";
 import { WORK_KINDS, WORK_TYPES } from "./works.ts";
@@ -49,6 +49,7 @@ const STEPS_ONLY = [
   "retry",
   "services",
   "secrets",
+  "registries",
   "artifacts",
   "inputs",
   "cache",
@@ -98,6 +99,9 @@ export const jobSchema = z
     retry: retrySchema.optional(),
     services: servicesSchema.optional(),
     secrets: secretsSchema.optional(),
+    registries: registriesSchema
+      .optional()
+      .meta({ description: "Logins for images that are pulled, built on or pushed." }),
     artifacts: artifactsSchema.optional(),
     inputs: inputsSchema.optional(),
     cache: cachesSchema.optional(),
@@ -167,6 +171,7 @@ export function compileJob(name: string, job: Job, pipeline: JobDefaults): JobSp
     ...compileFiles(job),
     services: job.services ?? [],
     secrets: job.secrets ?? [],
+    registries: job.registries ?? [],
     environment: job.environment ?? "",
     retry: job.retry?.rules ?? [],
     post: compilePost(job.post),

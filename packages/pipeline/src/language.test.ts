@@ -181,6 +181,9 @@ jobs:
     when: { branch: main, not: { event: cron }, values: [{ value: "${look("parameters.level")}", at-least: 2 }] }
     image: node:24
     secrets: [NPM_TOKEN, { secret: key, file: key.pem }, { parameter: token, env: TOKEN }]
+    registries:
+      - { host: ghcr.io, username: ci, password: GHCR }
+      - { host: "r.example:5000", username: { secret: R_USR }, password: R_PSW }
     services: { db: { image: "postgres:16", env: { A: b }, ready: { http: { port: 80, path: /ok } } } }
     artifacts: [{ name: dist, paths: ["dist/**"], on: always, expire: 7d, report: junit }]
     cache: [{ key: "npm-${look("hash('package-lock.json', 'a/**')")}", paths: [~/.npm, x], restore-keys: [npm-] }]
@@ -245,6 +248,12 @@ jobs:
     [`env: { A: "${look("secrets.X")}" }`, /list it under secrets of the job/],
     [`env: { A: "${look("run.changed")}" }`, /is for conditions under when/],
     ["retry: { rules: [{ on: timeout, exit-codes: [1] }] }", /exit-codes need on: exit-code/],
+    ["registries: [{ host: https://ghcr.io, username: ci, password: P }]", /must be a registry's host, e.g. ghcr.io/],
+    ["registries: [{ host: ghcr.io, username: a:b, password: P }]", /must be a user name, not "a:b"/],
+    [
+      "registries: [{ host: a, username: b, password: P }, { host: A, username: c, password: P }]",
+      /two logins for "a"/,
+    ],
     ["secrets: [A, { secret: B, env: A }]", /two secrets go to "A"/],
   ])("is refused with %s", (line, expected) => {
     const source = `name: p\nparameters: { t: { type: secret } }\njobs:\n  a:\n    secrets: [{ parameter: t, env: T }]\n    ${line}\n    steps: [{ run: x }]\n`;
@@ -278,7 +287,11 @@ describe("conditions of branches and paths", () => {
   });
 });
 
-it("builds for one platform a step", () => {
-  const source = "name: p\njobs: { a: { steps: [{ build: { platforms: [linux/amd64, linux/arm64] } }] } }\n";
-  expect(show(lintPipeline(source)).join()).toContain("one step builds for one platform");
+it("builds for several platforms where it pushes", () => {
+  const source = (rest: string) => `name: p\njobs: { a: { steps: [{ build: { tags: [r/a], ${rest} } }] } }\n`;
+  const both = "platforms: [linux/amd64, linux/arm64]";
+  expect(show(lintPipeline(source(`${both}, push: true`)))).toEqual([]);
+  expect(show(lintPipeline(source(both))).join()).toContain("several platforms need push: true");
+  const twice = source("platforms: [linux/amd64, linux/amd64], push: true");
+  expect(show(lintPipeline(twice)).join()).toContain("must not name a platform twice");
 });

@@ -1,5 +1,13 @@
 import { create } from "@bufbuild/protobuf";
-import { HttpProbeSchema, type SecretUse, SecretUseSchema, type Service, ServiceSchema } from "@kedge/proto";
+import {
+  HttpProbeSchema,
+  type RegistryUse,
+  RegistryUseSchema,
+  type SecretUse,
+  SecretUseSchema,
+  type Service,
+  ServiceSchema,
+} from "@kedge/proto";
 import { z } from "zod";
 import {
   duration,
@@ -18,7 +26,9 @@ import { compileResources, resourcesSchema } from "./resources.ts";
 
 const MAX_SERVICES = 16;
 const MAX_SECRETS = 100;
+const MAX_REGISTRIES = 20;
 const SERVICE_NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const REGISTRY_HOST = /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,39}\])(?::[1-9][0-9]{0,4})?$/i;
 const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/;
 
 const port = whole(1, 65_535);
@@ -106,3 +116,31 @@ export const secretsSchema = z
         report(ctx, `two secrets go to ${quote(own.replace(/^:|:$/g, ""))}`, { path: [i] });
     }
   });
+
+/** The `registries` of a job: who logs in where. */
+export const registriesSchema = z
+  .array(
+    z.strictObject({
+      host: early((value) => REGISTRY_HOST.test(value), "a registry's host, e.g. ghcr.io or registry.example:5000"),
+      username: z.union([early(isUsername, "a user name"), z.strictObject({ secret: secretName })]),
+      password: secretName.meta({ description: "Secret with the password or token." }),
+    }),
+  )
+  .min(1)
+  .max(MAX_REGISTRIES)
+  .superRefine((registries, ctx) => {
+    const hosts = registries.map(({ host }) => host.toLowerCase());
+    for (const [i, host] of hosts.entries())
+      if (hosts.indexOf(host) !== i) report(ctx, `two logins for ${quote(host)}`, { path: [i, "host"] });
+  })
+  .transform((registries) =>
+    registries.map(({ host, username, password }): RegistryUse => {
+      const user = typeof username === "string" ? { username } : { usernameSecret: username.secret };
+      return create(RegistryUseSchema, { registry: host, ...user, passwordSecret: password });
+    }),
+  );
+
+/** Basic logins end the name at a colon. */
+function isUsername(value: string): boolean {
+  return /^[^\s:]{1,256}$/.test(value);
+}

@@ -109,10 +109,13 @@ const build = z
       .default([]),
   })
   .superRefine((value, ctx) => {
-    if (value.platforms.length > 1) {
-      report(ctx, "one step builds for one platform", {
+    if (new Set(value.platforms).size < value.platforms.length) {
+      report(ctx, "must not name a platform twice", { path: ["platforms"] });
+    }
+    if (value.platforms.length > 1 && !value.push) {
+      report(ctx, "several platforms need push: true", {
         path: ["platforms"],
-        hint: "give each platform a step and a tag, and join them in a run step",
+        hint: "one image of several platforms is only in a registry; the node keeps one of each",
       });
     }
     if (!value.push || value.tags.length > 0) return;

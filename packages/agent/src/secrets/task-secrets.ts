@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { openSecrets, type SecretValueMap } from "@kedge/bus";
 import { errorMessage } from "@kedge/domain";
-import type { SecretUse, TaskOffer, TaskRefFull } from "@kedge/proto";
+import type { RegistryUse, SecretUse, TaskOffer, TaskRefFull } from "@kedge/proto";
+import { type RegistryLogins, registryHost } from "@kedge/runtime";
 import { StepFailure } from "../steps/step-failure.ts";
 import { secretsFolder, writeSecretFiles } from "./secrets-folder.ts";
 
@@ -13,10 +14,12 @@ export interface TaskSecrets {
   readonly variables: Readonly<Record<string, string>>;
   /** Folder with the secrets that the job wants as files; undefined when it wants none. */
   readonly folder: string | undefined;
+  /** For the images that the job pulls, builds on and pushes. */
+  readonly logins: RegistryLogins;
 }
 
 /** Of a job that asks for none. */
-export const NO_SECRETS: TaskSecrets = { values: new Map(), variables: {}, folder: undefined };
+export const NO_SECRETS: TaskSecrets = { values: new Map(), variables: {}, folder: undefined, logins: new Map() };
 
 /** A task whose secrets are opened. */
 export interface SealedTask {
@@ -45,12 +48,15 @@ export async function openTaskSecrets(
   for (const use of offer.job?.secrets ?? []) {
     const value = valueFor(use, values);
     if (use.env === "") files.set(use.file, value);
-    else variables[use.env] = textOf(use, value);
+    else variables[use.env] = textOf(use.env, { secret: use.secret, value });
   }
-  if (files.size === 0) return { values, variables, folder: undefined };
+  const logins = new Map(
+    (offer.job?.registries ?? []).map((use) => [registryHost(use.registry), loginOf(use, values)] as const),
+  );
+  if (files.size === 0) return { values, variables, logins, folder: undefined };
   const folder = secretsFolder(directory);
   await writeSecretFiles(folder, files);
-  return { values, variables, folder };
+  return { values, variables, logins, folder };
 }
 
 function opened(sealed: Uint8Array, sealKey: Uint8Array, ref: TaskRefFull): SecretValueMap {
@@ -61,13 +67,22 @@ function opened(sealed: Uint8Array, sealKey: Uint8Array, ref: TaskRefFull): Secr
   }
 }
 
-function valueFor({ secret }: SecretUse, values: SecretValueMap): Uint8Array {
+function loginOf({ registry, username, usernameSecret, passwordSecret }: RegistryUse, values: SecretValueMap) {
+  const text = (secret: string): string =>
+    textOf(`a login to ${registry}`, { secret, value: valueFor({ secret }, values) });
+  return {
+    username: usernameSecret === "" ? username : text(usernameSecret),
+    password: text(passwordSecret),
+  };
+}
+
+function valueFor({ secret }: Pick<SecretUse, "secret">, values: SecretValueMap): Uint8Array {
   const value = values.get(secret);
   if (value !== undefined) return value;
   throw new StepFailure("INVALID", `secret ${secret} did not come with the task`);
 }
 
-function textOf({ secret, env }: SecretUse, value: Uint8Array): string {
+function textOf(what: string, { secret, value }: { readonly secret: string; readonly value: Uint8Array }): string {
   if (isUtf8(value) && !value.includes(0)) return Buffer.from(value).toString("utf8");
-  throw new StepFailure("INVALID", `secret ${secret} is no text that ${env} could be; take it as a file`);
+  throw new StepFailure("INVALID", `secret ${secret} is no text that ${what} could be; take it as a file`);
 }

@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@kedge/kernel";
 import type { Service, TaskRefFull } from "@kedge/proto";
-import type { ContainerAccess, Exit, Networks, Runtime, WorkloadSpec } from "@kedge/runtime";
+import type { ContainerAccess, Exit, Networks, RegistryLogins, Runtime, WorkloadSpec } from "@kedge/runtime";
 import { noteContainer } from "../steps/container-note.ts";
 import { limitsOf, taskLabels, taskNetwork } from "../steps/run-step.ts";
 import { StepFailure } from "../steps/step-failure.ts";
@@ -20,6 +20,7 @@ export interface ServiceHost {
   /** The node has GPUs, which services do not get. */
   readonly hasGpus: boolean;
   readonly log: LogPublisher;
+  readonly logins: RegistryLogins;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -104,12 +105,12 @@ export class JobService {
   }
 
   #spec(): WorkloadSpec {
-    const { ref, directory, hasGpus } = this.#host;
+    const { ref, directory, hasGpus, logins } = this.#host;
     const { name, image, command, env, resources } = this.#service;
     return {
       id: this.#id,
       labels: { ...taskLabels(ref, directory), "kedge.service": name },
-      ...{ image, command, env },
+      ...{ image, logins, command, env },
       network: taskNetwork(ref.taskId),
       aliases: [name],
       limits: limitsOf(resources),

@@ -1,4 +1,5 @@
 import type { Clock, Logger } from "@kedge/kernel";
+import type { RegistryLogins } from "@kedge/runtime";
 import { taskLabels, taskNetwork } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
@@ -11,6 +12,8 @@ export interface ServiceSetOptions {
   readonly record: TaskRecord;
   readonly runtimes: StepRuntimes;
   readonly log: LogPublisher;
+  /** For their images. */
+  readonly logins: RegistryLogins;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -81,7 +84,7 @@ export class ServiceSet {
   }
 
   async #host(): Promise<ServiceHost> {
-    const { record, runtimes, log, clock, logger } = this.#options;
+    const { record, runtimes, log, logins, clock, logger } = this.#options;
     const { ref, directory } = record;
     const { docker, networks, access } = runtimes;
     if (docker === undefined || networks === undefined || access === undefined) {
@@ -89,7 +92,7 @@ export class ServiceSet {
     }
     await networks.ensure(taskNetwork(ref.taskId), taskLabels(ref, directory));
     const hasGpus = runtimes.gpus.length > 0;
-    return { ref, directory, docker, networks, access, hasGpus, log, clock, logger };
+    return { ref, directory, docker, networks, access, hasGpus, log, logins, clock, logger };
   }
 
   async #failure(step: string, error: unknown, signal: AbortSignal): Promise<RecordedFailure> {

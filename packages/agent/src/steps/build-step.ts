@@ -1,4 +1,5 @@
 import { type BuildStep, LogStream } from "@kedge/proto";
+import type { ImageStore, PlatformImage, TransferOptions } from "@kedge/runtime";
 import { resolveInside } from "../tasks/workspace.ts";
 import type { StepContext, StepResult } from "./step-context.ts";
 import { StepFailure } from "./step-failure.ts";
@@ -6,52 +7,110 @@ import { StepFailure } from "./step-failure.ts";
 const MAX_UNWRITTEN_LINES = 1000;
 
 /**
- * Builds an image from a folder of the workspace and, if asked to, pushes it.
- * Outputs: image (the first tag), image_id, and digest when it was pushed.
+ * Builds an image from a folder of the workspace and, if asked to, pushes it. For several platforms it builds one image each,
+ * and pushes an index of them last: a tag never stands for some of them only.
+ * Outputs: image (the first tag), image_id (of the first platform), and digest when it was pushed.
  */
 export async function buildStep(context: StepContext, action: BuildStep): Promise<StepResult> {
-  const { workspace, runtimes, ref, step } = context;
-  if (runtimes.images === undefined) throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
-  const [image] = action.tags;
-  if (image === undefined) throw new StepFailure("INVALID", "build: the step has no tag");
-  const [platform, another] = action.platforms;
-  if (another !== undefined) {
-    const message =
-      "build.platforms: one step builds for one platform; give each platform a step and a tag, and join them in a run step";
-    throw new StepFailure("INVALID", message);
+  const { images } = context.runtimes;
+  if (images === undefined) throw new StepFailure("INFRASTRUCTURE", "this node has no Docker Engine");
+  if (action.tags.length === 0) throw new StepFailure("INVALID", "build: the step has no tag");
+  const build = new ImageBuild(context, action, images);
+  if (action.platforms.length < 2) return { outputs: await build.forOne(action.platforms[0]) };
+  if (!action.push) throw new StepFailure("INVALID", "build.platforms: several platforms need push: true");
+  return { outputs: await build.forSeveral(action.platforms) };
+}
+
+/** One step's builds and pushes. */
+class ImageBuild {
+  readonly #context: StepContext;
+  readonly #action: BuildStep;
+  readonly #images: ImageStore;
+  readonly #lines: LineLog;
+  readonly #signal: AbortSignal;
+
+  constructor(context: StepContext, action: BuildStep, images: ImageStore) {
+    this.#context = context;
+    this.#action = action;
+    this.#images = images;
+    this.#lines = new LineLog(context);
+    this.#signal = AbortSignal.any([context.signal, context.detached]);
   }
-  const contextDir = await resolveInside(workspace, action.context || ".", "build.context");
-  const lines = new LineLog(context);
-  const signal = AbortSignal.any([context.signal, context.detached]);
-  const result = await runtimes.images.build({
-    contextDir,
-    workspace,
-    args: action.args,
-    tags: action.tags,
-    noCache: action.noCache,
-    labels: { "kedge.run": ref.runId, "kedge.job": ref.job },
-    signal,
-    onLog: (line) => lines.add(line),
-    ...(action.dockerfile === "" ? {} : { dockerfile: action.dockerfile }),
-    ...(action.target === "" ? {} : { target: action.target }),
-    ...(action.secrets.length === 0 ? {} : { secrets: secretsOf(context, action) }),
-    ...(action.cacheFrom.length === 0 ? {} : { cacheFrom: action.cacheFrom }),
-    ...(platform === undefined ? {} : { platform }),
-  });
-  await lines.flush();
-  if (result.kind === "failed") {
+
+  async forOne(platform: string | undefined): Promise<Record<string, string>> {
+    const { tags, push } = this.#action;
+    const [image = ""] = tags;
+    const outputs = { image, image_id: await this.#build(tags, platform) };
+    if (!push) return outputs;
+    const digests: string[] = [];
+    for (const tag of tags) digests.push(await this.#push(tag));
+    return { ...outputs, digest: digests[0] ?? "" };
+  }
+
+  async forSeveral(platforms: readonly string[]): Promise<Record<string, string>> {
+    const { tags } = this.#action;
+    const [image = ""] = tags;
+    const ids: string[] = [];
+    const parts = new Map<string, PlatformImage[]>(tags.map((tag) => [tag, []]));
+    for (const platform of platforms) {
+      ids.push(
+        await this.#build(
+          tags.map((tag) => platformTag(tag, platform)),
+          platform,
+        ),
+      );
+      for (const [tag, own] of parts) own.push({ platform, digest: await this.#push(platformTag(tag, platform)) });
+    }
+    const digests: string[] = [];
+    for (const [tag, own] of parts) digests.push(await this.#pushIndex(tag, own));
+    return { image, image_id: ids[0] ?? "", digest: digests[0] ?? "" };
+  }
+
+  async #build(tags: readonly string[], platform: string | undefined): Promise<string> {
+    const { workspace, ref, step, log, logins } = this.#context;
+    const action = this.#action;
+    if (action.platforms.length > 1) await log.note(step.name, `building for ${platform}`);
+    const result = await this.#images.build({
+      contextDir: await resolveInside(workspace, action.context || ".", "build.context"),
+      ...{ workspace, tags, logins, args: action.args, noCache: action.noCache, signal: this.#signal },
+      labels: { "kedge.run": ref.runId, "kedge.job": ref.job },
+      onLog: (line) => this.#lines.add(line),
+      ...(action.dockerfile === "" ? {} : { dockerfile: action.dockerfile }),
+      ...(action.target === "" ? {} : { target: action.target }),
+      ...(action.secrets.length === 0 ? {} : { secrets: secretsOf(this.#context, action) }),
+      ...(action.cacheFrom.length === 0 ? {} : { cacheFrom: action.cacheFrom }),
+      ...(platform === undefined ? {} : { platform }),
+    });
+    await this.#lines.flush();
+    if (result.kind === "built") return result.imageId;
     throw new StepFailure("EXIT_CODE", `build: ${result.message}`, { exitCode: result.exitCode });
   }
-  const outputs: Record<string, string> = { image, image_id: result.imageId };
-  if (action.push) {
-    for (const tag of action.tags) {
-      const { digest } = await runtimes.images.push(tag, { signal, onLog: (line) => lines.add(line) });
-      await lines.flush();
-      await context.log.note(step.name, `pushed ${tag} as ${digest}`);
-      outputs["digest"] ??= digest;
-    }
+
+  async #push(tag: string): Promise<string> {
+    const { digest } = await this.#images.push(tag, this.#transfer);
+    return this.#pushed(tag, digest);
   }
-  return { outputs };
+
+  async #pushIndex(tag: string, parts: readonly PlatformImage[]): Promise<string> {
+    const { digest } = await this.#images.pushIndex(tag, parts, this.#transfer);
+    return this.#pushed(tag, digest);
+  }
+
+  async #pushed(tag: string, digest: string): Promise<string> {
+    await this.#lines.flush();
+    await this.#context.log.note(this.#context.step.name, `pushed ${tag} as ${digest}`);
+    return digest;
+  }
+
+  get #transfer(): TransferOptions {
+    return { signal: this.#signal, logins: this.#context.logins, onLog: (line) => this.#lines.add(line) };
+  }
+}
+
+/** Tag of one platform's image of several, e.g. "registry.example/app:1-linux-arm64". */
+function platformTag(tag: string, platform: string): string {
+  const isTagged = tag.lastIndexOf(":") > tag.lastIndexOf("/");
+  return `${tag}${isTagged ? "" : ":latest"}-${platform.replaceAll("/", "-")}`;
 }
 
 /** Values of the build's secrets by the ids that the Dockerfile has for them. */

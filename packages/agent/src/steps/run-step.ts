@@ -87,7 +87,15 @@ async function specify(
   const env = { ...home, ...stepEnvironment(context, surroundings) };
   return {
     runtime: runtimes.docker,
-    spec: { ...common, image, network, mounts, env, limits: limitsOf(context.offer.job?.resources) },
+    spec: {
+      ...common,
+      image,
+      logins: context.logins,
+      network,
+      mounts,
+      env,
+      limits: limitsOf(context.offer.job?.resources),
+    },
   };
 }
 

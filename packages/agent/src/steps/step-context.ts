@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@kedge/kernel";
 import type { GpuDevice, Lineage, Step, TaskOffer, TaskRefFull } from "@kedge/proto";
-import type { ContainerAccess, ImageStore, Networks, Runtime } from "@kedge/runtime";
+import type { ContainerAccess, ImageStore, Networks, RegistryLogins, Runtime } from "@kedge/runtime";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { MASKS_FILE } from "../logs/log-masks.ts";
 import type { JobStatus } from "../tasks/job-plan.ts";
@@ -44,6 +44,8 @@ export interface StepContext {
   readonly secretVariables: Readonly<Record<string, string>>;
   /** Folder with those that run steps have as files. */
   readonly secretsFolder: string | undefined;
+  /** For images that are pulled, built on and pushed. */
+  readonly logins: RegistryLogins;
   readonly flags: FlagAccess;
   /** CA of the controller. */
   readonly caPem: string;

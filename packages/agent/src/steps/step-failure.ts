@@ -35,7 +35,8 @@ export class StepFailure extends Error {
 export function toStepFailure(error: unknown): StepFailure {
   if (error instanceof StepFailure) return error;
   const kind = isKedgeError(error) && isJobsFault(error) ? "INVALID" : "INFRASTRUCTURE";
-  return new StepFailure(kind, errorMessage(error), { cause: error });
+  const hint = isKedgeError(error) && error.hint !== undefined ? ` (${error.hint})` : "";
+  return new StepFailure(kind, `${errorMessage(error)}${hint}`, { cause: error });
 }
 
 function isJobsFault({ code, reason }: KedgeError): boolean {

@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock, Logger } from "@kedge/kernel";
 import { JobState } from "@kedge/proto";
+import type { RegistryLogins } from "@kedge/runtime";
 import type { TaskFiles } from "../files/task-files.ts";
 import type { FlagAccess } from "../flags/flag-access.ts";
 import { handOutGpus } from "../node/gpu-handout.ts";
@@ -32,6 +33,7 @@ export interface StepSequenceOptions {
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   readonly secretVariables: Readonly<Record<string, string>>;
   readonly secretsFolder: string | undefined;
+  readonly logins: RegistryLogins;
   /** Leaves the step: a later agent goes on with it. */
   readonly detached: AbortSignal;
 }

@@ -146,12 +146,14 @@ export class TaskRunner {
     const passwords = credentialPasswords(offer.job, secrets.values);
     await this.#log.mask(new Map([...secrets.values, ...passwords, ...givenToken(offer)]));
     const common = { record: this.#record, runtimes, clock, logger, log: this.#log };
-    const services = new ServiceSet(common);
+    const { logins } = secrets;
+    const services = new ServiceSet({ ...common, logins });
     const files = new TaskFiles({ record: this.#record, store: this.#options.fileStore, log: this.#log });
     const sequence = new StepSequence({
       secrets: secrets.values,
       secretVariables: secrets.variables,
       secretsFolder: secrets.folder,
+      logins,
       ...{ ...common, files, flags, caPem, events: this.#events, services: services.addresses },
       detached: this.#detach.signal,
     });

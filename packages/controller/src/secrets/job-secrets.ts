@@ -15,11 +15,13 @@ export interface JobSecretsOptions {
 
 const PARAMETER = /^parameters\.(.+)$/;
 
-/** The names of all secrets that a job asks for: its own, those of its builds and checkouts, once each. */
+/** The names of all secrets that a job asks for: its own, those of its registries, builds and checkouts, once each. */
 export function secretNames(spec: JobSpec): string[] {
   const steps = spec.work.case === "steps" ? spec.work.value.steps : [];
   const post = spec.post.flatMap(({ step }) => step ?? []);
-  return [...new Set([...spec.secrets.map(({ secret }) => secret), ...[...steps, ...post].flatMap(namesOfStep)])];
+  const own = spec.secrets.map(({ secret }) => secret);
+  const logins = spec.registries.flatMap((it) => [it.usernameSecret, it.passwordSecret]).filter((name) => name !== "");
+  return [...new Set([...own, ...logins, ...[...steps, ...post].flatMap(namesOfStep)])];
 }
 
 function namesOfStep({ action }: Step): string[] {

@@ -103,7 +103,7 @@ describe.each(["nobody asked", "basic", "token"] as const)("a registry (%s)", (g
     await images.remove(tag);
     await expect(build(`${tag}-next`, `FROM ${tag}\n`, { logins: wrong })).rejects.toMatchObject({
       reason: "IMAGE_UNAVAILABLE",
-      hint: expect.stringContaining(`registries: { "${registry.host}"`),
+      hint: expect.stringContaining(`registries: [{ host: "${registry.host}"`),
     });
   });
 

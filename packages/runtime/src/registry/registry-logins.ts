@@ -60,5 +60,7 @@ export function registryHost(host: string): string {
 export function loginHint(image: string, refusal: string): { readonly hint?: string } {
   if (!/unauthorized|denied|no basic auth|wants a login|answers 40[13]|username or password/i.test(refusal)) return {};
   const { registry } = imagePlace(image);
-  return { hint: `give the job a login that may: registries: { "${registry}": { username: ..., password: SECRET } }` };
+  return {
+    hint: `give the job a login that may: registries: [{ host: "${registry}", username: ..., password: SECRET }]`,
+  };
 }

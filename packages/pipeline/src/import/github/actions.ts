@@ -50,12 +50,6 @@ const ACTIONS: Readonly<Record<string, Translate>> = {
     },
   }),
   "docker/build-push-action": build,
-  "docker/login-action": () => ({
-    ...{
-      fidelity: "approximate",
-      message: "agents log in to registries: put the credentials into the node's Docker configuration",
-    },
-  }),
 };
 
 /** Translates a step that uses an action; expressions of its inputs are translated already. */
@@ -146,19 +140,22 @@ function build(fields: Plain): TranslatedAction {
   const isHere = !/^(?:https?:|git@|\/)|\{\{/.test(folder);
   const platforms = asTexts(fields["platforms"])
     .flatMap((it) => it.split(","))
-    .map((it) => it.trim());
+    .map((it) => it.trim())
+    .filter((it) => it !== "");
+  const isPushed = (push === true || push === "true") && tags.length > 0;
   const step = {
     build: {
       context: isHere ? folder.replace(/^\.\//, "") || "." : ".",
       ...(file === undefined ? {} : { dockerfile: textOf(file).replace(/^\.\//, "") }),
-      ...{ args, tags, platforms: platforms.filter((it) => it !== "") },
+      ...{ args, tags, platforms: isPushed ? platforms : platforms.slice(0, 1) },
       ...(target === undefined ? {} : { target: textOf(target) }),
-      ...((push === true || push === "true") && tags.length > 0 ? { push: true } : {}),
+      ...(isPushed ? { push: true } : {}),
     },
   };
   const rest = ["secrets", "cache-from", "cache-to", "outputs", "build-contexts"].filter(
     (key) => fields[key] !== undefined,
   );
+  if (!isPushed && platforms.length > 1) rest.push(`the platforms after ${platforms[0]}, which need push`);
   if (rest.length > 0) return { fidelity: "approximate", message: `step build, without ${rest.join(", ")}`, step };
   return { fidelity: isHere ? "exact" : "approximate", message: "step build", step };
 }

@@ -118,3 +118,47 @@ it("any text gives a pipeline that compiles, or an error", () => {
     importGithubWorkflow,
   );
 });
+
+describe("logins to registries", () => {
+  const look = (name: string) => `\${{ ${name} }}`;
+  const workflow = (steps: string, job = "") => `on: push
+jobs:
+  image:
+    runs-on: ubuntu-latest
+    ${job}
+    steps:
+      - uses: actions/checkout@v4
+${steps}
+      - uses: docker/build-push-action@v6
+        with: { push: true, tags: "ghcr.io/me/app:1", platforms: "linux/amd64,linux/arm64" }
+`;
+  const login = (registry: string, username: string, password: string) =>
+    `      - uses: docker/login-action@v3\n        with: { registry: ${registry}, username: "${username}", password: "${password}" }`;
+
+  it("are those of the job, with secrets", () => {
+    const credentials = `container: { image: "r.example:5000/a", credentials: { username: me, password: "\${{ secrets.R }}" } }`;
+    const steps = [
+      login("ghcr.io", look("github.actor"), look("secrets.GITHUB_TOKEN")),
+      login("https://index.docker.io", look("secrets.HUB_USER"), look("secrets.HUB_TOKEN")),
+    ];
+    const { source = "", notes, errors } = importGithubWorkflow(workflow(steps.join("\n"), credentials));
+    expect(errors).toEqual([]);
+    const [job] = compilePipeline(source).spec?.jobs ?? [];
+    expect(job?.registries.map((it) => [it.registry, it.username || it.usernameSecret, it.passwordSecret])).toEqual([
+      ["r.example:5000", "me", "R"],
+      ["ghcr.io", "GITHUB_ACTOR", "GITHUB_TOKEN"],
+      ["index.docker.io", "HUB_USER", "HUB_TOKEN"],
+    ]);
+    expect(source).toContain("platforms:\n");
+    expect(notes.find(({ construct }) => construct.includes("login-action"))).toMatchObject({
+      fidelity: "approximate",
+    });
+  });
+
+  it("that cannot be kept fail", () => {
+    const steps = login("ghcr.io", look("vars.USER"), look("secrets.T"));
+    const { source = "", notes } = importGithubWorkflow(workflow(steps));
+    expect(source).toContain("to be ported: uses: docker/login-action@v3");
+    expect(notes.some(({ fidelity }) => fidelity === "unsupported")).toBe(true);
+  });
+});

@@ -16,6 +16,7 @@ import {
 import type { ImportResult } from "../import-report.ts";
 import { artifactName, fieldsOf } from "./actions.ts";
 import { translateIf } from "./condition.ts";
+import { lastLogins, translateLogin } from "./registries.ts";
 import { type StepScope, translateEnv, translateSteps } from "./steps.ts";
 import { translateText } from "./text.ts";
 import { translateTriggers } from "./triggers.ts";
@@ -102,6 +103,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
     timeout: numberOf(body["timeout-minutes"]) > 0 ? `${Math.ceil(numberOf(body["timeout-minutes"]))}m` : "6h",
     "allow-failure": body["continue-on-error"] === true ? true : undefined,
     env: { ...container.env, ...env },
+    registries: lastLogins([...container.logins, ...steps.logins]),
     secrets: [...all].map(([variable, secret]) => (variable === secret ? secret : { secret, env: variable })),
     inputs: steps.inputs.filter((input) => needs.includes(textOf(asPlain(input)["job"]))),
     cache: steps.caches.slice(0, 10),
@@ -155,10 +157,16 @@ function callOf(body: Plain, path: Path, { draft }: Shared): Plain {
   return { call: { pipeline: nameOf(file, "called").slice(0, 40).replace(/-+$/, ""), parameters } };
 }
 
-function containerOf({ container }: Plain, path: Path, draft: ImportDraft): { image?: string; env?: Plain } {
-  if (container === undefined || container === null) return {};
+interface Container {
+  readonly image?: string;
+  readonly env?: Plain;
+  readonly logins: readonly Plain[];
+}
+
+function containerOf({ container }: Plain, path: Path, draft: ImportDraft): Container {
+  if (container === undefined || container === null) return { logins: [] };
   const fields: Plain = isPlain(container) ? container : { image: container };
-  for (const key of ["options", "volumes", "ports", "credentials"]) {
+  for (const key of ["options", "volumes", "ports"]) {
     if (fields[key] !== undefined)
       draft.unsupported([...path, "container", key], "the container gets the job's resources and nothing else");
   }
@@ -168,7 +176,17 @@ function containerOf({ container }: Plain, path: Path, draft: ImportDraft): { im
     isScript: false,
   });
   draft.exact([...path, "container"], "image of the job");
-  return { image: text, env: asPlain(fields["env"]) };
+  return { image: text, env: asPlain(fields["env"]), logins: loginOf(fields, [...path, "container"], draft) };
+}
+
+/** The login for the image of a container. */
+function loginOf({ image, credentials }: Plain, path: Path, draft: ImportDraft): readonly Plain[] {
+  if (credentials === undefined) return [];
+  const host = textOf(image ?? "").split("/")[0] ?? "";
+  const registry = /[.:]/.test(host) && textOf(image ?? "").includes("/") ? { registry: host } : {};
+  const { fidelity, message, login } = translateLogin({ ...asPlain(credentials), ...registry });
+  draft.note(fidelity, [...path, "credentials"], message);
+  return login === undefined ? [] : [login];
 }
 
 function servicesOf(services: unknown, path: Path, draft: ImportDraft): Plain | undefined {

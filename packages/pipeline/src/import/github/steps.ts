@@ -3,6 +3,7 @@ import { asList, asPlain, asTexts, type ImportDraft, numberOf, type Plain, portS
 import { type ShellGuard, shellGuard } from "../shell-guard.ts";
 import { fieldsOf, translateAction } from "./actions.ts";
 import { translateIf } from "./condition.ts";
+import { isLoginAction, translateLogin } from "./registries.ts";
 import { type TextScope, translateText } from "./text.ts";
 
 /** What the steps of a job became, and what they gave the job. */
@@ -11,6 +12,8 @@ export interface TranslatedSteps {
   readonly caches: Plain[];
   readonly artifacts: Plain[];
   readonly inputs: (Plain | string)[];
+  /** Who logs in to which registry. */
+  readonly logins: Plain[];
   /** By variable. */
   readonly secrets: Map<string, string>;
   image: string | undefined;
@@ -40,6 +43,7 @@ export function translateSteps(steps: unknown, path: Path, scope: StepScope): Tr
     caches: [],
     artifacts: [],
     inputs: [],
+    logins: [],
     secrets: new Map(),
     image: undefined,
     lost: 0,
@@ -106,6 +110,10 @@ function environment(fields: Plain, path: Path, scope: StepScope, result: Transl
 
 function usesStep(fields: Plain, path: Path, scope: StepScope, result: TranslatedSteps): void {
   const uses = textOf(fields["uses"]);
+  if (isLoginAction(uses)) {
+    logIn(fields, path, scope, result);
+    return;
+  }
   const lost = result.lost;
   const inputs = Object.fromEntries(
     Object.entries(fieldsOf(fields)).map(([key, value]) => {
@@ -130,6 +138,15 @@ function usesStep(fields: Plain, path: Path, scope: StepScope, result: Translate
   if (action.cache !== undefined) result.caches.push(action.cache);
   if (action.artifact !== undefined) addArtifact(action.artifact, status.runIf, result);
   if (action.download !== undefined) addInputs(action.download, path, scope, result);
+}
+
+/** The job is logged in from its beginning on, whatever the step's condition. */
+function logIn(fields: Plain, path: Path, { draft }: StepScope, result: TranslatedSteps): void {
+  const uses = textOf(fields["uses"]);
+  const { fidelity, message, login } = translateLogin(fieldsOf(fields));
+  draft.note(fidelity, [...path, "uses"], message, `uses: ${uses.slice(0, 80)}`);
+  if (login === undefined) result.steps.push(portStep(`uses: ${uses}`, textOf(fields["name"] ?? uses)));
+  else result.logins.push(login);
 }
 
 function addArtifact(artifact: Plain, on: string | undefined, { artifacts }: TranslatedSteps): void {

@@ -68,6 +68,18 @@ describe("stages", () => {
     expect(jobs.get("a")?.placement?.constraints).toHaveLength(2);
   });
 
+  it.each([
+    ["image 'app:1'\nregistryUrl 'https://reg.example:5000/v2/'", "reg.example:5000/app:1", "reg.example:5000"],
+    ["image 'ghcr.io/me/app'", "ghcr.io/me/app", "ghcr.io"],
+    ["image 'me/app'\nregistryUrl 'https://index.docker.io/v1/'", "me/app", "docker.io"],
+  ])("log in to the registry of their image: %s", (fields, image, registry) => {
+    const agent = `agent { docker { ${fields}\nregistryCredentialsId 'my.cred' } }`;
+    const { jobs, inexact } = imported(pipeline(stage("a", `${agent}\nsteps { sh 'a' }`), "agent none"));
+    expect(inexact).toEqual([]);
+    const login = { registry, usernameSecret: "my_cred_USR", passwordSecret: "my_cred_PSW" };
+    expect(jobs.get("a")).toMatchObject({ image, registries: [login] });
+  });
+
   it("beside each other are jobs beside each other", () => {
     const inner = ["x", "y"].map((name) => stage(name, `agent any\nsteps { sh '${name}' }`)).join("\n");
     const source = pipeline(

@@ -97,6 +97,9 @@ describe("steps", () => {
         push: true,
       },
     });
+    expect(jobs.get("one")?.registries).toMatchObject([
+      { registry: "reg.example", usernameSecret: "cred_USR", passwordSecret: "cred_PSW" },
+    ]);
   });
 
   it.each(["bat 'x'", "foo 'x'", "script { def x = 1 }", 'sh "${foo()}"', "lock('x') { sh 'y' }", 'junit "${x}"'])(

@@ -1,7 +1,7 @@
 import { parseCondition } from "../../../conditions.ts";
 import type { Agent } from "../model/model.ts";
 import { literalText } from "./arguments.ts";
-import type { Report } from "./report.ts";
+import { type Report, secretName } from "./report.ts";
 import type { Scope } from "./scope.ts";
 import { isReference, partsOf } from "./text.ts";
 
@@ -13,10 +13,19 @@ export interface Place {
   readonly image?: string;
   readonly env: Readonly<Record<string, string>>;
   readonly cache: readonly Readonly<Record<string, unknown>>[];
+  /** Where the image is pulled from with a login. */
+  readonly login?: RegistryLogin;
   /** An image to build first, and to run the steps in. */
   readonly build?: { readonly context?: string; readonly dockerfile?: string; readonly args?: Record<string, string> };
   /** `agent none`: nothing is checked out. */
   readonly isNone: boolean;
+}
+
+/** A registry, and the credentials for it. */
+export interface RegistryLogin {
+  readonly host: string;
+  /** Of Jenkins: a name and a password. */
+  readonly credentials: string;
 }
 
 /** Folders of package managers, and the files that say what they should hold. */
@@ -126,18 +135,38 @@ interface DockerOptions {
 
 function docker(base: Place, { agent, text, report }: DockerOptions): Place {
   const { at } = agent;
-  const registry = text("registryUrl")
-    ?.replace(/^https?:\/\//, "")
-    .replace(/\/(?:v[12]\/?)?$/, "");
+  const registry = registryHost(text("registryUrl"));
   const image = text("image");
   if (image === undefined || !isReference(image)) {
     report.unsupported(at, "agent { docker }", "the image is known only when the script runs: write it by hand");
     return base;
   }
   report.exact(at, "agent { docker }", "the job's steps run in a container of the image");
-  const full = registry === undefined || registry === "" || image.startsWith(registry) ? image : `${registry}/${image}`;
+  const full = registry === undefined || image.startsWith(registry) ? image : `${registry}/${image}`;
   const options = containerOptions({ agent, text, report });
-  return { ...base, image: full, require: nodeLabel({ agent, text, report }), ...options };
+  const login = loginOf(registry ?? hostOf(image), text("registryCredentialsId"));
+  return { ...base, ...login, image: full, require: nodeLabel({ agent, text, report }), ...options };
+}
+
+function loginOf(host: string, credentials: string | undefined): Pick<Place, "login"> {
+  return credentials === undefined || !isHost(host) ? {} : { login: { host, credentials } };
+}
+
+/** The host of a registry's URL; undefined for Docker Hub's, which is no part of an image's name. */
+export function registryHost(url: string | undefined): string | undefined {
+  const host = url?.replace(/^https?:\/\//, "").replace(/\/(?:v[12]\/?)?$/, "");
+  return host === undefined || host === "" || /(?:^|\.)docker\.(?:io|com)(?:\/|$)/.test(host) ? undefined : host;
+}
+
+/** Tells whether a host is all of a registry's name: a login has no path. */
+export function isHost(host: string): boolean {
+  return /^[A-Za-z0-9.-]+(?::\d+)?$/.test(host);
+}
+
+/** The host that an image is pulled from. */
+function hostOf(image: string): string {
+  const first = image.split("/")[0] ?? "";
+  return image.includes("/") && /[.:]/.test(first) ? first : "docker.io";
 }
 
 function nodeLabel({ agent, text, report }: DockerOptions): readonly string[] {
@@ -155,12 +184,24 @@ function containerOptions({ agent, text, report }: DockerOptions): Pick<Place, "
       if (args === undefined) report.unsupported(at, "agent args", "they are known only when the script runs");
       else readRunOptions(args, { env, cache, at, report });
     } else if (key === "alwaysPull") report.exact(at, "agent alwaysPull", "tags are looked up each time");
-    else if (key === "registryCredentialsId")
-      report.approximate(at, "agent registryCredentialsId", "the node must be logged in to the registry");
+    else if (key === "registryCredentialsId") noteLogin(text(key), { at, construct: `agent ${key}`, report });
     else if (key === "customWorkspace")
       report.approximate(at, "agent customWorkspace", "each attempt has a folder of its own, chosen by the agent");
   }
   return { env, cache };
+}
+
+/** Says which secrets a login needs. */
+export function noteLogin(
+  credentials: string | undefined,
+  { at, construct, report }: { readonly at: number; readonly construct: string; readonly report: Report },
+): void {
+  if (credentials === undefined)
+    report.unsupported(at, construct, "the credentials are known only when the script runs");
+  else {
+    const [user, password] = ["_USR", "_PSW"].map((part) => secretName(`${credentials}${part}`));
+    report.exact(at, construct, `registries of the job, with secrets ${user} and ${password}`);
+  }
 }
 
 interface RunOptions {
@@ -233,5 +274,7 @@ function dockerfile(base: Place, { agent, text, report }: DockerOptions): Place 
   if (agent.fields?.some(({ key }) => key === "additionalBuildArgs") === true)
     report.unsupported(agent.at, "additionalBuildArgs", "write them under args of the build step");
   const build = { ...(dir === undefined ? {} : { context: dir }), ...(isDefault ? {} : { dockerfile: file }) };
-  return { ...base, build, require: nodeLabel({ agent, text, report }), ...containerOptions({ agent, text, report }) };
+  const login = loginOf(registryHost(text("registryUrl")) ?? "docker.io", text("registryCredentialsId"));
+  const options = containerOptions({ agent, text, report });
+  return { ...base, ...login, build, require: nodeLabel({ agent, text, report }), ...options };
 }

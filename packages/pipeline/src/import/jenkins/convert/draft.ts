@@ -31,6 +31,13 @@ export interface ArtifactDraft {
   report?: "junit";
 }
 
+/** Who logs in to a registry. */
+export interface LoginDraft {
+  host: string;
+  username: { secret: string };
+  password: string;
+}
+
 /** A job as it is written in kedge.yaml. */
 export interface JobDraft {
   title?: string;
@@ -45,6 +52,7 @@ export interface JobDraft {
   concurrency?: string;
   retry?: { attempts: number; rules: readonly { on: readonly string[] }[] };
   secrets?: Readonly<Record<string, string>>[];
+  registries?: LoginDraft[];
   env?: Record<string, string>;
   cache?: Record<string, unknown>[];
   inputs?: { job: string; artifact: string }[];

@@ -1,4 +1,4 @@
-import type { ArtifactDraft, JobDraft, StepDraft } from "./draft.ts";
+import type { ArtifactDraft, JobDraft, LoginDraft, StepDraft } from "./draft.ts";
 import { Names, secretName } from "./report.ts";
 
 /** A job that is being put together. */
@@ -12,6 +12,7 @@ export class Job {
   readonly #stepNames = new Names();
   readonly #artifacts: ArtifactDraft[] = [];
   readonly #secrets = new Map<string, Record<string, string>>();
+  readonly #logins = new Map<string, LoginDraft>();
   readonly #inputs = new Set<string>();
 
   constructor(name: string, draft: JobDraft) {
@@ -56,6 +57,12 @@ export class Job {
     this.#secrets.set(`env ${parameter}`, { parameter, env: parameter });
   }
 
+  /** @param credentials of Jenkins: a name and a password, which are a secret each. */
+  addLogin(host: string, credentials: string): void {
+    const [user, password] = [secretName(`${credentials}_USR`), secretName(`${credentials}_PSW`)];
+    this.#logins.set(host, { host, username: { secret: user }, password });
+  }
+
   addInput(job: string, artifact: string): void {
     const key = `${job} ${artifact}`;
     if (this.#inputs.has(key)) return;
@@ -75,6 +82,7 @@ export class Job {
       ...(matrix === undefined ? {} : { matrix }),
       ...rest,
       ...(this.#secrets.size === 0 ? {} : { secrets: [...this.#secrets.values()] }),
+      ...(this.#logins.size === 0 ? {} : { registries: [...this.#logins.values()] }),
       ...(inputs === undefined ? {} : { inputs }),
       ...(isSteps ? { steps: steps.map(shortest) } : {}),
       ...(post === undefined ? {} : { post }),

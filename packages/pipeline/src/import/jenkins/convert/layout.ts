@@ -239,6 +239,7 @@ export class Layout {
       job.hasCheckout = true;
       job.addSteps("checkout", [{ checkout: {} }]);
     }
+    if (place.login !== undefined) job.addLogin(place.login.host, place.login.credentials);
     if (place.build !== undefined) job.addSteps("image", [{ build: { ...place.build, tags: [agentImage(job)] } }]);
   }
 

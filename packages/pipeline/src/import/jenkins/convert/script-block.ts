@@ -3,6 +3,7 @@ import { callOf, matchName } from "../model/match.ts";
 import type { Step } from "../model/model.ts";
 import { Problems } from "../model/problems.ts";
 import { readBranch } from "../model/steps.ts";
+import { isHost, noteLogin, registryHost } from "./agents.ts";
 import type { StepDraft } from "./draft.ts";
 import { decorated, type StepContext, todoStep } from "./step-context.ts";
 import { isReference, partsOf } from "./text.ts";
@@ -170,16 +171,17 @@ function withRegistry({ args }: Call, docker: Docker): readonly StepDraft[] | un
   const body = others.at(-1);
   const known = knownText(url, docker.context);
   if (body?.kind !== "closure" || known === undefined) return undefined;
-  const host = known.replace(/^https?:\/\//, "").replace(/\/(?:v[12]\/?)?$/, "");
-  const isHub = host === "" || /(?:^|\.)docker\.(?:io|com)(?:\/|$)/.test(host);
-  const inner = isHub ? docker : { ...docker, registry: host };
-  if (!isHub) retag(docker.images, host);
-  if (others.length > 1)
-    docker.context.report.approximate(
-      args[0]?.start ?? 0,
-      "docker.withRegistry",
-      "the node must be logged in to the registry",
-    );
+  const { context } = docker;
+  const host = registryHost(known);
+  const inner = host === undefined ? docker : { ...docker, registry: host };
+  if (host !== undefined) retag(docker.images, host);
+  if (others.length > 1) {
+    const credentials = knownText(others[0], context);
+    if (credentials === undefined || (host !== undefined && !isHost(host))) return undefined;
+    context.job.addLogin(host ?? "docker.io", credentials);
+    const at = args[0]?.start ?? 0;
+    noteLogin(credentials, { at, construct: "docker.withRegistry", report: context.report });
+  }
   const steps: StepDraft[] = [];
   for (const statement of body.body.statements) {
     const own = convertDocker(statement, inner);

@@ -44,6 +44,7 @@ const STEPS_ONLY = [
   "finish-within",
   "runtime",
   "image",
+  "pull",
   "resources",
   "queue-timeout",
   "retry",
@@ -93,6 +94,10 @@ export const jobSchema = z
       .meta({ description: "Deadline from the submission on; the job is preferred as it nears." }),
     runtime: z.enum(["docker", "process"]).optional(),
     image: reference("an image").optional().meta({ description: "Container image of the run steps." }),
+    pull: z
+      .enum(["always", "missing"])
+      .optional()
+      .meta({ description: "Whether images that the node has are pulled again. Default: missing." }),
     resources: resourcesSchema.optional(),
     timeout: duration.optional(),
     "queue-timeout": duration.optional().meta({ description: "Longest wait for capacity; default: for ever." }),
@@ -186,6 +191,7 @@ export function compileJob(name: string, job: Job, pipeline: JobDefaults): JobSp
     finishWithinSeconds: job["finish-within"] ?? 0,
     runtime: runtimeOf(job),
     image: job.image ?? "",
+    alwaysPull: job.pull === "always",
     timeoutSeconds: job.timeout ?? DEFAULT_TIMEOUT_SECONDS,
     queueTimeoutSeconds: job["queue-timeout"] ?? 0,
     onLost: LOST_POLICIES[job.retry?.["on-lost"] ?? "retry"],

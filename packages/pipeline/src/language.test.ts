@@ -181,6 +181,7 @@ jobs:
     when: { branch: main, not: { event: cron }, values: [{ value: "${look("parameters.level")}", at-least: 2 }] }
     image: node:24
     secrets: [NPM_TOKEN, { secret: key, file: key.pem }, { parameter: token, env: TOKEN }]
+    pull: always
     registries:
       - { host: ghcr.io, username: ci, password: GHCR }
       - { host: "r.example:5000", username: { secret: R_USR }, password: R_PSW }

@@ -28,8 +28,10 @@ export interface WorkloadSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** Program and arguments, no shell. Empty: what the image starts by itself (containers only). */
   readonly command: readonly string[];
-  /** Containers only, where it is required. One that is not there is pulled. */
+  /** Containers only, where it is required. */
   readonly image?: string;
+  /** When the image is pulled. Default: "missing", if the engine does not have it. */
+  readonly pull?: "always" | "missing";
   /** For pulling the image. */
   readonly logins?: RegistryLogins;
   /** The whole environment but PATH, HOME, LANG, PORT and what names GPUs; nothing of the agent's own is passed on. */

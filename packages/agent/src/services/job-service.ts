@@ -21,6 +21,7 @@ export interface ServiceHost {
   readonly hasGpus: boolean;
   readonly log: LogPublisher;
   readonly logins: RegistryLogins;
+  readonly pull: Pick<WorkloadSpec, "pull">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -105,12 +106,12 @@ export class JobService {
   }
 
   #spec(): WorkloadSpec {
-    const { ref, directory, hasGpus, logins } = this.#host;
+    const { ref, directory, hasGpus, logins, pull } = this.#host;
     const { name, image, command, env, resources } = this.#service;
     return {
       id: this.#id,
       labels: { ...taskLabels(ref, directory), "kedge.service": name },
-      ...{ image, logins, command, env },
+      ...{ image, ...pull, logins, command, env },
       network: taskNetwork(ref.taskId),
       aliases: [name],
       limits: limitsOf(resources),

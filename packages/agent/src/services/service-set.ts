@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@kedge/kernel";
 import type { RegistryLogins } from "@kedge/runtime";
-import { taskLabels, taskNetwork } from "../steps/run-step.ts";
+import { pullOf, taskLabels, taskNetwork } from "../steps/run-step.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
 import { StepFailure, toStepFailure } from "../steps/step-failure.ts";
 import type { LogPublisher } from "../tasks/log-publisher.ts";
@@ -92,7 +92,19 @@ export class ServiceSet {
     }
     await networks.ensure(taskNetwork(ref.taskId), taskLabels(ref, directory));
     const hasGpus = runtimes.gpus.length > 0;
-    return { ref, directory, docker, networks, access, hasGpus, log, logins, clock, logger };
+    return {
+      ref,
+      directory,
+      docker,
+      networks,
+      access,
+      hasGpus,
+      pull: pullOf(record.offer.job),
+      log,
+      logins,
+      clock,
+      logger,
+    };
   }
 
   async #failure(step: string, error: unknown, signal: AbortSignal): Promise<RecordedFailure> {

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import type { ResourceRequest, RunStep, TaskRefFull } from "@kedge/proto";
+import type { JobSpec, ResourceRequest, RunStep, TaskRefFull } from "@kedge/proto";
 import type { Exit, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
 import { cachesHome } from "../files/known-cache.ts";
 import { CONTAINER_SECRETS } from "../secrets/secrets-folder.ts";
@@ -84,12 +84,14 @@ async function specify(
   const surroundings = { workspace: "/workspace", flagsUrl, secretsFolder: inside, services: names };
   // A job that caches parts of its HOME has it where they are; a process has so anyway.
   const home = cachesHome(context.offer.job?.caches ?? []) ? { HOME: "/workspace" } : {};
+  const pulled = pullOf(context.offer.job);
   const env = { ...home, ...stepEnvironment(context, surroundings) };
   return {
     runtime: runtimes.docker,
     spec: {
       ...common,
       image,
+      ...pulled,
       logins: context.logins,
       network,
       mounts,
@@ -97,6 +99,11 @@ async function specify(
       limits: limitsOf(context.offer.job?.resources),
     },
   };
+}
+
+/** When a job's images are pulled. */
+export function pullOf(job: JobSpec | undefined): Pick<WorkloadSpec, "pull"> {
+  return job?.alwaysPull === true ? { pull: "always" } : {};
 }
 
 /** What a container may use of its node at most. */

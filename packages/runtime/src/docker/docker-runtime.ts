@@ -125,25 +125,30 @@ class DockerRuntime implements Runtime {
     }
   }
 
-  /** Undefined when a container of this name exists. An image that is not there is pulled, once. */
+  /** Undefined when a container of this name exists. */
   async #create(spec: WorkloadSpec, signal: AbortSignal): Promise<Container | undefined> {
     const options = containerOptions(spec, this.#options);
     const { docker } = this.#options;
     const create = () => docker.createContainer(options);
+    const pull = () =>
+      pullImage(docker, spec.image ?? "", { signal, ...(spec.logins === undefined ? {} : { logins: spec.logins }) });
+    if (spec.pull === "always" && !(await this.#exists(spec.id))) await pull();
     try {
       return await create();
     } catch (error) {
       if (dockerStatus(error) !== 404) return this.#nameTaken(error, spec.id);
     }
-    await pullImage(docker, spec.image ?? "", {
-      signal,
-      ...(spec.logins === undefined ? {} : { logins: spec.logins }),
-    });
+    await pull();
     try {
       return await create();
     } catch (error) {
       return this.#nameTaken(error, spec.id);
     }
+  }
+
+  async #exists(id: string): Promise<boolean> {
+    const info = await callDocker(`workload ${id} is read`, () => this.#container(id).inspect(), [404]);
+    return info !== undefined;
   }
 
   #nameTaken(error: unknown, id: string): undefined {

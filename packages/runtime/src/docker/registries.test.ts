@@ -64,6 +64,30 @@ describe.each(["nobody asked", "basic", "token"] as const)("a registry (%s)", (g
     await images.remove(next);
   });
 
+  it("is asked for what has changed only if a pull is wanted", async () => {
+    const tag = `${registry.host}/team/moving:1`;
+    for (const version of ["old", "new"]) {
+      await build(tag, `FROM ${BASE_IMAGE}\nRUN echo ${version} > /version\n`);
+      await images.push(tag, known);
+      if (version === "new") break;
+      await docker.getImage(tag).tag({ repo: `${registry.host}/team/kept`, tag: "1" });
+    }
+    // The node has what was there before.
+    await docker.getImage(`${registry.host}/team/kept:1`).tag({ repo: `${registry.host}/team/moving`, tag: "1" });
+    const versionBy = async (pull: "missing" | "always") => {
+      const more = { image: tag, pull, logins: known.logins ?? new Map() };
+      await harness.runtime.start(harness.script(pull, "cat /version", more));
+      const { stdout } = await output(harness.runtime, pull);
+      // One that exists is taken as it is: nothing is pulled for it again.
+      await harness.runtime.start(harness.script(pull, "cat /version", { ...more, logins: new Map() }));
+      await harness.runtime.remove(pull);
+      return stdout;
+    };
+    expect(await versionBy("missing")).toBe("old\n");
+    expect(await versionBy("always")).toBe("new\n");
+    for (const image of [tag, `${registry.host}/team/kept:1`]) await images.remove(image);
+  });
+
   it("has one tag for several platforms", async () => {
     const tag = `${registry.host}/team/multi:1`;
     const parts = await Promise.all(

@@ -113,3 +113,19 @@ it("numbers that are mappings or lists are none", () => {
     expect([odd, diagnostics, spec?.jobs.length]).toEqual([odd, [], 1]);
   }
 });
+
+it("an image is pulled as its first policy says", () => {
+  const policies = { a: "always", b: "if-not-present", c: "[always, if-not-present]", d: "never" };
+  const source = Object.entries(policies).map(([job, policy]) => {
+    return `${job}: { script: [x], image: { name: i, pull_policy: ${policy} } }\n`;
+  });
+  const { source: pipeline = "", notes } = importGitlabFile(source.join(""));
+  const jobs = compilePipeline(pipeline).spec?.jobs ?? [];
+  expect(jobs.map(({ name, alwaysPull }) => `${name} ${alwaysPull}`)).toEqual([
+    "a true",
+    "b false",
+    "c true",
+    "d false",
+  ]);
+  expect(notes.find(({ construct }) => construct.includes("pull_policy"))).toMatchObject({ fidelity: "approximate" });
+});

@@ -1,3 +1,4 @@
+import type { Path } from "../../finding.ts";
 import { readYaml } from "../../yaml-text.ts";
 import {
   asList,
@@ -164,6 +165,12 @@ function variablesOf(value: unknown): Record<string, string> {
   );
 }
 
+/** The first policy counts: the others are for when it fails. */
+function pullOf(policy: string | undefined, path: Path, draft: ImportDraft): "always" | undefined {
+  if (policy === "never") draft.approximate([...path, "pull_policy"], "an image that the node lacks is pulled");
+  return policy === "always" ? "always" : undefined;
+}
+
 function imageOf(key: string, body: Plain, { draft, variables }: Context): Plain {
   const written = isPlain(body["image"]) ? body["image"]["name"] : body["image"];
   const known = new Map([...variables, ...Object.entries(variablesOf(body["variables"]))]);
@@ -175,7 +182,11 @@ function imageOf(key: string, body: Plain, { draft, variables }: Context): Plain
   if (services.length > 0) draft.exact([key, "services"], "services");
   const entries = services.map(({ name, body: fields }): [string, Plain] => [name, fields]);
   const needsImage = services.length > 0 && image === undefined;
-  return { image: image?.text ?? (needsImage ? "debian:12" : undefined), services: Object.fromEntries(entries) };
+  return {
+    image: image?.text ?? (needsImage ? "debian:12" : undefined),
+    pull: isPlain(body["image"]) ? pullOf(asTexts(body["image"]["pull_policy"])[0], [key, "image"], draft) : undefined,
+    services: Object.fromEntries(entries),
+  };
 }
 
 function serviceOf(

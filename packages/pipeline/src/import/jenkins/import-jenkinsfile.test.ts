@@ -73,11 +73,11 @@ describe("stages", () => {
     ["image 'ghcr.io/me/app'", "ghcr.io/me/app", "ghcr.io"],
     ["image 'me/app'\nregistryUrl 'https://index.docker.io/v1/'", "me/app", "docker.io"],
   ])("log in to the registry of their image: %s", (fields, image, registry) => {
-    const agent = `agent { docker { ${fields}\nregistryCredentialsId 'my.cred' } }`;
+    const agent = `agent { docker { ${fields}\nregistryCredentialsId 'my.cred'\nalwaysPull true } }`;
     const { jobs, inexact } = imported(pipeline(stage("a", `${agent}\nsteps { sh 'a' }`), "agent none"));
     expect(inexact).toEqual([]);
     const login = { registry, usernameSecret: "my_cred_USR", passwordSecret: "my_cred_PSW" };
-    expect(jobs.get("a")).toMatchObject({ image, registries: [login] });
+    expect(jobs.get("a")).toMatchObject({ image, registries: [login], alwaysPull: true });
   });
 
   it("beside each other are jobs beside each other", () => {

@@ -11,6 +11,8 @@ export interface Place {
   readonly key: string;
   readonly require: readonly string[];
   readonly image?: string;
+  /** The image is pulled even if the node has it. */
+  readonly alwaysPull?: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly cache: readonly Readonly<Record<string, unknown>>[];
   /** Where the image is pulled from with a login. */
@@ -145,7 +147,8 @@ function docker(base: Place, { agent, text, report }: DockerOptions): Place {
   const full = registry === undefined || image.startsWith(registry) ? image : `${registry}/${image}`;
   const options = containerOptions({ agent, text, report });
   const login = loginOf(registry ?? hostOf(image), text("registryCredentialsId"));
-  return { ...base, ...login, image: full, require: nodeLabel({ agent, text, report }), ...options };
+  const alwaysPull = text("alwaysPull") === "true";
+  return { ...base, ...login, image: full, alwaysPull, require: nodeLabel({ agent, text, report }), ...options };
 }
 
 function loginOf(host: string, credentials: string | undefined): Pick<Place, "login"> {
@@ -183,7 +186,7 @@ function containerOptions({ agent, text, report }: DockerOptions): Pick<Place, "
       const args = text("args");
       if (args === undefined) report.unsupported(at, "agent args", "they are known only when the script runs");
       else readRunOptions(args, { env, cache, at, report });
-    } else if (key === "alwaysPull") report.exact(at, "agent alwaysPull", "tags are looked up each time");
+    } else if (key === "alwaysPull") report.exact(at, "agent alwaysPull", "pull of the job");
     else if (key === "registryCredentialsId") noteLogin(text(key), { at, construct: `agent ${key}`, report });
     else if (key === "customWorkspace")
       report.approximate(at, "agent customWorkspace", "each attempt has a folder of its own, chosen by the agent");

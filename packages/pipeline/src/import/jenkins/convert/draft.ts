@@ -48,6 +48,7 @@ export interface JobDraft {
   "fail-fast"?: boolean;
   require?: string[];
   image?: string;
+  pull?: "always";
   timeout?: string;
   concurrency?: string;
   retry?: { attempts: number; rules: readonly { on: readonly string[] }[] };

@@ -191,6 +191,7 @@ export class Layout {
       ...needsOf(progress),
       ...(place.require.length === 0 ? {} : { require: [...place.require] }),
       ...(place.image === undefined ? {} : { image: place.image }),
+      ...(place.alwaysPull === true ? { pull: "always" as const } : {}),
       ...(options.timeoutSeconds === undefined ? {} : { timeout: duration(options.timeoutSeconds) }),
       ...(options.attempts === undefined ? {} : { retry: retry(options.attempts) }),
       ...(place.cache.length === 0 ? {} : { cache: place.cache.map((one) => ({ ...one })) }),

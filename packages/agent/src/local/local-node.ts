@@ -133,7 +133,7 @@ export class LocalNode {
   /** What this process no longer vouches for the watchdog ends, however the process went. */
   #renew(): void {
     const { clock, logger } = this.#resolved;
-    this.#lease.save(bootTimeMs(), logger);
+    void this.#lease.save(bootTimeMs(), logger);
     this.#cancelRenewal = clock.after(RENEW_MS, () => this.#renew());
   }
 

@@ -23,10 +23,11 @@ export class LeaseFile {
     return boot === this.#bootId && /^\d{1,15}$/.test(sentAt) ? Number(sentAt) : undefined;
   }
 
-  /** Notes a renewal, in the background: losing the note only makes the lease look older than it is. */
-  save(sentAtMs: number, logger: Logger): void {
+  /** Notes a renewal. Never rejects: without the note the lease only looks older than it is. */
+  save(sentAtMs: number, logger: Logger): Promise<void> {
     this.#writing = this.#writing
       .then(() => writeFileAtomic(this.#path, `${sentAtMs} ${this.#bootId}\n`))
       .catch((error: unknown) => logger.warn({ err: error }, "lease time not noted"));
+    return this.#writing;
   }
 }

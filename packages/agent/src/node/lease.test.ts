@@ -42,7 +42,7 @@ async function settle(): Promise<void> {
 
 function setUp(lastRenewalAgeMs?: number) {
   const clock = new ManualClock();
-  const seen = { renewals: 0, expired: 0, up: true, suspendedMs: 0 };
+  const seen = { renewals: 0, expired: 0, up: true, suspendedMs: 0, noted: Promise.resolve() };
   const lease = new Lease({
     clock,
     logger: silentLogger,
@@ -52,7 +52,7 @@ function setUp(lastRenewalAgeMs?: number) {
       seen.renewals += 1;
       return Promise.resolve();
     },
-    onRenewed: () => {},
+    onRenewed: () => seen.noted,
     onExpired: () => {
       seen.expired += 1;
     },
@@ -85,6 +85,22 @@ describe("Lease", () => {
     seen.up = true;
     await clock.advance(2000);
     expect(lease.held).toBe(true);
+    await lease.stop();
+  });
+
+  it("begins when the next process would know of it, and does not wait for that again", async () => {
+    const { clock, seen, lease } = setUp();
+    const note = Promise.withResolvers<void>();
+    seen.noted = note.promise;
+    lease.start();
+    await clock.advance(5000);
+    expect([seen.renewals, lease.held]).toEqual([1, false]);
+    note.resolve();
+    await clock.advance(1);
+    expect(lease.held).toBe(true);
+    seen.noted = new Promise(() => {});
+    await clock.advance(40_000);
+    expect([lease.held, seen.expired]).toEqual([true, 0]);
     await lease.stop();
   });
 

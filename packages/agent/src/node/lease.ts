@@ -7,8 +7,11 @@ export interface LeaseOptions {
   readonly logger: Logger;
   /** Stores one renewal; resolves once it is stored for good. */
   readonly renew: (signal: AbortSignal) => Promise<void>;
-  /** Called after a renewal, with the time at which it was sent. */
-  readonly onRenewed: (sentAtMs: number) => void;
+  /**
+   * Called after a renewal, with the time at which it was sent. A lease that was not held begins when this resolves: no task
+   * is begun on one that a later process of this node would not know of. It must not reject.
+   */
+  readonly onRenewed: (sentAtMs: number) => Promise<void>;
   /** Called once each time the lease runs out. */
   readonly onExpired: () => void;
   /** When an earlier process of this node sent its last renewal. */
@@ -111,10 +114,12 @@ export class Lease {
     // An answer that took longer than the lease renews nothing: the controller may have acted meanwhile.
     if (this.#elapsedMs() - sentAt >= this.#leaseMs) return false;
     if (!this.#expired) this.#checkExpiry();
+    const noted = onRenewed(sentAt);
+    if (!this.held) await noted;
     this.#sentAt = Math.max(this.#sentAt, sentAt);
-    this.#expired = false;
+    this.#expired = !this.held;
+    if (this.#expired) return false;
     this.#scheduleExpiry();
-    onRenewed(sentAt);
     return true;
   }
 

@@ -36,7 +36,7 @@ it("ends running tasks without a report when the lease runs out", async () => {
     logger: silentLogger,
     // One renewal, then the controller is gone.
     renew: () => (renewals++ === 0 ? Promise.resolve() : Promise.reject(new Error("cut off"))),
-    onRenewed: () => {},
+    onRenewed: async () => {},
     onExpired: () => executor.loseAll(),
     lastRenewedAtMs: undefined,
     leaseMs: 500,

@@ -24,14 +24,14 @@ import { HeartbeatLoop } from "./node/heartbeat.ts";
 import { ImageInventory } from "./node/image-inventory.ts";
 import { Lease } from "./node/lease.ts";
 import { LeaseFile } from "./node/lease-file.ts";
-import { openRuntimes } from "./node/runtimes.ts";
+import { type NodeRuntimes, openRuntimes } from "./node/runtimes.ts";
 import { Watchdog } from "./node/watchdog.ts";
 import { ensureSealKey } from "./secrets/seal-key.ts";
 import { ModelCache } from "./serving/model-cache.ts";
 import { Serving } from "./serving/serving.ts";
 import { WindowRelay } from "./serving/window-relay.ts";
 import { lockDataDir } from "./state/data-lock.ts";
-import type { StepRuntimes } from "./steps/step-context.ts";
+
 import { TaskExecutor } from "./tasks/task-executor.ts";
 
 /** An agent that runs. */
@@ -88,7 +88,7 @@ interface AgentParts {
   readonly identity: NodeIdentity;
   readonly seed: Uint8Array;
   readonly sealKey: Uint8Array;
-  readonly runtimes: StepRuntimes;
+  readonly runtimes: NodeRuntimes;
   readonly capacity: Capacity;
   readonly lastRenewedAtMs: number | undefined;
   readonly unlock: () => Promise<void>;

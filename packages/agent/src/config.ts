@@ -1,4 +1,5 @@
-import { isAbsolute } from "node:path";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import { type Clock, type Logger, silentLogger, systemClock } from "@kedge/kernel";
 import type { CapacityOverride } from "./node/capacity.ts";
@@ -33,6 +34,8 @@ export interface AgentOptions {
   readonly haproxyPath?: string;
   /** Default /var/run/docker.sock. */
   readonly dockerSocket?: string;
+  /** File with the node's logins to registries, for images of deployments. Default: where `docker login` writes it. */
+  readonly dockerConfig?: string;
   /** Leave workspaces of ended tasks on the disk. Default false. */
   readonly keepWorkspaces?: boolean;
   /** Most bytes of a task's output that are kept in its log, from 1 KiB; default 1 GiB. */
@@ -72,6 +75,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     capacity: {},
     haproxyPath: "/usr/sbin/haproxy",
     dockerSocket: "/var/run/docker.sock",
+    dockerConfig: join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json"),
     keepWorkspaces: false,
     logLimitBytes: DEFAULT_LOG_LIMIT,
     leaseMs: MAX_LEASE_MS,
@@ -82,7 +86,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     metricsListen: undefined,
     ...options,
   };
-  for (const field of ["dataDir", "modelServerEntry", "haproxyPath", "dockerSocket"] as const) {
+  for (const field of ["dataDir", "modelServerEntry", "haproxyPath", "dockerSocket", "dockerConfig"] as const) {
     if (!isAbsolute(resolved[field])) throw invalid(field, "an absolute path", resolved[field]);
   }
   const { leaseMs, cutOffMs, logLimitBytes } = resolved;

@@ -11,6 +11,7 @@ export { buildHostBaseImage, type HostBaseImageOptions } from "./host-base-image
 export type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "./image-store.ts";
 export type { Networks } from "./networks.ts";
 export { createProcessRuntime, type ProcessRuntimeOptions } from "./process/process-runtime.ts";
+export { readDockerConfig } from "./registry/docker-config.ts";
 export type { PlatformImage } from "./registry/image-index.ts";
 export { type RegistryLogin, type RegistryLogins, registryHost } from "./registry/registry-logins.ts";
 export type {

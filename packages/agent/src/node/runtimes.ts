@@ -2,9 +2,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { errorMessage } from "@kedge/domain";
 import { type GpuDevice, RuntimeKind } from "@kedge/proto";
-import { createProcessRuntime, engineVersion, openDocker } from "@kedge/runtime";
+import { createProcessRuntime, engineVersion, openDocker, readDockerConfig } from "@kedge/runtime";
 import type { ResolvedAgentOptions } from "../config.ts";
+import type { ReplicaRuntimes } from "../serving/replica-spec.ts";
 import type { StepRuntimes } from "../steps/step-context.ts";
+
+/** What this node runs steps and replicas with. */
+export type NodeRuntimes = StepRuntimes & ReplicaRuntimes;
 
 /**
  * The ways to run work on this node: those that were asked for, or plain processes and a Docker Engine that answers.
@@ -16,12 +20,12 @@ export async function openRuntimes(
   options: ResolvedAgentOptions,
   nodeId: string,
   gpus: readonly GpuDevice[] = [],
-): Promise<StepRuntimes> {
-  const { dataDir, clock, logger, runtimes, dockerSocket, modelServerEntry } = options;
+): Promise<NodeRuntimes> {
+  const { dataDir, clock, logger, runtimes, dockerSocket, dockerConfig, modelServerEntry } = options;
   const wantsProcess = runtimes?.includes("process") ?? true;
   const process = wantsProcess ? createProcessRuntime({ dir: join(dataDir, "processes"), clock, logger }) : undefined;
   const wantsDocker = runtimes?.includes("docker") ?? existsSync(dockerSocket);
-  const always = { process, gpus, modelServerEntry };
+  const always = { process, gpus, modelServerEntry, nodeLogins: () => readDockerConfig(dockerConfig) };
   const none = { ...always, docker: undefined, images: undefined, networks: undefined, access: undefined };
   if (!wantsDocker) return none;
   try {

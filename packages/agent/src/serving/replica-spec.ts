@@ -1,6 +1,6 @@
 import { KedgeError } from "@kedge/domain";
 import { type GpuDevice, type ReplicaAssignment, RuntimeKind } from "@kedge/proto";
-import type { Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
+import type { RegistryLogins, Runtime, WorkloadLimits, WorkloadSpec } from "@kedge/runtime";
 import { handOutGpus } from "../node/gpu-handout.ts";
 
 /** Where replicas can run on this node, and what there is to hand out. */
@@ -8,6 +8,8 @@ export interface ReplicaRuntimes {
   readonly process: Runtime | undefined;
   readonly docker: Runtime | undefined;
   readonly gpus: readonly GpuDevice[];
+  /** The node's own logins to registries. */
+  readonly nodeLogins: () => Promise<RegistryLogins>;
 }
 
 /** What turns an assignment into a workload. */

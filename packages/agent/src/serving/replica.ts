@@ -182,7 +182,8 @@ export class Replica {
     });
     this.#runtime = runtime;
     if (this.#state === ReplicaState.FETCHING) this.#enter(ReplicaState.STARTING);
-    const port = await this.#launch(runtime, spec);
+    const logins = spec.image === undefined ? {} : { logins: await runtimes.nodeLogins() };
+    const port = await this.#launch(runtime, { ...spec, ...logins });
     const watch = new AbortController();
     let outOfMemory = false;
     const ended = runtime.wait(spec.id, AbortSignal.any([signal, watch.signal])).then(async (exit): Promise<Ending> => {

@@ -56,11 +56,10 @@ export function registryHost(host: string): string {
   return HUB_HOSTS.has(lower) ? DOCKER_HUB : lower;
 }
 
-/** What helps when a registry refuses, by its words: the job needs a login, or another one. */
+/** What helps when a registry refuses, by its words: a login is needed, or another one. */
 export function loginHint(image: string, refusal: string): { readonly hint?: string } {
   if (!/unauthorized|denied|no basic auth|wants a login|answers 40[13]|username or password/i.test(refusal)) return {};
   const { registry } = imagePlace(image);
-  return {
-    hint: `give the job a login that may: registries: [{ host: "${registry}", username: ..., password: SECRET }]`,
-  };
+  const job = `registries: [{ host: "${registry}", username: ..., password: SECRET }]`;
+  return { hint: `a job is given a login by ${job}, a deployment by docker login ${registry} on its node` };
 }

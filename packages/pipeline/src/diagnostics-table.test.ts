@@ -220,6 +220,23 @@ describe("lintPipeline", () => {
     ]);
   });
 
+  it.each([
+    ["brackets", `name: p\nenv: ${"[".repeat(1000)}`, "2:70 : the file nests too deeply"],
+    ["closing brackets", `name: p\n${"]".repeat(1000)}`, "2:1 : not valid YAML: ] that closes nothing"],
+    ["line ends", "\n".repeat(500_000), "300001:1 : the file has too many parts: more than 300000 "],
+  ])("refuses %s by the thousands before they are parsed", (_, source, expected) => {
+    const [first, ...rest] = show(lintPipeline(source));
+    expect(first).toContain(expected);
+    expect(rest).toEqual([]);
+  });
+
+  it("takes brackets in texts for what they are", () => {
+    const run = `jobs: { a: { steps: [{ run: "]]] [[[" }, { run: echo ${"a[".repeat(100)} }] } }`;
+    expect(lintPipeline(`name: p\n${run}\n`)).not.toEqual([]);
+    const block = `jobs:\n  a:\n    steps:\n      - run: |\n          [\n      - run: ${"a[".repeat(100)}\n      - run: "${"]".repeat(100)}"\n`;
+    expect(lintPipeline(`name: p\n${block}`)).toEqual([]);
+  });
+
   it("refuses alias bombs", () => {
     const levels = Array.from({ length: 12 }, (_, i) => `l${i + 1}: &l${i + 1} [${`*l${i}, `.repeat(10)}]`);
     const [first, ...rest] = lintPipeline(["l0: &l0 [x]", ...levels].join("\n"));

@@ -9,6 +9,8 @@ export const LIMITS = {
   parameters: 100,
   /** In a scheduling policy; of concurrency groups as well. */
   teams: 1000,
+  /** Brackets, dashes, colons, scalars, blanks and line ends: each takes the parser microseconds. */
+  tokens: 300_000,
   /** Values in the file after aliases and merges are expanded. */
   values: 100_000,
   depth: 64,

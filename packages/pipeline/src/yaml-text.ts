@@ -1,4 +1,4 @@
-import { type Document, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
+import { CST, type Document, Lexer, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
 import type { Finding, Path, Positions } from "./finding.ts";
 import { LIMITS } from "./limits.ts";
 import { YamlPlaces } from "./yaml-places.ts";
@@ -24,11 +24,46 @@ export function readYaml(source: string, asWritten: AsWritten): YamlText {
     const message = `the file has ${size} bytes; at most ${LIMITS.sourceBytes} (1 MiB) are read`;
     return { value: undefined, findings: [{ path: [], message, offset: 0 }], positions: places };
   }
+  const excess = excessOf(source);
+  if (excess !== undefined) {
+    lines.addNewLine(0);
+    for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1)) lines.addNewLine(at + 1);
+    return { value: undefined, findings: [excess], positions: places };
+  }
   const document = parsed(source, lines);
   const problems = [...document.errors, ...document.warnings].map(toFinding);
   if (problems.length > 0) return { value: undefined, findings: problems, positions: places };
   return readDocument(document, places, asWritten);
 }
+
+/** Why a text is not parsed: a hostile one is nothing but tokens, and the parser takes a multiple of the lexer's time for them. */
+function excessOf(source: string): Finding | undefined {
+  let count = 0;
+  let depth = 0;
+  let offset = 0;
+  let isScalar = false;
+  for (const token of new Lexer().lex(source)) {
+    const isMark = token === CST.DOCUMENT || token === CST.FLOW_END || token === CST.SCALAR;
+    if (++count > LIMITS.tokens) {
+      const message = `the file has too many parts: more than ${LIMITS.tokens} brackets, dashes, values, blanks and line ends`;
+      return { path: [], offset, message };
+    }
+    // The text of a scalar may be a bracket.
+    if (!isScalar && !isMark) depth += DEPTH_CHANGES.get(token) ?? 0;
+    if (depth > LIMITS.depth) return { path: [], offset, message: "the file nests too deeply" };
+    if (depth < 0) return { path: [], offset, message: `not valid YAML: ${token} that closes nothing` };
+    isScalar = !isScalar && token === CST.SCALAR;
+    if (!isMark) offset += token.length;
+  }
+  return undefined;
+}
+
+const DEPTH_CHANGES: ReadonlyMap<string, number> = new Map([
+  ["[", 1],
+  ["{", 1],
+  ["]", -1],
+  ["}", -1],
+]);
 
 /** The library makes an Error of everything that is wrong, and a hostile file has half a million: none needs its stack. */
 function parsed(source: string, lineCounter: LineCounter): Document.Parsed {

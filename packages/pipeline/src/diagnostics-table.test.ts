@@ -237,6 +237,17 @@ describe("lintPipeline", () => {
     expect(lintPipeline(`name: p\n${block}`)).toEqual([]);
   });
 
+  it.each([
+    "jobs: { a: { stage: [{ x: y }], steps: [] } }",
+    "jobs: { a: { stage: { x: y }, steps: [] } }",
+    "stages: [{ x: y }]\njobs: { a: { stage: [{ x: y }], steps: [] } }",
+    "jobs: { a: { needs: [{ job: [{ x: y }], optional: true }], steps: [] } }",
+    "jobs: { a: { secrets: [{ parameter: [{ x: y }] }], steps: [] } }",
+    "parameters: [{ x: y }]\njobs: { a: { matrix: [{ x: y }], steps: [{ use: [{ x: y }] }] } }",
+  ])("reports mappings where a word is wanted: %s", (source) => {
+    expect(lintPipeline(`name: p\n${source}\n`)).not.toEqual([]);
+  });
+
   it("refuses alias bombs", () => {
     const levels = Array.from({ length: 12 }, (_, i) => `l${i + 1}: &l${i + 1} [${`*l${i}, `.repeat(10)}]`);
     const [first, ...rest] = lintPipeline(["l0: &l0 [x]", ...levels].join("\n"));

@@ -154,6 +154,11 @@ steps:
       "use: npm-test",
       '5:16 jobs.a.steps[0].use: must be <component>@sha256:<digest>, not "npm-test" (kedge component list shows both)',
     ],
+    [
+      `use: npm-test@${DIGEST}, with: { dir: { a: b } }`,
+      /steps\[0\].with.dir: must be a text, a number, true or false/,
+    ],
+    [`use: npm-test@${DIGEST}, with: [dir]`, /steps\[0\].with: must be a mapping of inputs, not \["dir"\]/],
     [`use: other@${DIGEST}`, /^5:16 jobs.a.steps\[0\].use: no component is called/],
     [`use: npm-test@${DIGEST}, with: { depth: x }`, /must be a number; "x" was given/],
     [

@@ -26,7 +26,7 @@ import { neighbourFindings } from "./neighbours.ts";
 import { bindParameters, declaredParameters } from "./parameters.ts";
 import { type Pipeline, pipelineSchema } from "./pipeline-schema.ts";
 import { referenceFindings } from "./references.ts";
-import { knownKeys, schemaFindings, valueAt } from "./schema-findings.ts";
+import { knownKeys, scalarAsText, schemaFindings, valueAt } from "./schema-findings.ts";
 import { isTextField } from "./text-fields.ts";
 import { readYaml } from "./yaml-text.ts";
 
@@ -241,7 +241,7 @@ function secretParameters(root: unknown): ReadonlySet<string> {
     const secrets = valueAt(job, ["secrets"]);
     return Array.isArray(secrets) ? secrets : [];
   });
-  return new Set(uses.map((use) => String(valueAt(use, ["parameter"]) ?? "")));
+  return new Set(uses.map((use) => scalarAsText(valueAt(use, ["parameter"]))));
 }
 
 /** A secret parameter is given to jobs as a secret, and nothing else is. */

@@ -134,6 +134,11 @@ export function valueAt(root: unknown, path: Path): unknown {
   return value;
 }
 
+/** A scalar of a file as text; anything else is none. Its mappings have no prototype: `String` would throw. */
+export function scalarAsText(value: unknown): string {
+  return typeof value === "object" || value === undefined ? "" : String(value);
+}
+
 /** The keys that an object schema knows at a path of values; records and lists are passed through. */
 export function knownKeys(schema: unknown, path: Path): readonly string[] {
   let current = unwrap(schema, path[0]);

@@ -4,7 +4,7 @@ import { bindTree } from "../bind.ts";
 import { name, text } from "../fields.ts";
 import { type Finding, formatPath, type Path, quote, toDiagnostics } from "../finding.ts";
 import { bindParameters, declaredParameters, INPUT, parametersSchema } from "../parameters.ts";
-import { knownKeys, schemaFindings, valueAt } from "../schema-findings.ts";
+import { knownKeys, scalarAsText, schemaFindings, valueAt } from "../schema-findings.ts";
 import { stepsSchema } from "../steps.ts";
 import { isTextField } from "../text-fields.ts";
 import { readYaml } from "../yaml-text.ts";
@@ -60,21 +60,20 @@ export function parseComponent(source: string, file = "component.yaml"): Compone
   return { component: { name: called, description, inputs, steps: written }, diagnostics };
 }
 
-/** The steps of a component with its inputs filled; later expressions stay as they are. */
+/**
+ * The steps of a component with its inputs filled; later expressions stay as they are.
+ *
+ * @param given scalars by input.
+ */
 export function stepsOfComponent(
   component: Component,
-  given: unknown,
+  given: Readonly<Record<string, unknown>>,
   path: Path,
 ): { readonly steps: readonly unknown[]; readonly findings: Finding[] } {
-  const values = textsOf(given);
+  const values = Object.fromEntries(Object.entries(given).map(([key, value]) => [key, scalarAsText(value)]));
   const { bound, findings } = bindParameters(component.inputs, values, INPUT);
   const tree = bindTree(component.steps, { mode: "component", inputs: bound });
   const own = findings.map((finding): Finding => ({ ...finding, path }));
   const below = tree.findings.map((finding): Finding => ({ ...finding, path }));
   return { steps: Array.isArray(tree.value) ? tree.value : [], findings: [...own, ...below] };
-}
-
-function textsOf(given: unknown): Record<string, string> {
-  if (typeof given !== "object" || given === null) return {};
-  return Object.fromEntries(Object.entries(given).map(([key, value]) => [key, String(value)]));
 }

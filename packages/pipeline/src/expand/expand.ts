@@ -1,7 +1,7 @@
 import { bindTree } from "../bind.ts";
 import { type Finding, nearHint, type Path, quote } from "../finding.ts";
 import type { BoundParameter } from "../parameters.ts";
-import { schemaFindings, valueAt } from "../schema-findings.ts";
+import { scalarAsText, schemaFindings, valueAt } from "../schema-findings.ts";
 import { type Component, stepsOfComponent } from "./component.ts";
 import { cellNames, cellsOf, type MatrixJob, matrixSchema, writtenMatrix } from "./matrix.ts";
 import { Origins } from "./origins.ts";
@@ -111,7 +111,7 @@ function expandNames(items: readonly unknown[], path: Path, { groups, names, ori
   const expanded = items.flatMap((item, i) => {
     const name = isPlain(item) ? item["job"] : item;
     const cells = typeof name === "string" ? groups.get(name) : undefined;
-    const isGone = isPlain(item) && item["optional"] === true && cells === undefined && !names.has(String(name));
+    const isGone = isPlain(item) && item["optional"] === true && cells === undefined && !names.has(scalarAsText(name));
     const found = isGone ? [] : (cells?.map((cell) => (isPlain(item) ? { ...item, job: cell } : cell)) ?? [item]);
     for (const _ of found) indices.push(i);
     return found;
@@ -158,7 +158,11 @@ function componentSteps(step: Plain, path: Path, { components, findings }: JobCo
     const hint = () => nearHint(use, components.keys()) ?? "push it first: kedge component push FILE";
     return say({ message: `no component is called ${quote(use)} here`, hint }, "use");
   }
-  const { steps, findings: own } = stepsOfComponent(component, given, [...path, "with"]);
+  const inputs = given ?? {};
+  if (!isPlain(inputs)) return say({ message: `must be a mapping of inputs, not ${quote(inputs)}` }, "with");
+  const [broken] = Object.entries(inputs).find(([, value]) => typeof value === "object") ?? [];
+  if (broken !== undefined) return say({ message: "must be a text, a number, true or false" }, "with", broken);
+  const { steps, findings: own } = stepsOfComponent(component, inputs, [...path, "with"]);
   findings.push(...own);
   const label = typeof name === "string" ? name : component.name;
   return steps.map((inner, i) => named(inner, `${label}-${i + 1}`, use));
@@ -221,12 +225,15 @@ function needsOfStages(stages: unknown, jobs: Plain, findings: Finding[]): Plain
       findings.push({
         path: ["jobs", job, "stage"],
         message: `no stage is called ${quote(stage)}`,
-        hint: order.length > 0 ? (nearHint(String(stage), order) ?? "") : "list them at the top: stages: [build, test]",
+        hint:
+          order.length > 0
+            ? (nearHint(scalarAsText(stage), order) ?? "")
+            : "list them at the top: stages: [build, test]",
       });
   }
   const result: Plain = Object.create(null);
   for (const [job, body] of Object.entries(jobs)) {
-    const at = order.indexOf(String(valueAt(body, ["stage"])));
+    const at = order.indexOf(scalarAsText(valueAt(body, ["stage"])));
     const before = order.slice(0, Math.max(0, at)).findLast((stage) => (members.get(stage) ?? []).length > 0);
     const needs = before === undefined ? undefined : members.get(before);
     result[job] = isPlain(body) && body["needs"] === undefined && needs !== undefined ? { ...body, needs } : body;

@@ -137,11 +137,16 @@ ${steps}
 
   it("are those of the job, with secrets", () => {
     const credentials = `container: { image: "r.example:5000/a", credentials: { username: me, password: "\${{ secrets.R }}" } }`;
+    const services = `services: { db: { image: ghcr.io/me/db, credentials: { username: x, password: "${look("secrets.Y")}" } } }`;
     const steps = [
       login("ghcr.io", look("github.actor"), look("secrets.GITHUB_TOKEN")),
       login("https://index.docker.io", look("secrets.HUB_USER"), look("secrets.HUB_TOKEN")),
     ];
-    const { source = "", notes, errors } = importGithubWorkflow(workflow(steps.join("\n"), credentials));
+    const {
+      source = "",
+      notes,
+      errors,
+    } = importGithubWorkflow(workflow(steps.join("\n"), `${credentials}\n    ${services}`));
     expect(errors).toEqual([]);
     const [job] = compilePipeline(source).spec?.jobs ?? [];
     expect(job?.registries.map((it) => [it.registry, it.username || it.usernameSecret, it.passwordSecret])).toEqual([

@@ -91,7 +91,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
   };
   const steps = translateSteps(body["steps"], [...path, "steps"], scopeOf(body, shared, source));
   const container = containerOf(body, path, draft);
-  const services = servicesOf(body["services"], path, draft);
+  const { services, logins } = servicesOf(body["services"], path, draft);
   const image = container.image ?? steps.image ?? (services === undefined ? undefined : DEFAULT_IMAGE);
   const all = new Map([...secrets.secrets, ...steps.secrets]);
   return {
@@ -103,7 +103,7 @@ function translateJob(key: string, body: Plain, shared: Shared): Plain {
     timeout: numberOf(body["timeout-minutes"]) > 0 ? `${Math.ceil(numberOf(body["timeout-minutes"]))}m` : "6h",
     "allow-failure": body["continue-on-error"] === true ? true : undefined,
     env: { ...container.env, ...env },
-    registries: lastLogins([...container.logins, ...steps.logins]),
+    registries: lastLogins([...container.logins, ...logins, ...steps.logins]),
     secrets: [...all].map(([variable, secret]) => (variable === secret ? secret : { secret, env: variable })),
     inputs: steps.inputs.filter((input) => needs.includes(textOf(asPlain(input)["job"]))),
     cache: steps.caches.slice(0, 10),
@@ -189,9 +189,9 @@ function loginOf({ image, credentials }: Plain, path: Path, draft: ImportDraft):
   return login === undefined ? [] : [login];
 }
 
-function servicesOf(services: unknown, path: Path, draft: ImportDraft): Plain | undefined {
+function servicesOf(services: unknown, path: Path, draft: ImportDraft): { services?: Plain; logins: readonly Plain[] } {
   const entries = Object.entries(asPlain(services));
-  if (entries.length === 0) return undefined;
+  if (entries.length === 0) return { logins: [] };
   const translated = entries.map(([name, body]): [string, Plain] => {
     const { image, env, options, ports } = asPlain(body);
     const health = /--health-cmd[= ]"?([^"]+?)"?(?:\s+--|\s*$)/.exec(textOf(options ?? ""))?.[1];
@@ -200,7 +200,8 @@ function servicesOf(services: unknown, path: Path, draft: ImportDraft): Plain | 
     draft.approximate([...path, "services", name], `is reached as ${nameOf(name, "service")}, not as localhost`);
     return [nameOf(name, "service").replace(/^[0-9]/, "s"), { image, env: asPlain(env), ready }];
   });
-  return Object.fromEntries(translated);
+  const logins = entries.flatMap(([name, body]) => loginOf(asPlain(body), [...path, "services", name], draft));
+  return { services: Object.fromEntries(translated), logins };
 }
 
 function placeOf(body: Plain, path: Path, image: string | undefined, draft: ImportDraft): Plain {

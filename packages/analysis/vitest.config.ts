@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("analysis");
+export default kedgeProject("analysis", { isPure: true });

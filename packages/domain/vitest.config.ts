@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("domain");
+export default kedgeProject("domain", { isPure: true });

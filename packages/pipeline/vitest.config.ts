@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("pipeline");
+export default kedgeProject("pipeline", { isPure: true });

@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("rollout");
+export default kedgeProject("rollout", { isPure: true });

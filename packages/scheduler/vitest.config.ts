@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("scheduler");
+export default kedgeProject("scheduler", { isPure: true });

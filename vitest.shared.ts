@@ -1,4 +1,8 @@
+import { availableParallelism } from "node:os";
 import { defineProject } from "vitest/config";
+
+/** Most tests wait for other processes: on two cores, two files at once take two thirds of the time. */
+const MAX_WORKERS = Math.max(2, availableParallelism() - 1);
 
 /** What is not as usual about a package. */
 interface ProjectOptions {
@@ -15,6 +19,7 @@ export function kedgeProject(name: string, { isPure = false }: ProjectOptions = 
       name,
       environment: "node",
       isolate: !isPure,
+      maxWorkers: MAX_WORKERS,
       include: ["src/**/*.test.ts", "**/*.test.ts"],
       exclude: ["**/node_modules/**", "**/dist/**"],
       testTimeout: 60_000,

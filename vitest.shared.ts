@@ -8,10 +8,12 @@ const MAX_WORKERS = Math.max(2, availableParallelism() - 1);
 interface ProjectOptions {
   /** Its tests change nothing outside of themselves: files share what they import. Default: false. */
   readonly isPure?: boolean;
+  /** Its tests share the machine's Docker Engine: one file at a time, after the packages that do not. Default: false. */
+  readonly usesDocker?: boolean;
 }
 
 /** The vitest project of one package: runs the sources as they are, no build needed. */
-export function kedgeProject(name: string, { isPure = false }: ProjectOptions = {}) {
+export function kedgeProject(name: string, { isPure = false, usesDocker = false }: ProjectOptions = {}) {
   return defineProject({
     resolve: { conditions: ["kedge-source"] },
     ssr: { resolve: { conditions: ["kedge-source"] } },
@@ -19,7 +21,8 @@ export function kedgeProject(name: string, { isPure = false }: ProjectOptions = 
       name,
       environment: "node",
       isolate: !isPure,
-      maxWorkers: MAX_WORKERS,
+      maxWorkers: usesDocker ? 1 : MAX_WORKERS,
+      sequence: { groupOrder: usesDocker ? 1 : 0 },
       include: ["src/**/*.test.ts", "**/*.test.ts"],
       exclude: ["**/node_modules/**", "**/dist/**"],
       testTimeout: 60_000,

@@ -8,7 +8,7 @@ export default mergeConfig(
     test: {
       fileParallelism: false,
       testTimeout: 120_000,
-      sequence: { groupOrder: 1 },
+      sequence: { groupOrder: 2 },
     },
   }),
 );

@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("agent");
+export default kedgeProject("agent", { usesDocker: true });

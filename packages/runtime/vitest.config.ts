@@ -1,3 +1,3 @@
 import { kedgeProject } from "../../vitest.shared.ts";
 
-export default kedgeProject("runtime");
+export default kedgeProject("runtime", { usesDocker: true });

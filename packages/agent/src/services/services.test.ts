@@ -114,7 +114,7 @@ describe("services of a job", () => {
       post: [{ on: RunOn.FAILURE, step: script("tidy", "echo tidied") }],
     };
     const finished = await controller.run(`unready-${name}`, [script("main", "echo never")], job);
-    expect(finished).toMatchObject({
+    expect(finished, finished.failure?.message).toMatchObject({
       state: TaskState.FAILED,
       failure: { class: failureClass, step: `service ${db.name}` },
     });
@@ -141,7 +141,7 @@ describe("services of a job", () => {
     const finished = await controller.run("stubborn-1", [script("main", "true")], {
       services: [service("db", stubborn, { case: undefined })],
     });
-    expect(finished.state).toBe(TaskState.SUCCEEDED);
+    expect(finished.state, finished.failure?.message).toBe(TaskState.SUCCEEDED);
     await gone("stubborn-1");
   });
 

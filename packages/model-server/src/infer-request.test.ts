@@ -76,6 +76,12 @@ describe("parseInferRequest", () => {
     );
   });
 
+  it("names a datatype that is none, beside numbers of more than 15 digits", () => {
+    const input = '{"name":"x","datatype":[{"toString":""}],"shape":[1],"data":[12345678901234567890]}';
+    const parse = () => parseInferRequest(Buffer.from(`{"inputs":[${input}]}`), undefined);
+    expect(parse).toThrow(/datatype must be one of/);
+  });
+
   it("refuses any document of the right outline, or gives consistent tensors", () => {
     const input = fc.record(
       {

@@ -85,7 +85,7 @@ function parseDocument(bytes: Uint8Array): JsonObject {
 
 function has64BitInput(document: JsonObject): boolean {
   const inputs = own(document, "inputs");
-  return Array.isArray(inputs) && inputs.some((input) => /^U?INT64$/.test(String(input?.datatype)));
+  return Array.isArray(inputs) && inputs.some((input) => ["INT64", "UINT64"].includes(input?.datatype));
 }
 
 /** The bytes after the JSON, handed out in the order of the inputs. */

@@ -31,7 +31,6 @@ import { ModelCache } from "./serving/model-cache.ts";
 import { Serving } from "./serving/serving.ts";
 import { WindowRelay } from "./serving/window-relay.ts";
 import { lockDataDir } from "./state/data-lock.ts";
-
 import { TaskExecutor } from "./tasks/task-executor.ts";
 
 /** An agent that runs. */

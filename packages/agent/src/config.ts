@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { KedgeError } from "@kedge/domain";
 import { type Clock, type Logger, silentLogger, systemClock } from "@kedge/kernel";
 import type { CapacityOverride } from "./node/capacity.ts";
@@ -75,7 +75,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     capacity: {},
     haproxyPath: "/usr/sbin/haproxy",
     dockerSocket: "/var/run/docker.sock",
-    dockerConfig: join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json"),
+    dockerConfig: resolve(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json"),
     keepWorkspaces: false,
     logLimitBytes: DEFAULT_LOG_LIMIT,
     leaseMs: MAX_LEASE_MS,

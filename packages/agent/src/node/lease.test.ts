@@ -16,6 +16,7 @@ class ManualClock implements Clock {
     };
   }
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       this.after(ms, resolve);
       signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -102,6 +103,15 @@ describe("Lease", () => {
     await clock.advance(40_000);
     expect([lease.held, seen.expired]).toEqual([true, 0]);
     await lease.stop();
+  });
+
+  it("ends also while the note of its beginning hangs", async () => {
+    const { clock, seen, lease } = setUp();
+    seen.noted = new Promise(() => {});
+    lease.start();
+    await clock.advance(1);
+    await lease.stop();
+    expect(lease.held).toBe(false);
   });
 
   it("goes on from an earlier process's renewal", async () => {

@@ -1,5 +1,5 @@
 import { KedgeError } from "@kedge/domain";
-import type { Clock, Logger } from "@kedge/kernel";
+import { aborted, type Clock, type Logger } from "@kedge/kernel";
 
 /** How a lease is kept. */
 export interface LeaseOptions {
@@ -115,7 +115,9 @@ export class Lease {
     if (this.#elapsedMs() - sentAt >= this.#leaseMs) return false;
     if (!this.#expired) this.#checkExpiry();
     const noted = onRenewed(sentAt);
-    if (!this.held) await noted;
+    // A disk that hangs must not keep the agent from ending.
+    if (!this.held) await Promise.race([noted, aborted(this.#abort.signal)]);
+    if (this.#abort.signal.aborted) return false;
     this.#sentAt = Math.max(this.#sentAt, sentAt);
     this.#expired = !this.held;
     if (this.#expired) return false;

@@ -22,6 +22,7 @@ export {
   TREE_LIMITS,
   type TreeSize,
 } from "./file-tree.ts";
+export { DOCKER_HUB, type ImagePlace, imagePlace, registryHost } from "./image-place.ts";
 export { createMasker, type Masker, MaskSet } from "./masking/mask-set.ts";
 export { MASK, MaskStream } from "./masking/mask-stream.ts";
 export { isMaskable, MIN_MASKED_BYTES } from "./masking/secret-forms.ts";

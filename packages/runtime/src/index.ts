@@ -13,7 +13,7 @@ export type { Networks } from "./networks.ts";
 export { createProcessRuntime, type ProcessRuntimeOptions } from "./process/process-runtime.ts";
 export { readDockerConfig } from "./registry/docker-config.ts";
 export type { PlatformImage } from "./registry/image-index.ts";
-export { type RegistryLogin, type RegistryLogins, registryHost } from "./registry/registry-logins.ts";
+export type { RegistryLogin, RegistryLogins } from "./registry/registry-logins.ts";
 export type {
   Exit,
   LogChunk,

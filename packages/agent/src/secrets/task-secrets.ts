@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { openSecrets, type SecretValueMap } from "@kedge/bus";
-import { errorMessage } from "@kedge/domain";
+import { errorMessage, registryHost } from "@kedge/domain";
 import type { RegistryUse, SecretUse, TaskOffer, TaskRefFull } from "@kedge/proto";
-import { type RegistryLogins, registryHost } from "@kedge/runtime";
+import type { RegistryLogins } from "@kedge/runtime";
 import { StepFailure } from "../steps/step-failure.ts";
 import { secretsFolder, writeSecretFiles } from "./secrets-folder.ts";
 

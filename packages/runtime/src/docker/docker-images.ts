@@ -1,8 +1,8 @@
 import type { Readable } from "node:stream";
-import { KedgeError } from "@kedge/domain";
+import { imagePlace, KedgeError } from "@kedge/domain";
 import type { BuildOptions, BuildResult, ImageStore, TransferOptions } from "../image-store.ts";
 import { type PlatformImage, pushIndex } from "../registry/image-index.ts";
-import { imagePlace, loginFor } from "../registry/registry-logins.ts";
+import { loginFor } from "../registry/registry-logins.ts";
 import { buildImage } from "./build-image.ts";
 import type { DockerClient } from "./connect.ts";
 import { callDocker, dockerMessage, dockerStatus, mapDockerError } from "./docker-error.ts";

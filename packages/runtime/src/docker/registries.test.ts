@@ -110,8 +110,8 @@ describe.each(["nobody asked", "basic", "token"] as const)("a registry (%s)", (g
     }
   });
 
-  it("is in the way of who has no login, and says so", async () => {
-    if (guard === "nobody asked") return;
+  const forGuarded = guard === "nobody asked" ? () => {} : it;
+  forGuarded("is in the way of who has no login, and says so", async () => {
     const tag = `${registry.host}/team/secret:1`;
     const wrong = new Map([[registry.host, { ...LOGIN, password: "guess" }]]);
     await build(tag, "FROM scratch\nCOPY Dockerfile /\n");

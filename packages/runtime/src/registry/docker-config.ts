@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { errorMessage, KedgeError } from "@kedge/domain";
+import { errorMessage, KedgeError, registryHost } from "@kedge/domain";
 import { z } from "zod";
-import { type RegistryLogin, type RegistryLogins, registryHost } from "./registry-logins.ts";
+import type { RegistryLogin, RegistryLogins } from "./registry-logins.ts";
 
 const configSchema = z.looseObject({
   auths: z.record(z.string(), z.looseObject({ auth: z.string().optional() })).optional(),

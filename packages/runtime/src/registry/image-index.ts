@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { KedgeError } from "@kedge/domain";
+import { imagePlace, KedgeError } from "@kedge/domain";
 import { z } from "zod";
 import { type RegistryAccess, RegistryClient } from "./registry-client.ts";
-import { imagePlace } from "./registry-logins.ts";
 
 /** The image of one platform, as it is in the registry. */
 export interface PlatformImage {

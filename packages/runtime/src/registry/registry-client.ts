@@ -1,6 +1,6 @@
-import { errorMessage, KedgeError } from "@kedge/domain";
+import { DOCKER_HUB, errorMessage, type ImagePlace, KedgeError } from "@kedge/domain";
 import { z } from "zod";
-import { type ImagePlace, loginHint, type RegistryLogin } from "./registry-logins.ts";
+import { loginHint, type RegistryLogin } from "./registry-logins.ts";
 
 /** A registry, and how to speak to it. */
 export interface RegistryAccess {
@@ -70,7 +70,7 @@ export class RegistryClient {
 
   async #send({ method, path, headers = {}, body }: Call): Promise<Response> {
     const { registry, repository } = this.#place;
-    const host = registry === "docker.io" ? "registry-1.docker.io" : registry;
+    const host = registry === DOCKER_HUB ? "registry-1.docker.io" : registry;
     const authorization = this.#authorization === undefined ? {} : { authorization: this.#authorization };
     const init = { method, headers: { ...headers, ...authorization }, ...(body === undefined ? {} : { body }) };
     const url = `//${host}/v2/${repository}/${path}`;

@@ -140,7 +140,7 @@ ${steps}
     const services = `services: { db: { image: ghcr.io/me/db, credentials: { username: x, password: "${look("secrets.Y")}" } } }`;
     const steps = [
       login("ghcr.io", look("github.actor"), look("secrets.GITHUB_TOKEN")),
-      login("https://index.docker.io", look("secrets.HUB_USER"), look("secrets.HUB_TOKEN")),
+      `${login("https://index.docker.io", look("secrets.HUB_USER"), look("secrets.HUB_TOKEN"))}\n        if: github.ref == 'refs/heads/main'`,
     ];
     const {
       source = "",
@@ -154,6 +154,7 @@ ${steps}
       ["ghcr.io", "GITHUB_ACTOR", "GITHUB_TOKEN"],
       ["index.docker.io", "HUB_USER", "HUB_TOKEN"],
     ]);
+    expect(notes.find(({ construct }) => construct.endsWith(".if"))).toMatchObject({ fidelity: "approximate" });
     expect(source).toContain("platforms:\n");
     expect(notes.find(({ construct }) => construct.includes("login-action"))).toMatchObject({
       fidelity: "approximate",

@@ -1,3 +1,4 @@
+import { imagePlace } from "@kedge/domain";
 import type { Path } from "../../finding.ts";
 import { readYaml } from "../../yaml-text.ts";
 import {
@@ -182,9 +183,8 @@ function containerOf({ container }: Plain, path: Path, draft: ImportDraft): Cont
 /** The login for the image of a container. */
 function loginOf({ image, credentials }: Plain, path: Path, draft: ImportDraft): readonly Plain[] {
   if (credentials === undefined) return [];
-  const host = textOf(image ?? "").split("/")[0] ?? "";
-  const registry = /[.:]/.test(host) && textOf(image ?? "").includes("/") ? { registry: host } : {};
-  const { fidelity, message, login } = translateLogin({ ...asPlain(credentials), ...registry });
+  const { registry } = imagePlace(textOf(image ?? ""));
+  const { fidelity, message, login } = translateLogin({ ...asPlain(credentials), registry });
   draft.note(fidelity, [...path, "credentials"], message);
   return login === undefined ? [] : [login];
 }

@@ -145,6 +145,8 @@ function logIn(fields: Plain, path: Path, { draft }: StepScope, result: Translat
   const uses = textOf(fields["uses"]);
   const { fidelity, message, login } = translateLogin(fieldsOf(fields));
   draft.note(fidelity, [...path, "uses"], message, `uses: ${uses.slice(0, 80)}`);
+  if (fields["if"] !== undefined)
+    draft.approximate([...path, "if"], "the job is logged in whatever the condition says");
   if (login === undefined) result.steps.push(portStep(`uses: ${uses}`, textOf(fields["name"] ?? uses)));
   else result.logins.push(login);
 }

@@ -1,4 +1,3 @@
-import type { Path } from "../../finding.ts";
 import { readYaml } from "../../yaml-text.ts";
 import {
   asList,
@@ -15,9 +14,10 @@ import {
   textOf,
 } from "../draft.ts";
 import type { ImportResult } from "../import-report.ts";
+import { imageOf } from "./images.ts";
 import { inheritedJobs, scriptLines } from "./inherit.ts";
 import { translateRules } from "./rules.ts";
-import { expandVariables, predefinedVariables } from "./variables.ts";
+import { expandVariables, predefinedVariables, variablesOf } from "./variables.ts";
 
 const STAGES = [".pre", "build", "test", "deploy", ".post"];
 const RETRY_ON: Readonly<Record<string, string>> = {
@@ -154,51 +154,6 @@ function script(lines: readonly string[]): string {
 function envOf(body: Plain): Record<string, string> {
   const own = Object.entries(variablesOf(body["variables"]));
   return Object.fromEntries(own.map(([name, value]) => [name, expandVariables(literal(value), new Map()).text]));
-}
-
-function variablesOf(value: unknown): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(asPlain(value)).flatMap(([name, item]): [string, string][] => {
-      if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name) || name.startsWith("KEDGE_")) return [];
-      return [[name, textOf(isPlain(item) ? (item["value"] ?? "") : (item ?? ""))]];
-    }),
-  );
-}
-
-/** The first policy counts: the others are for when it fails. */
-function pullOf(policy: string | undefined, path: Path, draft: ImportDraft): "always" | undefined {
-  if (policy === "never") draft.approximate([...path, "pull_policy"], "an image that the node lacks is pulled");
-  return policy === "always" ? "always" : undefined;
-}
-
-function imageOf(key: string, body: Plain, { draft, variables }: Context): Plain {
-  const written = isPlain(body["image"]) ? body["image"]["name"] : body["image"];
-  const known = new Map([...variables, ...Object.entries(variablesOf(body["variables"]))]);
-  const image = written === undefined ? undefined : expandVariables(textOf(written), known);
-  if (image !== undefined && image.unknown.length > 0) {
-    draft.unsupported([key, "image"], `$${image.unknown.join(", $")} is not known here`);
-  }
-  const services = asList(body["services"]).map((service) => serviceOf(service, known));
-  if (services.length > 0) draft.exact([key, "services"], "services");
-  const entries = services.map(({ name, body: fields }): [string, Plain] => [name, fields]);
-  const needsImage = services.length > 0 && image === undefined;
-  return {
-    image: image?.text ?? (needsImage ? "debian:12" : undefined),
-    pull: isPlain(body["image"]) ? pullOf(asTexts(body["image"]["pull_policy"])[0], [key, "image"], draft) : undefined,
-    services: Object.fromEntries(entries),
-  };
-}
-
-function serviceOf(
-  service: unknown,
-  known: ReadonlyMap<string, string>,
-): { readonly name: string; readonly body: Plain } {
-  const fields: Plain = isPlain(service) ? service : { name: service };
-  const image = expandVariables(textOf(fields["name"] ?? "unknown"), known).text;
-  const base = image.split("@")[0]?.split(":")[0] ?? image;
-  const name = nameOf(textOf(fields["alias"] ?? base.replaceAll("/", "-")), "service").replace(/^[0-9]/, "s");
-  const command = asTexts(fields["command"]);
-  return { name, body: { image, env: variablesOf(fields["variables"]), ...(command.length > 0 && { command }) } };
 }
 
 function needsOf(key: string, body: Plain, { draft, names, bodies }: Context): (string | Plain)[] | undefined {

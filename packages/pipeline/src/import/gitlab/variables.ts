@@ -1,3 +1,5 @@
+import { asPlain, isPlain, textOf } from "../draft.ts";
+
 /** Predefined variables that there is something for, as text with expressions. */
 const PREDEFINED: Readonly<Record<string, string>> = {
   CI: "true",
@@ -45,4 +47,14 @@ export function expandVariables(
     },
   );
   return { text: expanded, unknown };
+}
+
+/** Variables that a file declares, as far as they can be a job's here. */
+export function variablesOf(value: unknown): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(asPlain(value)).flatMap(([name, item]): [string, string][] => {
+      if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name) || name.startsWith("KEDGE_")) return [];
+      return [[name, textOf(isPlain(item) ? (item["value"] ?? "") : (item ?? ""))]];
+    }),
+  );
 }

@@ -1,3 +1,4 @@
+import { DOCKER_HUB, imagePlace } from "@kedge/domain";
 import { parseCondition } from "../../../conditions.ts";
 import type { Agent } from "../model/model.ts";
 import { literalText } from "./arguments.ts";
@@ -146,7 +147,7 @@ function docker(base: Place, { agent, text, report }: DockerOptions): Place {
   report.exact(at, "agent { docker }", "the job's steps run in a container of the image");
   const full = registry === undefined || image.startsWith(registry) ? image : `${registry}/${image}`;
   const options = containerOptions({ agent, text, report });
-  const login = loginOf(registry ?? hostOf(image), text("registryCredentialsId"));
+  const login = loginOf(registry ?? imagePlace(image).registry, text("registryCredentialsId"));
   const alwaysPull = text("alwaysPull") === "true";
   return { ...base, ...login, image: full, alwaysPull, require: nodeLabel({ agent, text, report }), ...options };
 }
@@ -164,12 +165,6 @@ export function registryHost(url: string | undefined): string | undefined {
 /** Tells whether a host is all of a registry's name: a login has no path. */
 export function isHost(host: string): boolean {
   return /^[A-Za-z0-9.-]+(?::\d+)?$/.test(host);
-}
-
-/** The host that an image is pulled from. */
-function hostOf(image: string): string {
-  const first = image.split("/")[0] ?? "";
-  return image.includes("/") && /[.:]/.test(first) ? first : "docker.io";
 }
 
 function nodeLabel({ agent, text, report }: DockerOptions): readonly string[] {
@@ -277,7 +272,7 @@ function dockerfile(base: Place, { agent, text, report }: DockerOptions): Place 
   if (agent.fields?.some(({ key }) => key === "additionalBuildArgs") === true)
     report.unsupported(agent.at, "additionalBuildArgs", "write them under args of the build step");
   const build = { ...(dir === undefined ? {} : { context: dir }), ...(isDefault ? {} : { dockerfile: file }) };
-  const login = loginOf(registryHost(text("registryUrl")) ?? "docker.io", text("registryCredentialsId"));
+  const login = loginOf(registryHost(text("registryUrl")) ?? DOCKER_HUB, text("registryCredentialsId"));
   const options = containerOptions({ agent, text, report });
   return { ...base, ...login, build, require: nodeLabel({ agent, text, report }), ...options };
 }

@@ -1,3 +1,4 @@
+import { DOCKER_HUB } from "@kedge/domain";
 import type { Call, Expression, Statement } from "../groovy/nodes.ts";
 import { callOf, matchName } from "../model/match.ts";
 import type { Step } from "../model/model.ts";
@@ -178,7 +179,7 @@ function withRegistry({ args }: Call, docker: Docker): readonly StepDraft[] | un
   if (others.length > 1) {
     const credentials = knownText(others[0], context);
     if (credentials === undefined || (host !== undefined && !isHost(host))) return undefined;
-    context.job.addLogin(host ?? "docker.io", credentials);
+    context.job.addLogin(host ?? DOCKER_HUB, credentials);
     const at = args[0]?.start ?? 0;
     noteLogin(credentials, { at, construct: "docker.withRegistry", report: context.report });
   }
